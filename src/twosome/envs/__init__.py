@@ -1,0 +1,1 @@
+"""Gymnasium worlds: symbols in, symbols out; no English, no torch."""

@@ -1,0 +1,41 @@
+"""The exceptions a caller of twosome may want to catch.
+
+    TwosomeError
+    |-- InvalidDecision      a prompt or an action list that cannot be scored
+    |-- InadmissibleAction   an action index past the end of the admissible list
+    |-- TokenizationError    a tokenizer that does not keep prompt and action apart
+    |-- ModelError           a model or adapter that cannot be loaded or scored exactly
+    |-- ConfigError          an unknown or contradictory setting
+    `-- RunError             a run directory that is missing, occupied or damaged
+
+Every message says what was expected, what came instead and what to do. The command line prints it as one sentence
+and exits with status 2.
+"""
+
+
+class TwosomeError(Exception):
+    """Base of every error twosome raises on purpose."""
+
+
+class InvalidDecision(TwosomeError, ValueError):
+    """A prompt or an action list that cannot be scored."""
+
+
+class InadmissibleAction(TwosomeError, IndexError):
+    """An action index that is not in the admissible list of the current decision."""
+
+
+class TokenizationError(TwosomeError, ValueError):
+    """A tokenizer that does not keep prompt and action apart, or a text longer than the model's context."""
+
+
+class ModelError(TwosomeError):
+    """A model, tokenizer or adapter that cannot be loaded, or cannot be scored exactly."""
+
+
+class ConfigError(TwosomeError, ValueError):
+    """An unknown, malformed or contradictory setting."""
+
+
+class RunError(TwosomeError):
+    """A run directory that is missing, occupied, unwritable or damaged."""

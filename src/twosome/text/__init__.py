@@ -1,0 +1,1 @@
+"""Symbols to words: the only place where prompts are written."""

@@ -1,0 +1,107 @@
+"""From symbols to words: the Narrator protocol and the wrapper that turns any Gymnasium environment into a text one."""
+
+from __future__ import annotations
+
+import string
+from typing import Any, NamedTuple, Protocol, TypedDict
+
+import gymnasium
+from gymnasium import spaces
+
+from twosome.errors import InadmissibleAction
+
+CHARSET = string.printable
+MAX_LENGTH = 20_000
+
+
+class Option(NamedTuple):
+    """One admissible action: the words the language model may follow, and the environment's own action."""
+
+    text: str
+    env_action: Any
+
+
+class Narrator(Protocol):
+    """Puts an environment's situation into words."""
+
+    def narrate(self, observation: Any, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
+        """Return the prompt and the admissible options for one observation.
+
+        Args:
+            observation: What the wrapped environment returned from ``reset`` or ``step``.
+            info: The info dictionary that came with it (an action mask, say).
+
+        Returns:
+            The prompt, without trailing white space, and at least one option; option texts differ from each other.
+        """
+        ...
+
+
+class TextObservation(TypedDict):
+    """What a text environment shows: see :class:`twosome.Decision`."""
+
+    prompt: str
+    actions: tuple[str, ...]
+
+
+class TextEnv(gymnasium.Env[TextObservation, int]):
+    """A text environment: observations are decisions, an action is an index into the admissible action prompts.
+
+    ``info["duration"]`` (primitive steps the action took, 1 if the environment does not say) and
+    ``info["success"]`` (on the last step; ``terminated`` if the environment does not say) are always present after a
+    step. The wrapped environment stays reachable as ``env``.
+
+    Args:
+        env: Any Gymnasium environment.
+        narrator: What puts its observations into words.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], narrator: Narrator) -> None:
+        self.env = env
+        self.narrator = narrator
+        self.metadata = env.metadata
+        self.render_mode = env.render_mode
+        text = spaces.Text(min_length=1, max_length=MAX_LENGTH, charset=CHARSET)
+        self.observation_space = spaces.Dict({"prompt": text, "actions": spaces.Sequence(text)})  # type: ignore[assignment]
+        self.action_space = spaces.Discrete(_most_actions(env.action_space))  # type: ignore[assignment]
+        self._options: tuple[Option, ...] = ()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[TextObservation, dict[str, Any]]:
+        """Start an episode; see :meth:`gymnasium.Env.reset`."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._narrate(observation, info), info
+
+    def step(self, action: int) -> tuple[TextObservation, float, bool, bool, dict[str, Any]]:
+        """Take the admissible action with this index.
+
+        Raises:
+            InadmissibleAction: If ``action`` is not an index into the current admissible list.
+        """
+        if not 0 <= action < len(self._options):
+            raise InadmissibleAction(
+                f"action {action} is past the end: this decision has {len(self._options)} admissible actions, "
+                f"so the index must be between 0 and {len(self._options) - 1}"
+            )
+        observation, reward, terminated, truncated, info = self.env.step(self._options[action].env_action)
+        info = {"duration": 1, "success": terminated, **info}
+        return self._narrate(observation, info), float(reward), terminated, truncated, info
+
+    def render(self) -> Any:
+        """Render the wrapped environment."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """Close the wrapped environment."""
+        self.env.close()
+
+    def _narrate(self, observation: Any, info: dict[str, Any]) -> TextObservation:
+        prompt, self._options = self.narrator.narrate(observation, info)
+        return {"prompt": prompt, "actions": tuple(option.text for option in self._options)}
+
+
+def _most_actions(space: gymnasium.Space[Any]) -> int:
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    return 1024
