@@ -1,0 +1,1 @@
+"""Algorithms that improve a policy from a rollout."""

@@ -1,0 +1,85 @@
+"""Hyper-parameters of the algorithms, kept apart so that the command line can read them without loading torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from twosome.errors import ConfigError
+
+AdvantageScope = Literal["rollout", "step", "minibatch", "none"]
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Hyper-parameters of PPO. The defaults are the published ones for tomato salad."""
+
+    policy_learning_rate: float = 5e-7
+    """Learning rate of the actor's AdamW."""
+    value_learning_rate: float = 1e-5
+    """Learning rate of the critic's Adam."""
+    anneal_learning_rates: bool = True
+    """Lower both learning rates linearly to 0 over the run."""
+    gamma: float = 0.99
+    """Discount per primitive step."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation, applied once per decision."""
+    semi_mdp: bool = True
+    """Discount a decision by gamma to the power of its duration; off: by gamma, whatever it lasted."""
+    bootstrap_truncated: bool = True
+    """Bootstrap the value of a state cut off by a time limit; off: count it as terminal, as published."""
+    epochs: int = 1
+    """Passes over the rollout."""
+    value_minibatch: int = 32
+    """Decisions in a critic step."""
+    policy_minibatch: int = 4
+    """Decisions in a minibatch; also the most distinct ones in memory at a time."""
+    accumulation_steps: int = 8
+    """Minibatches accumulated into one actor step."""
+    normalize_advantages: AdvantageScope = "minibatch"
+    """Over what advantages get mean 0 and deviation 1; published: each minibatch of 4."""
+    clip: float = 0.2
+    """Clip range of the probability ratio."""
+    value_clip: float | None = 0.2
+    """Clip range of the value change; null for none."""
+    entropy_coefficient: float = 0.01
+    """Weight of the entropy bonus, exact over the admissible actions."""
+    value_coefficient: float = 0.5
+    """Weight of the value loss in the critic's step."""
+    reference_kl_coefficient: float = 0.0
+    """Weight of the exact KL of the action distribution to the frozen base's."""
+    max_gradient_norm: float = 0.5
+    """Gradient norm to clip to, actor and critic each on their own."""
+    target_kl: float | None = 0.02
+    """Stop an update's actor steps when the estimated KL exceeds this; null for never."""
+    critic_warmup_updates: int = 0
+    """First updates that train the critic alone."""
+    adam_epsilon: float = 1e-5
+    """Epsilon of both optimizers."""
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "value_minibatch", "policy_minibatch", "accumulation_steps", "clip", "max_gradient_norm")
+        for name in (*positive, "adam_epsilon"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"ppo.{name} must be positive, got {getattr(self, name)}")
+        for name in (
+            "policy_learning_rate",
+            "value_learning_rate",
+            "entropy_coefficient",
+            "value_coefficient",
+            "reference_kl_coefficient",
+            "critic_warmup_updates",
+        ):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"ppo.{name} must not be negative, got {getattr(self, name)}")
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"ppo.{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in ("target_kl", "value_clip"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ConfigError(f"ppo.{name} must be positive, or null for none, got {getattr(self, name)}")
+        if self.normalize_advantages == "minibatch" and self.policy_minibatch == 1:
+            raise ConfigError(
+                "ppo.normalize_advantages=minibatch with ppo.policy_minibatch=1 would make every advantage 0; "
+                "use rollout or step, or a larger minibatch"
+            )

@@ -1,0 +1,72 @@
+"""The ``twosome`` command. Commands import what they need when they run, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "demo": "train on tomato salad and compare with untrained play",
+    "train": "align a language model with a task by practice",
+    "evaluate": "measure a trained run, an adapter, or an untrained model",
+    "play": "walk through a task yourself, or watch a model",
+    "score": "score action phrases after a prompt",
+    "tasks": "list the tasks",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    0 is success, 2 a mistake in the input (told in one sentence), 130 an interrupt.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        _parser().print_help()
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"twosome {version('twosome')}")
+        return 0
+    if words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return _fail(f"unknown command {words[0]!r}: {hint}`twosome --help` lists them")
+    return _run(words[0], words[1:])
+
+
+def _run(command: str, words: list[str]) -> int:
+    from twosome.errors import TwosomeError
+
+    module = importlib.import_module(f"twosome.cli.{command}")
+    try:
+        status: int = module.run(words)
+        return status
+    except TwosomeError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe went away, which is its right
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+    return argparse.ArgumentParser(
+        prog="twosome",
+        usage="twosome [-h] [--version] COMMAND ...",
+        description="Aligns a language model with an environment by practice.",
+        epilog=f"commands:\n{lines}\n\n`twosome COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"twosome: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

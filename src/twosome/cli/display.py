@@ -1,0 +1,98 @@
+"""Progress and tables on a terminal, and plain lines where there is none."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from twosome.runs.config import RunConfig
+    from twosome.runs.evaluation import Estimate, Evaluation
+    from twosome.runs.trainer import Progress
+
+PLAIN_INTERVAL = 15.0
+"""Seconds between lines where there is no terminal, so that a log file is not flooded."""
+
+
+class TrainingDisplay:
+    """Shows rate, time left, and the mean of recent episodes."""
+
+    def __init__(self, total: int, bar: Bar | None) -> None:
+        self._bar = bar
+        self._task = bar.add_task("training", total=total, status="") if bar is not None else None
+        self._spoke = -PLAIN_INTERVAL
+        self._recent: list[tuple[float, float]] = []
+
+    def update(self, progress: Progress) -> None:
+        """Show an update."""
+        metrics = progress.metrics
+        if metrics["episodes"]:
+            self._recent += [(metrics["discounted_return"], metrics["success"])] * metrics["episodes"]
+            self._recent = self._recent[-20:]
+        status = self._status(progress)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=progress.decisions, status=status)
+        elif time.monotonic() - self._spoke > PLAIN_INTERVAL or progress.decisions >= progress.total:
+            self._spoke = time.monotonic()
+            print(f"{progress.decisions:>7}/{progress.total} decisions  {status}", flush=True)
+
+    def _status(self, progress: Progress) -> str:
+        if self._recent:
+            returns, successes = zip(*self._recent, strict=True)
+            recent = f"return {sum(returns) / len(returns):+.3f}  success {sum(successes) / len(successes):4.0%}"
+        else:
+            recent = "no episode has ended yet"
+        minutes, seconds = divmod(int(progress.seconds_left), 60)
+        return f"{recent}  {progress.rate:.0f}/s  {minutes}:{seconds:02d} left"
+
+
+@contextmanager
+def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
+    """A display for one run, which says where its files are when it ends."""
+    print(
+        f"training {config.model} on {config.task}: {config.updates * config.decisions_per_update} decisions -> {out}"
+    )
+    total = config.updates * config.decisions_per_update
+    try:
+        if sys.stdout.isatty():
+            with Bar(BarColumn(), TextColumn("{task.completed}/{task.total}  {task.fields[status]}")) as bar:
+                yield TrainingDisplay(total, bar)
+        else:
+            yield TrainingDisplay(total, None)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; what was learned so far is in {out}: `twosome evaluate {out}`", file=sys.stderr)
+        raise
+    print(f"done; `twosome evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
+
+
+def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: float | None = None) -> None:
+    """One table: success, return and length of every policy, with 95 % intervals."""
+    table = Table(title=f"{rows[0][1].task}, {rows[0][1].episodes} episodes each, 95 % intervals", title_justify="left")
+    table.add_column("policy")
+    for name in ("success", "mean discounted return", "decisions per episode"):
+        table.add_column(name, justify="right")
+    for name, result in rows:
+        table.add_row(
+            name,
+            _interval(result.success, "{:.1%}"),
+            _interval(result.discounted_return, "{:.3f}"),
+            _interval(result.decisions, "{:.1f}"),
+        )
+    if optimum is not None:
+        table.add_row("optimum (by search)", "100.0%", f"{optimum:.4f}", "")
+    # Wide enough for the intervals also where the output is piped.
+    console = Console() if sys.stdout.isatty() else Console(width=110)
+    console.print(table)
+
+
+def _interval(estimate: Estimate, form: str) -> str:
+    return f"{form.format(estimate.mean)} [{form.format(estimate.low)}, {form.format(estimate.high)}]"

@@ -1,0 +1,55 @@
+"""Argument parsing shared by the commands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from twosome.errors import ConfigError
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments."""
+        raise ConfigError(f"{message} (see `{self.prog} --help`)")
+
+
+class ConfigParser(ArgumentParser):
+    """The same for a whole configuration: flags over a file over defaults."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Refuse the arguments."""
+        raise ConfigError(f"{_plain(message)} (see `{self.prog} --help`)")
+
+
+def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that choose a model and its normalization, where no run says so."""
+    parser.add_argument("--model", help="hub id or directory of a causal language model (default: the embedded one)")
+    parser.add_argument("--normalization", help="sum, token, word, byte, or package.module:function (default: word)")
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def not_negative(text: str) -> int:
+    """An integer of at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {number}")
+    return number
+
+
+def _plain(message: str) -> str:
+    """A parser's complaint without the layers it came through."""
+    return " ".join(line.strip() for line in message.splitlines() if line.strip())

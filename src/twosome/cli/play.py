@@ -1,0 +1,40 @@
+"""``twosome play``: walk through a task yourself, or watch a model."""
+
+from __future__ import annotations
+
+from twosome.cli.parsing import Parser, add_policy_arguments, not_negative
+
+
+def run(words: list[str]) -> int:
+    """Run the command."""
+    parser = Parser(
+        prog="twosome play",
+        description="Show each decision of one episode: the prompt, the actions and probabilities, the outcome.",
+    )
+    parser.add_argument("task", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    parser.add_argument(
+        "--player", choices=("you", "model", "random"), default="you", help="who chooses (default: you)"
+    )
+    parser.add_argument("--agent", metavar="RUN_OR_ADAPTER", help="whose probabilities to show (implies a model)")
+    parser.add_argument("--greedy", action="store_true", help="the model takes its most probable action")
+    parser.add_argument("--seed", type=not_negative, default=0)
+    add_policy_arguments(parser)
+    arguments = parser.parse_args(words)
+
+    from twosome.runs.agents import check_task, load_agent
+    from twosome.runs.playing import play
+
+    check_task(arguments.task)
+    policy = None
+    if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
+        policy = load_agent(arguments.agent, model=arguments.model, normalization=arguments.normalization).policy
+    play(
+        arguments.task,
+        player=arguments.player,
+        policy=policy,
+        greedy=arguments.greedy,
+        seed=arguments.seed,
+        ask=input,
+        tell=print,
+    )
+    return 0

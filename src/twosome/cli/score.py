@@ -1,0 +1,51 @@
+"""``twosome score``: score action phrases after a prompt."""
+
+from __future__ import annotations
+
+import json
+
+from twosome.cli.parsing import Parser, add_policy_arguments
+
+
+def run(words: list[str]) -> int:
+    """Run the command."""
+    parser = Parser(prog="twosome score", description="Score action phrases after a prompt, as the policy does.")
+    add_policy_arguments(parser)
+    parser.add_argument("--adapter", help="directory of a PEFT adapter, or of a run")
+    parser.add_argument("--prompt", required=True, help="what the model reads, without a space at the end")
+    parser.add_argument("--action", action="append", default=[], help="an action phrase; give one for each action")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args(words)
+
+    from twosome.decision import Decision
+    from twosome.errors import InvalidDecision
+
+    if not arguments.action:
+        raise InvalidDecision("the action list is empty; give at least one --action")
+    decision = Decision(arguments.prompt, tuple(arguments.action))
+
+    import torch
+
+    from twosome.runs.agents import load_agent
+
+    policy = load_agent(arguments.adapter, model=arguments.model, normalization=arguments.normalization).policy
+    with torch.no_grad():
+        scores = policy.scorer.scores([decision])
+        log_probs = policy.action_log_probs([decision])[0]
+    rows = [
+        {
+            "action": action,
+            "probability": float(log_probs[index].exp()),
+            "log_probability": float(scores.token_log_probs[0, index].sum()),
+            "tokens": int(scores.token_mask[0, index].sum()),
+            "words": len(action.split()),
+        }
+        for index, action in enumerate(decision.actions)
+    ]
+    if arguments.json:
+        print(json.dumps({"prompt": decision.prompt, "normalization": policy.normalization, "actions": rows}))
+        return 0
+    print(f"{policy.normalization} normalisation\nprobability  joint log-prob  tokens  action")
+    for row in sorted(rows, key=lambda row: -float(str(row["probability"]))):
+        print(f"{row['probability']:>11.4f}  {row['log_probability']:>14.4f}  {row['tokens']:>6}  {row['action']}")
+    return 0

@@ -1,0 +1,68 @@
+"""``twosome train TASK``: align a language model with a task by practice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twosome.cli.parsing import ConfigParser
+from twosome.errors import ConfigError
+from twosome.runs.config import PRESETS, RunConfig, preset_file, to_yaml
+
+
+def run(words: list[str]) -> int:
+    """Run the command."""
+    config, out = parse(words)
+    from twosome.cli.display import training_display
+    from twosome.runs.trainer import train
+
+    with training_display(config, out) as display:
+        train(config, out, display.update)
+    return 0
+
+
+def parse(words: list[str]) -> tuple[RunConfig, Path]:
+    """The configuration and the run directory that the arguments describe.
+
+    Defaults are overridden by the preset, the preset by ``--config``, that by flags.
+    """
+    # Task and preset decide the defaults of everything else, so they are read first.
+    chosen = _parser(None).parse_args(words)
+    parser = _parser(preset_file(chosen.task or "", chosen.preset))
+    values = parser.parse_args(words)
+    if values.task is None:
+        raise ConfigError("name a task, for example `twosome train tomato-salad`; `twosome tasks` lists them")
+    config = _instantiate(parser, values)
+    if values.print_settings:
+        print(to_yaml(config), end="")
+        raise SystemExit(0)
+    return config, Path(values.out or default_directory(config, values.preset))
+
+
+def default_directory(config: RunConfig, preset: str) -> Path:
+    """Where a run goes if the user does not say."""
+    name = "".join(character if character.isalnum() else "-" for character in config.task)
+    return Path("runs") / f"{name}-{preset}-seed{config.seed}"
+
+
+def _parser(preset: Path | None) -> ConfigParser:
+    parser = ConfigParser(
+        prog="twosome train",
+        description="Align a language model with a task by practice: PPO over the admissible action phrases.",
+        default_config_files=[str(preset)] if preset else [],
+    )
+    parser.add_argument("task", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    parser.add_argument("--preset", default=PRESETS[0], help=f"starting values: {' or '.join(PRESETS)}")
+    parser.add_argument("--out", type=str, default=None, help="run directory (default: runs/TASK-PRESET-seedN)")
+    parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
+    parser.add_argument("--print_settings", action="store_true", help="print all settings as YAML and stop")
+    parser.add_class_arguments(RunConfig, skip={"task"})
+    return parser
+
+
+def _instantiate(parser: ConfigParser, values: Any) -> RunConfig:
+    """The dataclass behind the parsed values."""
+    fields = parser.instantiate_classes(values).as_dict()
+    for name in ("config", "preset", "out", "print_settings"):
+        fields.pop(name, None)
+    return RunConfig(**fields)

@@ -1,0 +1,72 @@
+"""From token log-probabilities to the logits of a policy over actions (TWOSOME, section 4.2).
+
+Every factor of a joint probability is below 1, so a long phrase loses to a short one however sensible it is. The
+published remedy divides the joint log-probability by the phrase's length in tokens or in words.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import torch
+from torch import Tensor
+
+from twosome.errors import ConfigError
+from twosome.types import ActionScores, Normalization
+
+
+def sum_logits(scores: ActionScores) -> Tensor:
+    """Joint log-probability, ``sum_i log P(w_i | prompt, w_<i)`` (eq. 1): float32 [B, A]."""
+    joint = scores.token_log_probs.sum(-1)
+    return joint.masked_fill(~scores.action_mask, -torch.inf)
+
+
+def token_logits(scores: ActionScores) -> Tensor:
+    """Joint log-probability divided by the number of action tokens (eq. 3): float32 [B, A]."""
+    return sum_logits(scores) / scores.token_mask.sum(-1).clamp(min=1)
+
+
+def word_logits(scores: ActionScores) -> Tensor:
+    """Joint log-probability divided by the number of words, split at white space (eq. 4): float32 [B, A]."""
+    return sum_logits(scores) / _count(scores, lambda action: len(action.split()))
+
+
+def byte_logits(scores: ActionScores) -> Tensor:
+    """Joint log-probability divided by the length in UTF-8 bytes, which no tokenizer changes: float32 [B, A]."""
+    return sum_logits(scores) / _count(scores, lambda action: len(action.encode()))
+
+
+NORMALIZATIONS: dict[str, Normalization] = {
+    "sum": sum_logits,
+    "token": token_logits,
+    "word": word_logits,
+    "byte": byte_logits,
+}
+
+
+def resolve_normalization(name: str) -> Normalization:
+    """The normalization with this name, or the function a ``package.module:function`` names.
+
+    Raises:
+        ConfigError: If there is no such normalization.
+    """
+    if name in NORMALIZATIONS:
+        return NORMALIZATIONS[name]
+    module, separator, function = name.partition(":")
+    if separator:
+        try:
+            found: Normalization = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"normalization {name!r} cannot be imported: {error}") from None
+        return found
+    raise ConfigError(
+        f"unknown normalization {name!r}: expected one of {', '.join(NORMALIZATIONS)}, or package.module:function"
+    )
+
+
+def _count(scores: ActionScores, length) -> Tensor:  # type: ignore[no-untyped-def]
+    """``length`` of every action: float32 [B, A], 1 where padded."""
+    counts = torch.ones(scores.token_mask.shape[:2], dtype=torch.float32)
+    for row, decision in enumerate(scores.decisions):
+        counts[row, : len(decision.actions)] = torch.tensor([float(length(action)) for action in decision.actions])
+    return counts.to(scores.token_log_probs.device)

@@ -1,0 +1,178 @@
+"""Base model, tokenizer and adapter, from a hub id, a directory, or the model that ships with twosome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from twosome.errors import ConfigError, ModelError
+from twosome.models.encoding import Tokenizer
+
+EMBEDDED = "embedded"
+EMBEDDED_DIRECTORY = Path(__file__).parent / "embedded"
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization = Literal["none", "8bit", "4bit"]
+
+
+def load_model(
+    name: str,
+    *,
+    revision: str | None = None,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+    quantization: Quantization = "none",
+    trust_remote_code: bool = False,
+) -> tuple[Any, Tokenizer]:
+    """A frozen causal language model in eval mode, and its tokenizer.
+
+    Args:
+        name: ``"embedded"`` for the model that ships with twosome, a Hugging Face hub id, or a local directory.
+        revision: Branch, tag or commit of a hub id.
+        dtype: Precision of the frozen weights; ``"auto"`` is float32 on a CPU, else what the checkpoint was saved in.
+        device: ``"auto"`` takes a GPU if there is one.
+        quantization: Load the base in 8 or 4 bits through bitsandbytes.
+        trust_remote_code: Run code that comes with the model. Off unless you trust its author.
+
+    Raises:
+        ModelError: If model or tokenizer is missing or cannot be read.
+    """
+    from transformers import AutoModelForCausalLM
+
+    target = _resolve_device(device)
+    source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
+    tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
+    arguments: dict[str, Any] = {"dtype": _resolve_dtype(dtype, target)}
+    if quantization != "none":
+        arguments |= {"quantization_config": _quantization_config(quantization), "device_map": str(target)}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision or "main", trust_remote_code=trust_remote_code, **arguments
+        )
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}") from None
+    if quantization == "none":
+        model = model.to(target)
+    # Adapters name their base by what the user called it, not by where it lay on this machine.
+    model.name_or_path = model.config._name_or_path = name
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Tokenizer:
+    """The tokenizer of a model; see :func:`load_model`.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    from transformers import AutoTokenizer
+
+    source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
+    if Path(source).is_dir() and not any((Path(source) / file).exists() for file in _TOKENIZER_FILES):
+        raise ModelError(
+            f"the model directory {name!r} holds no tokenizer: expected one of {', '.join(_TOKENIZER_FILES)}; save the "
+            "tokenizer beside the model with tokenizer.save_pretrained"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        raise ModelError(f"cannot load a tokenizer from {name!r}: {_first_line(error)}") from None
+
+
+def add_adapter(
+    model: Any, *, rank: int, alpha: float, targets: str | Sequence[str] | None, dropout: float = 0.0
+) -> Any:
+    """Wrap ``model`` in PEFT with a fresh LoRA adapter in float32.
+
+    Args:
+        model: A frozen causal language model.
+        rank: LoRA rank r.
+        alpha: LoRA scale; the update is multiplied by ``alpha / rank``.
+        targets: Names of the linear layers to adapt, ``"all-linear"``, or None for PEFT's choice for the architecture.
+        dropout: Must be 0: with dropout the rollout's and the update's probabilities would differ.
+
+    Raises:
+        ConfigError: If dropout is not 0.
+        ModelError: If the layers are not in the model.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if dropout:
+        raise ConfigError(f"lora dropout must be 0, got {dropout}: scores are taken in eval mode so that ratios are 1")
+    if isinstance(targets, str):
+        names: Any = targets if targets == "all-linear" else [targets]
+    else:
+        names = None if targets is None else [*targets]
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, bias="none", task_type="CAUSAL_LM")
+    try:
+        return get_peft_model(model, config).eval()
+    except ValueError as error:
+        raise ModelError(f"cannot adapt {targets!r} in {type(model).__name__}: {_first_line(error)}") from None
+
+
+def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) -> Any:
+    """Wrap ``model`` in PEFT with the adapter saved in ``directory``.
+
+    Raises:
+        ModelError: If the adapter is missing or belongs to another model.
+    """
+    from peft import PeftModel
+
+    path = Path(directory)
+    if not (path / "adapter_config.json").is_file():
+        raise ModelError(f"no adapter in {str(directory)!r}: expected a directory with adapter_config.json")
+    try:
+        return PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {_first_line(error)}"
+        ) from None
+
+
+def adapter_base(directory: str | Path) -> str | None:
+    """The base model an adapter was trained on, as its configuration names it."""
+    try:
+        config = json.loads((Path(directory) / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    return str(name) if name else None
+
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
+
+
+def _resolve_device(device: str) -> torch.device:
+    if device != "auto":
+        try:
+            return torch.device(device)
+        except RuntimeError:
+            raise ConfigError(f"unknown device {device!r}: expected auto, cpu, cuda, cuda:0, mps...") from None
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _resolve_dtype(dtype: Dtype, device: torch.device) -> torch.dtype | str:
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    resolved: torch.dtype = getattr(torch, dtype)
+    return resolved
+
+
+def _quantization_config(quantization: Quantization) -> Any:
+    from importlib.util import find_spec
+
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(f"quantization {quantization!r} needs bitsandbytes: pip install bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

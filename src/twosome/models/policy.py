@@ -1,0 +1,203 @@
+"""The policy: a LoRA actor and a critic head on one frozen language model (TWOSOME, section 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from twosome.decision import Decision
+from twosome.errors import ModelError, RunError
+from twosome.functional.categorical import masked_log_softmax
+from twosome.functional.normalization import resolve_normalization
+from twosome.models.encoding import Tokenizer
+from twosome.models.scoring import Path as ScoringPath
+from twosome.models.scoring import Scorer
+
+ADAPTER_DIRECTORY = "adapter"
+CRITIC_FILE = "critic.safetensors"
+
+
+class Critic(nn.Module):
+    """An MLP from the last prompt token's final hidden state to a state value, in float32.
+
+    Args:
+        features: Hidden size H of the language model.
+        hidden: Widths of the hidden layers; the paper's are (1024, 512).
+        bias: Whether layers have biases; the published critic has none.
+    """
+
+    def __init__(self, features: int, hidden: Sequence[int] = (1024, 512), bias: bool = False) -> None:
+        super().__init__()
+        widths = [features, *hidden]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Linear(inputs, outputs, bias=bias), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1, bias=bias))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Values [B] of features [B, H]."""
+        values: Tensor = self.layers(features)
+        return values.squeeze(-1)
+
+
+class LanguageModelPolicy:
+    """Acts by the joint probability of admissible phrases, and values states by their prompt.
+
+    Only adapter and critic train. While no gradient is wanted, action probabilities are remembered until an adapter
+    weight changes, and the frozen base's features of a prompt for as long as the policy lives, so a repeated decision
+    costs a dictionary lookup.
+
+    Args:
+        model: A PEFT model, frozen base plus adapter, in eval mode; or a base model alone, to act untrained.
+        tokenizer: Its tokenizer.
+        critic: Head on the frozen base's features, or None for a policy that is only asked to act.
+        normalization: Name of a normalization; see :mod:`twosome.functional.normalization`.
+        path: How to score; None to find out.
+        token_budget: Most tokens in one forward pass.
+        memory: How many decisions, and how many prompts, are remembered.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        critic: Critic | None = None,
+        *,
+        normalization: str = "word",
+        path: ScoringPath | None = None,
+        token_budget: int = 640,
+        memory: int = 50_000,
+    ) -> None:
+        self.model = model
+        self.critic = critic.to(model.device) if critic is not None else None
+        self.normalization = normalization
+        self._normalize = resolve_normalization(normalization)
+        # Listed once: PEFT switches requires_grad off and on with the adapter.
+        self._actor = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.scorer = Scorer(model, tokenizer, path, token_budget)
+        self._acting: dict[Decision, Tensor] = {}
+        self._acting_version = -1
+        self._reference: dict[Decision, Tensor] = {}
+        self._features: dict[str, Tensor] = {}
+        self._memory = memory
+
+    def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
+        if torch.is_grad_enabled():
+            return self._log_probs(decisions)
+        version = sum(parameter._version for parameter in self._actor)
+        if version != self._acting_version:
+            self._acting.clear()
+            self._acting_version = version
+        return self._remembered(self._acting, decisions, self._log_probs)
+
+    def reference_action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        """The same under the frozen base, adapter off, without gradient."""
+        with torch.no_grad(), self._frozen_base():
+            return self._remembered(self._reference, decisions, self._log_probs)
+
+    def values(self, decisions: Sequence[Decision]) -> Tensor:
+        """State values from the frozen base's reading of the prompt: float32 [B]."""
+        if self.critic is None:
+            raise ModelError("this policy was loaded without a critic, so it can act but not value states")
+        values: Tensor = self.critic(self.features([decision.prompt for decision in decisions]))
+        return values
+
+    def features(self, prompts: Sequence[str]) -> Tensor:
+        """Final hidden state of the frozen base, adapter off, at each prompt's last token: float32 [B, H]."""
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._features]
+        if missing:
+            with self._frozen_base():
+                found = self.scorer.features(missing)
+            _make_room(self._features, len(missing), self._memory, keep=set(prompts))
+            self._features.update(zip(missing, found, strict=True))
+        return torch.stack([self._features[prompt] for prompt in prompts])
+
+    def actor_parameters(self) -> list[Parameter]:
+        """The adapter's weights."""
+        return list(self._actor)
+
+    def critic_parameters(self) -> list[Parameter]:
+        """The critic head's weights."""
+        return list(self.critic.parameters()) if self.critic is not None else []
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Adapter and critic weights."""
+        from peft import get_peft_model_state_dict
+
+        state = {f"adapter.{name}": tensor for name, tensor in get_peft_model_state_dict(self.model).items()}
+        if self.critic is not None:
+            state |= {f"critic.{name}": tensor for name, tensor in self.critic.state_dict().items()}
+        return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state_dict` returned."""
+        from peft import set_peft_model_state_dict
+
+        parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "critic": {}}
+        for name, tensor in state.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        set_peft_model_state_dict(self.model, parts["adapter"])
+        if self.critic is not None:
+            self.critic.load_state_dict(parts["critic"])
+        self._acting.clear()
+
+    def save(self, directory: Path) -> None:
+        """Write ``adapter/`` in PEFT's format and ``critic.safetensors``."""
+        # Without the argument PEFT may look for the base model on the hub, to see whether its vocabulary grew.
+        self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=False)
+        if self.critic is not None:
+            save_file(self.critic.state_dict(), str(directory / CRITIC_FILE))
+
+    def load_critic(self, file: Path) -> None:
+        """Read the critic's weights back.
+
+        Raises:
+            RunError: If the file is missing or of another shape.
+        """
+        if self.critic is None:
+            raise ModelError("this policy has no critic to load weights into")
+        try:
+            self.critic.load_state_dict(load_file(str(file)))
+        except (OSError, RuntimeError) as error:
+            raise RunError(f"cannot read the critic from {str(file)!r}: {error}") from None
+
+    def _frozen_base(self) -> AbstractContextManager[Any]:
+        """The model without its adapter, while the context lasts."""
+        return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
+
+    def _log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        return masked_log_softmax(self._normalize(self.scorer.scores(decisions)))
+
+    def _remembered(
+        self,
+        memory: dict[Decision, Tensor],
+        decisions: Sequence[Decision],
+        compute: Callable[[Sequence[Decision]], Tensor],
+    ) -> Tensor:
+        """Rows of ``memory``, with the missing ones computed and kept."""
+        missing = [decision for decision in dict.fromkeys(decisions) if decision not in memory]
+        if missing:
+            found = compute(missing)
+            _make_room(memory, len(missing), self._memory, keep=set(decisions))
+            for decision, row in zip(missing, found, strict=True):
+                memory[decision] = row[: len(decision.actions)].clone()
+        rows = [memory[decision] for decision in decisions]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)
+
+
+def _make_room(memory: dict[Any, Tensor], incoming: int, limit: int, keep: set[Any]) -> None:
+    """Drop the oldest entries until ``incoming`` more fit, but none that is needed right now."""
+    excess = len(memory) + incoming - limit
+    if excess > 0:
+        for key in [key for key in memory if key not in keep][:excess]:
+            del memory[key]

@@ -1,0 +1,199 @@
+"""Collects rollouts: environments x policy -> :class:`~twosome.types.Rollout` and finished episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from twosome.decision import Decision
+from twosome.functional.categorical import sample
+from twosome.types import Policy, Rollout
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision of an episode and what followed it."""
+
+    decision: Decision
+    probabilities: tuple[float, ...]
+    action: int
+    reward: float
+    duration: int
+    value: float | None = None
+
+
+@dataclass
+class Episode:
+    """What happened from one reset to the end.
+
+    Attributes:
+        index: How many episodes its collector began before it.
+        seed: The seed the environment was reset with; with the actions it replays the episode.
+        steps: The decisions, in order.
+        success: Whether the environment called the end a success.
+        truncated: Whether a limit cut the episode.
+    """
+
+    index: int
+    seed: int
+    steps: list[Step] = field(default_factory=list)
+    success: bool = False
+    truncated: bool = False
+
+    @property
+    def length(self) -> int:
+        """Decisions taken."""
+        return len(self.steps)
+
+    @property
+    def duration(self) -> int:
+        """Primitive steps taken."""
+        return sum(step.duration for step in self.steps)
+
+    def discounted_return(self, gamma: float) -> float:
+        """Sum of rewards, each discounted by ``gamma`` per primitive step before its decision."""
+        total, elapsed = 0.0, 0
+        for step in self.steps:
+            total += gamma**elapsed * step.reward
+            elapsed += step.duration
+        return total
+
+
+class Collector:
+    """Runs a policy in vectorised text environments, and keeps the episodes that are still open.
+
+    The environments must have autoreset disabled: the collector resets ended ones itself, with a seed of its own for
+    every episode, so that a row is always a decision and the state that really followed is never lost.
+
+    Args:
+        envs: N text environments, made with ``AutoresetMode.DISABLED``.
+        seed: Episode seeds are drawn from a generator seeded with this.
+        generator: Draws the actions.
+        greedy: Take the most probable action instead of drawing one.
+    """
+
+    def __init__(self, envs: VectorEnv, seed: int, generator: torch.Generator, *, greedy: bool = False) -> None:
+        self.envs = envs
+        self._generator = generator
+        self._greedy = greedy
+        self._seeds = np.random.default_rng(seed)
+        self._began = 0
+        self._open = [self._new_episode() for _ in range(envs.num_envs)]
+        observations, _ = envs.reset(seed=[episode.seed for episode in self._open])  # type: ignore[arg-type]
+        self._decisions = _decisions(observations)
+
+    def collect(self, policy: Policy, steps: int) -> tuple[Rollout, list[Episode]]:
+        """Act for ``steps`` decisions in every environment: the rollout, and the episodes that ended in it."""
+        rows: list[dict[str, Any]] = []
+        finished: list[Episode] = []
+        for _ in range(steps):
+            row, ended = self._step(policy, with_values=True)
+            rows.append(row)
+            finished += ended
+        return _rollout(rows), finished
+
+    def run_episodes(
+        self, policy: Policy, episodes: int, *, on_progress: Callable[[int], None] | None = None
+    ) -> list[Episode]:
+        """Act until the first ``episodes`` episodes to begin have ended, so that short ones are not favoured.
+
+        Args:
+            policy: Chooses the actions.
+            episodes: How many episodes.
+            on_progress: Called with the number of episodes that ended, whenever it grows.
+        """
+        first = min(episode.index for episode in self._open)
+        wanted = range(first, first + episodes)
+        finished: dict[int, Episode] = {}
+        while not all(index in finished for index in wanted):
+            _, ended = self._step(policy, with_values=False)
+            finished.update((episode.index, episode) for episode in ended)
+            if ended and on_progress is not None:
+                on_progress(min(len(finished), episodes))
+        return [finished[index] for index in wanted]
+
+    def _step(self, policy: Policy, *, with_values: bool) -> tuple[dict[str, Any], list[Episode]]:
+        """One decision in every environment: a row of the rollout, and the episodes that ended."""
+        decisions = self._decisions
+        with torch.no_grad():
+            log_probs = policy.action_log_probs(decisions).cpu()
+            values = policy.values(decisions).cpu() if with_values else torch.full((len(decisions),), torch.nan)
+        actions = log_probs.argmax(-1) if self._greedy else sample(log_probs, self._generator)
+        observations, rewards, terminated, truncated, infos = self.envs.step(actions.numpy())
+        durations = _info(infos, "duration", default=np.ones(len(decisions), dtype=np.int64))
+        success = _info(infos, "success", default=terminated)
+        followed = _decisions(observations)
+        for index, episode in enumerate(self._open):
+            decision = decisions[index]
+            probabilities = log_probs[index, : len(decision.actions)].exp().tolist()
+            value = float(values[index]) if with_values else None
+            episode.steps.append(
+                Step(
+                    decision,
+                    tuple(probabilities),
+                    int(actions[index]),
+                    float(rewards[index]),
+                    int(durations[index]),
+                    value,
+                )
+            )
+        row: dict[str, Any] = {
+            "decisions": decisions,
+            "actions": actions,
+            "log_probs": log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1),
+            "values": values,
+            "rewards": torch.as_tensor(rewards, dtype=torch.float32),
+            "durations": torch.as_tensor(np.asarray(durations), dtype=torch.int64),
+            "terminated": torch.as_tensor(terminated),
+            "truncated": torch.as_tensor(truncated),
+        }
+        if with_values:
+            with torch.no_grad():
+                row["next_values"] = policy.values(followed).cpu()
+        self._decisions = followed
+        return row, self._reset_ended(terminated, truncated, success)
+
+    def _reset_ended(self, terminated: Any, truncated: Any, success: Any) -> list[Episode]:
+        """Close ended episodes and open new ones."""
+        ended = np.asarray(terminated) | np.asarray(truncated)
+        if not ended.any():
+            return []
+        closed = []
+        for index in np.flatnonzero(ended):
+            episode = self._open[index]
+            episode.success = bool(success[index])
+            episode.truncated = bool(truncated[index]) and not bool(terminated[index])
+            closed.append(episode)
+            self._open[index] = self._new_episode()
+        seeds = [episode.seed for episode in self._open]
+        observations, _ = self.envs.reset(seed=seeds, options={"reset_mask": ended})  # type: ignore[arg-type]
+        self._decisions = _decisions(observations)
+        return closed
+
+    def _new_episode(self) -> Episode:
+        self._began += 1
+        return Episode(index=self._began - 1, seed=int(self._seeds.integers(2**31)))
+
+
+def _decisions(observations: Any) -> tuple[Decision, ...]:
+    """The decisions in a batched text observation, one per environment."""
+    pairs = zip(observations["prompt"], observations["actions"], strict=True)
+    return tuple(Decision(prompt, tuple(actions)) for prompt, actions in pairs)
+
+
+def _info(infos: dict[str, Any], key: str, default: Any) -> Any:
+    """A per-environment info entry, with the default where an environment gave none."""
+    if key not in infos:
+        return default
+    given = infos.get(f"_{key}", np.ones(len(default), dtype=bool))
+    return np.where(given, infos[key], default)
+
+
+def _rollout(rows: Sequence[dict[str, Any]]) -> Rollout:
+    tensors = {name: torch.stack([row[name] for row in rows]) for name in rows[0] if name != "decisions"}
+    return Rollout(decisions=tuple(row["decisions"] for row in rows), **tensors)

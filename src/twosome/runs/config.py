@@ -1,0 +1,154 @@
+"""Everything that defines a run, as frozen dataclasses: presets, YAML files and flags all end up here.
+
+Nothing here imports torch, so that ``--help`` and a mistyped setting answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from twosome.algorithms.config import PPOConfig
+from twosome.errors import ConfigError
+
+PRESETS = ("tiny", "paper")
+PRESET_DIRECTORY = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True)
+class LoadingConfig:
+    """How the frozen language model is loaded and run."""
+
+    revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the frozen weights; the adapter is always float32."""
+    device: str = "auto"
+    """cpu, cuda, mps; auto takes a GPU if there is one."""
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    """Load the base in 8 or 4 bits through bitsandbytes."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model. Off unless you trust its author."""
+    token_budget: int = 640
+    """Most tokens in one forward pass."""
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """The actor's adapter."""
+
+    rank: int = 8
+    """Rank r of the update."""
+    alpha: float = 16.0
+    """Scale: the update is multiplied by alpha / rank."""
+    targets: str | list[str] | None = None
+    """Names of the layers to adapt, "all-linear", or null for PEFT's choice for the architecture."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError(f"lora.rank must be at least 1, got {self.rank}")
+
+
+@dataclass(frozen=True)
+class CriticConfig:
+    """The critic's head on the last prompt token."""
+
+    hidden: list[int] = field(default_factory=lambda: [1024, 512])
+    """Widths of the hidden layers."""
+    bias: bool = False
+    """Whether its layers have biases; the published ones have none."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ConfigError(f"critic.hidden must list at least one positive width, got {self.hidden}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run."""
+
+    task: str = "tomato-salad"
+    """A task of `twosome tasks`, or the id of a registered text environment (package:Name-v0)."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the environment, such as layout or view_radius."""
+    decisions: int = 10_000
+    """Decisions to train for, over all environments; rounded up to whole updates."""
+    num_envs: int = 4
+    """Environments acting side by side."""
+    rollout_steps: int = 32
+    """Decisions in each environment between updates."""
+    model: str = "embedded"
+    """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
+    normalization: str = "word"
+    """sum, token, word, byte, or package.module:function."""
+    seed: int = 0
+    """Seeds weights, actions, shuffling and episodes."""
+    threads: int = 1
+    """CPU threads of one process; with 1 the first ratio of every update is exactly 1."""
+    save_every: int = 10
+    """Updates between saves of adapter and critic."""
+    record_every: int = 10
+    """Every n-th episode is recorded with all its decisions, the others by their outcome."""
+    tensorboard: bool = False
+    """Also write TensorBoard event files (pip install "twosome[tensorboard]")."""
+    loading: LoadingConfig = field(default_factory=LoadingConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    critic: CriticConfig = field(default_factory=CriticConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
+        if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
+            raise ConfigError(
+                f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
+                f"{self.num_envs * self.rollout_steps} decisions of a rollout"
+            )
+
+    @property
+    def decisions_per_update(self) -> int:
+        """Decisions in one rollout."""
+        return self.num_envs * self.rollout_steps
+
+    @property
+    def updates(self) -> int:
+        """Updates in the run."""
+        return -(-self.decisions // self.decisions_per_update)
+
+
+def preset_file(task: str, preset: str) -> Path | None:
+    """The YAML file of a preset for a task: its own, or the one for its family; None if there is neither.
+
+    Raises:
+        ConfigError: If the preset has no such name.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
+    own = PRESET_DIRECTORY / f"{task}.{preset}.yaml"
+    general = PRESET_DIRECTORY / f"{preset}.yaml"
+    return own if own.is_file() else general
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The configuration as YAML that ``--config`` reads back."""
+    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+
+
+def from_mapping(values: dict[str, Any]) -> RunConfig:
+    """A configuration from nested dictionaries, as :func:`to_yaml` writes them.
+
+    Raises:
+        ConfigError: If a setting is unknown or contradictory.
+    """
+    parts: dict[str, Any] = {"loading": LoadingConfig, "lora": LoraConfig, "critic": CriticConfig, "ppo": PPOConfig}
+    try:
+        nested = {name: kind(**values[name]) for name, kind in parts.items() if name in values}
+        return RunConfig(**{**values, **nested})
+    except TypeError as error:
+        raise ConfigError(f"the configuration does not fit this version: {error}") from None

@@ -1,0 +1,123 @@
+"""A run directory: complete by itself, readable without the process that wrote it.
+
+config.yaml           every setting of the run; ``twosome train --config`` reads it back
+versions.json         package, Python and library versions, platform, scoring path, status
+metrics.jsonl         one line per update    (see twosome.runs.recorder)
+episodes.jsonl        one line per episode
+adapter/              the trained actor in PEFT's format
+critic.safetensors    the trained critic head
+learning_curve.png    return and success over decisions
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twosome.errors import ConfigError, RunError
+from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
+from twosome.runs.config import RunConfig, from_mapping, to_yaml
+from twosome.runs.curve import draw_learning_curve
+from twosome.runs.files import new_run_directory, write_json, write_text
+from twosome.runs.recorder import METRICS_FILE, Recorder, read_lines
+
+CONFIG_FILE = "config.yaml"
+VERSIONS_FILE = "versions.json"
+CURVE_FILE = "learning_curve.png"
+LIBRARIES = ("twosome", "torch", "transformers", "peft", "gymnasium", "numpy")
+
+
+class RunDirectory:
+    """The files of one run."""
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path = path
+        self.config = config
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, policy: LanguageModelPolicy) -> RunDirectory:
+        """Start a new run directory.
+
+        Raises:
+            RunError: If it is occupied or cannot be written.
+        """
+        run = cls(new_run_directory(path), config)
+        write_text(path / CONFIG_FILE, to_yaml(config))
+        run._write_versions(policy, "running")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Read the run in ``path``.
+
+        Raises:
+            RunError: If there is none, or its configuration cannot be read.
+        """
+        file = path / CONFIG_FILE
+        if not file.is_file():
+            raise RunError(f"no run in {str(path)!r}: expected a directory with {CONFIG_FILE}")
+        try:
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+            return cls(path, from_mapping(values))
+        except (OSError, yaml.YAMLError, ConfigError, AttributeError) as error:
+            raise RunError(f"cannot read {str(file)!r}: {error}") from None
+
+    @property
+    def adapter(self) -> Path:
+        """Where the adapter is."""
+        return self.path / ADAPTER_DIRECTORY
+
+    @property
+    def critic(self) -> Path:
+        """Where the critic is."""
+        return self.path / CRITIC_FILE
+
+    def recorder(self) -> Recorder:
+        """What writes this run's metrics and episodes."""
+        return Recorder(
+            self.path,
+            gamma=self.config.ppo.gamma,
+            record_every=self.config.record_every,
+            tensorboard=self.config.tensorboard,
+        )
+
+    def save(self, policy: LanguageModelPolicy) -> None:
+        """Write adapter and critic."""
+        policy.save(self.path)
+
+    @contextmanager
+    def saving(self, policy: LanguageModelPolicy) -> Iterator[None]:
+        """Save what was learned and draw the curve when the context ends, however it ends."""
+        status = "interrupted"
+        try:
+            yield
+            status = "finished"
+        finally:
+            self.save(policy)
+            self._write_versions(policy, status)
+            draw_learning_curve(read_lines(self.path / METRICS_FILE), self.config.task, self.path / CURVE_FILE)
+
+    def _write_versions(self, policy: LanguageModelPolicy, status: str) -> None:
+        versions: dict[str, Any] = {name: _version(name) for name in LIBRARIES}
+        versions |= {
+            "python": sys.version.split()[0],
+            "platform": platform.platform(),
+            "device": str(policy.model.device),
+            "scoring_path": policy.scorer.path,
+            "status": status,
+        }
+        write_json(self.path / VERSIONS_FILE, versions)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,140 @@
+"""Writes what happens in a run, line by line: ``metrics.jsonl`` and ``episodes.jsonl``.
+
+A line of ``metrics.jsonl`` describes one update: ``update``, ``decisions`` (so far), ``seconds`` (of training),
+``episodes`` (that ended in it), ``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no
+episode ended), and every metric of the algorithm.
+
+A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``success``, ``truncated``, ``decisions``,
+``duration``, ``discounted_return``; every n-th also has ``steps``, each with ``prompt``, ``actions``,
+``probabilities``, ``action`` (index), ``reward``, ``duration`` and ``value``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from twosome.rollout import Episode
+from twosome.types import UpdateReport
+
+METRICS_FILE = "metrics.jsonl"
+EPISODES_FILE = "episodes.jsonl"
+
+
+class Recorder:
+    """Appends to the two files of a run directory, and to TensorBoard if asked.
+
+    Args:
+        directory: The run directory.
+        gamma: Discount per primitive step of the returns it reports.
+        record_every: Every n-th episode is written with its steps.
+        tensorboard: Also write event files.
+    """
+
+    def __init__(self, directory: Path, *, gamma: float, record_every: int = 10, tensorboard: bool = False) -> None:
+        self._gamma = gamma
+        self._record_every = record_every
+        self._metrics = (directory / METRICS_FILE).open("a", encoding="utf-8")
+        self._episodes = (directory / EPISODES_FILE).open("a", encoding="utf-8")
+        self._writer = _tensorboard_writer(directory) if tensorboard else None
+
+    def update(
+        self, update: int, decisions: int, seconds: float, report: UpdateReport, episodes: Sequence[Episode]
+    ) -> dict[str, Any]:
+        """Record one update and the episodes that ended in it; returns the line of metrics."""
+        line = {
+            "update": update,
+            "decisions": decisions,
+            "seconds": round(seconds, 3),
+            "episodes": len(episodes),
+            "success": _mean([float(episode.success) for episode in episodes]),
+            "discounted_return": _mean([episode.discounted_return(self._gamma) for episode in episodes]),
+            "episode_decisions": _mean([float(episode.length) for episode in episodes]),
+            "optimizer_steps": report.optimizer_steps,
+            "stopped_early": report.stopped_early,
+            **report.metrics,
+        }
+        self._metrics.write(json.dumps(line) + "\n")
+        for episode in episodes:
+            record = episode_record(episode, self._gamma, steps=episode.index % self._record_every == 0)
+            self._episodes.write(json.dumps(record) + "\n")
+        self._metrics.flush()
+        self._episodes.flush()
+        self._log_scalars(line, decisions)
+        return line
+
+    def close(self) -> None:
+        """Close the files."""
+        self._metrics.close()
+        self._episodes.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _log_scalars(self, line: dict[str, Any], decisions: int) -> None:
+        if self._writer is not None:
+            for name, number in line.items():
+                if isinstance(number, float):
+                    self._writer.add_scalar(name, number, decisions)
+
+
+def episode_record(episode: Episode, gamma: float, *, steps: bool) -> dict[str, Any]:
+    """One line of ``episodes.jsonl``."""
+    record: dict[str, Any] = {
+        "index": episode.index,
+        "seed": episode.seed,
+        "success": episode.success,
+        "truncated": episode.truncated,
+        "decisions": episode.length,
+        "duration": episode.duration,
+        "discounted_return": episode.discounted_return(gamma),
+    }
+    if steps:
+        record["steps"] = [
+            {
+                "prompt": step.decision.prompt,
+                "actions": list(step.decision.actions),
+                "probabilities": [round(probability, 6) for probability in step.probabilities],
+                "action": step.action,
+                "reward": step.reward,
+                "duration": step.duration,
+                "value": step.value,
+            }
+            for step in episode.steps
+        ]
+    return record
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON Lines file; a torn last line, left by a crash, is dropped."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+def _mean(numbers: Sequence[float]) -> float | None:
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _tensorboard_writer(directory: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        from twosome.errors import ConfigError
+
+        raise ConfigError('tensorboard is not installed: pip install "twosome[tensorboard]"') from None
+    return SummaryWriter(str(directory / "tensorboard"))

@@ -1,0 +1,100 @@
+"""Task names to text environments, alone or several side by side."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import gymnasium
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from twosome.envs.overcooked.tasks import TASKS as OVERCOOKED_TASKS
+from twosome.errors import ConfigError
+from twosome.text.environment import Narrator, TextEnv
+from twosome.text.overcooked import OvercookedNarrator
+
+NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any]], Narrator]] = {
+    "twosome/Overcooked-v0": OvercookedNarrator.of,
+}
+"""For every environment id of twosome, what makes a narrator for one of its instances."""
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """A task by name.
+
+    Attributes:
+        env_id: The registered Gymnasium environment.
+        summary: What is to be done, in a few words.
+        arguments: Arguments of the environment.
+        gamma: Discount per primitive step under which its returns are reported.
+    """
+
+    env_id: str
+    summary: str
+    gamma: float
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _overcooked(name: str) -> TextTask:
+    return TextTask("twosome/Overcooked-v0", f"Overcooked: {name.replace('-', ' ')}", 0.99, {"task": name})
+
+
+TASKS: dict[str, TextTask] = {name: _overcooked(name) for name in OVERCOOKED_TASKS}
+
+
+def make_task(name: str, **arguments: Any) -> gymnasium.Env[Any, int]:
+    """A text environment: a task of twosome by name, or anybody's by its Gymnasium id (``package:Name-v0``).
+
+    Args:
+        name: A key of :data:`TASKS`, or the id of an environment whose observations are text observations.
+        **arguments: Further arguments of the environment.
+
+    Raises:
+        ConfigError: If there is no such task, or it cannot be made with these arguments.
+    """
+    task = TASKS.get(name)
+    try:
+        if task is not None:
+            env = gymnasium.make(task.env_id, disable_env_checker=True, **{**task.arguments, **arguments})
+            return TextEnv(env, NARRATORS[task.env_id](env))
+        if ":" in name or "-v" in name:
+            env = gymnasium.make(name, disable_env_checker=True, **arguments)
+            _check_text_space(name, env)
+            return env
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
+        raise ConfigError(f"cannot make the task {name!r}: {error}") from None
+    near = difflib.get_close_matches(name, TASKS, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigError(f"unknown task {name!r}: {hint}`twosome tasks` lists them")
+
+
+def make_vector_task(
+    name: str, num_envs: int, *, processes: bool = False, arguments: Mapping[str, Any] | None = None
+) -> VectorEnv:
+    """``num_envs`` text environments side by side, autoreset disabled as the collector wants it.
+
+    Args:
+        name: See :func:`make_task`.
+        num_envs: How many.
+        processes: Each in a process of its own. Trajectories are the same; worth it for slow simulators only.
+        arguments: Further arguments of the environment.
+    """
+    makers = [partial(make_task, name, **(arguments or {})) for _ in range(num_envs)]
+    if processes:
+        # Shared memory would silently garble text observations.
+        return AsyncVectorEnv(makers, shared_memory=False, context="spawn", autoreset_mode=AutoresetMode.DISABLED)
+    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def _check_text_space(name: str, env: gymnasium.Env[Any, Any]) -> None:
+    space = env.observation_space
+    if not isinstance(space, spaces.Dict) or not {"prompt", "actions"} <= set(space.spaces):
+        raise ConfigError(
+            f"{name!r} is not a text environment: expected observations with 'prompt' and 'actions', got {space}; "
+            "wrap it with twosome.TextEnv and a narrator"
+        )

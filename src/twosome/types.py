@@ -1,0 +1,137 @@
+"""Records and protocols that pass between layers.
+
+**T** decisions per environment in a rollout, **N** environments, **B** decisions in a batch, **A** widest set of
+admissible actions in the batch, **K** tokens in the longest action prompt. In masks True means real. Log-probabilities
+are in nats, durations in primitive environment steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+from torch.nn import Parameter
+
+from twosome.decision import Decision
+
+
+@dataclass(frozen=True)
+class ActionScores:
+    """What a language model thinks of every token of every admissible action.
+
+    Attributes:
+        decisions: The B decisions scored, in order; lets a normalization count words or bytes.
+        token_log_probs: float32 [B, A, K], log-probability in nats of each action token after the prompt and the
+            action's earlier tokens; 0 where padded.
+        token_mask: bool [B, A, K], True at real action tokens; ``token_mask.any(-1)`` is the action mask [B, A].
+    """
+
+    decisions: tuple[Decision, ...]
+    token_log_probs: Tensor
+    token_mask: Tensor
+
+    @property
+    def action_mask(self) -> Tensor:
+        """Bool [B, A], True at real actions."""
+        return self.token_mask.any(-1)
+
+
+Normalization = Callable[[ActionScores], Tensor]
+"""Scores to logits: float32 [B, A], ``-inf`` where padded."""
+
+
+class Policy(Protocol):
+    """What the collector and the algorithms need to know of a policy."""
+
+    def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        """Float32 [B, A] log-probabilities, ``-inf`` where padded, differentiable in the actor."""
+        ...
+
+    def values(self, decisions: Sequence[Decision]) -> Tensor:
+        """Float32 [B] state values, differentiable in the critic."""
+        ...
+
+    def actor_parameters(self) -> list[Parameter]:
+        """The parameters the actor's optimizer trains."""
+        ...
+
+    def critic_parameters(self) -> list[Parameter]:
+        """The parameters the critic's optimizer trains."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The trained weights only, never the frozen base."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state_dict` returned."""
+        ...
+
+
+@runtime_checkable
+class ReferencePolicy(Protocol):
+    """A policy that also knows the frozen one it started from."""
+
+    def reference_action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        """Float32 [B, A] log-probabilities of the frozen base, without gradient."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """T decisions in each of N environments. Every tensor is [T, N].
+
+    Attributes:
+        decisions: T x N decisions.
+        actions: int64, index into ``decision.actions``.
+        log_probs: float32, of the actions taken, under the policy that acted.
+        values: float32, of the decisions, by the critic at that time.
+        next_values: float32, of the state that really followed, final states included.
+        rewards: float32, what the environment paid for the action.
+        durations: int64, primitive steps each action took.
+        terminated: bool, the episode ended in a terminal state.
+        truncated: bool, the episode was cut by a limit.
+    """
+
+    decisions: tuple[tuple[Decision, ...], ...]
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    next_values: Tensor
+    rewards: Tensor
+    durations: Tensor
+    terminated: Tensor
+    truncated: Tensor
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What one update did.
+
+    Attributes:
+        metrics: Named averages over the update (losses, entropy, KL, clip fraction, gradient norms...).
+        optimizer_steps: Steps the actor's optimizer took.
+        stopped_early: True if the KL limit ended the update.
+    """
+
+    metrics: dict[str, float]
+    optimizer_steps: int
+    stopped_early: bool
+
+
+class Algorithm(Protocol):
+    """Owns hyper-parameters and optimizers; improves a policy from a rollout."""
+
+    def update(self, policy: Policy, rollout: Rollout, progress: float) -> UpdateReport:
+        """Improve ``policy``; ``progress`` in [0, 1] is the fraction of training done, for annealing."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything an exact continuation needs."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`state_dict` returned."""
+        ...

@@ -1,0 +1,81 @@
+"""Action spans are exact, or the decision is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from tests.models.conftest import build_model, byte_level
+from tests.models.oracle import DECISIONS
+from twosome import Decision, score
+from twosome.errors import InvalidDecision, TokenizationError
+from twosome.models.encoding import Encoder, encode_decision
+
+
+def test_spans_decode_to_the_action(tokenizer: Any) -> None:
+    """Published trap 1: the span was found by tokenising the action alone, right for one tokenizer only."""
+    for decision in DECISIONS:
+        encoded = encode_decision(tokenizer, decision)
+        for action, ids in zip(decision.actions, encoded.action_ids, strict=True):
+            assert tokenizer.decode(list(ids)).strip() == action
+
+
+def test_a_closing_special_token_is_not_part_of_the_action() -> None:
+    tokenizer = byte_level(bos=True, eos=True)
+    encoded = encode_decision(tokenizer, DECISIONS[0])
+    assert encoded.prompt_ids[0] == tokenizer.bos_token_id
+    assert all(tokenizer.eos_token_id not in ids for ids in (encoded.prompt_ids, *encoded.action_ids))
+
+
+def test_a_tokenizer_that_merges_across_the_boundary_is_refused() -> None:
+    """A tokenizer without pre-tokenisation may hold "now pick" as one token."""
+    vocabulary = {"<unk>": 0, "now": 1, " ": 2, "pick": 3, "now ": 4}
+    merging = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>", continuing_subword_prefix=""))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=merging, unk_token="<unk>")
+    with pytest.raises(TokenizationError, match="merges the end of the prompt"):
+        encode_decision(tokenizer, Decision("now", ("pick",)))
+
+
+def test_a_prompt_without_tokens_is_refused() -> None:
+    empty = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    empty.pre_tokenizer = pre_tokenizers.Split("?", "removed")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=empty)
+    with pytest.raises(TokenizationError, match="no tokens for the prompt"):
+        encode_decision(tokenizer, Decision("?", ("a",)))
+
+
+def test_a_sentence_longer_than_the_context_is_refused_by_its_length() -> None:
+    model, tokenizer = build_model("llama", max_position_embeddings=32), byte_level(bos=False)
+    with pytest.raises(TokenizationError, match="reads at most 32"):
+        score(model, tokenizer, [Decision("very " * 30 + "long", ("prompt",))])
+
+
+def test_encoded_decisions_are_remembered_within_bounds() -> None:
+    tokenizer = byte_level(bos=False)
+    encoder = Encoder(tokenizer, capacity=2)
+    first = encoder.encode(DECISIONS[0])
+    assert encoder.encode(DECISIONS[0]) is first
+    encoder.encode(DECISIONS[1])
+    encoder.encode(DECISIONS[2])
+    assert encoder.encode(DECISIONS[0]) == first
+    assert encoder.encode(DECISIONS[0]) is not first
+
+
+@pytest.mark.parametrize(
+    ("prompt", "actions", "message"),
+    [
+        ("", ("go",), "non-empty"),
+        ("now ", ("go",), "white space"),
+        ("now", (), "empty"),
+        ("now", ("go", "go"), "listed twice"),
+        ("now", (" go",), "white space"),
+        ("now", ("",), "non-empty"),
+        ("now", "go", "tuple"),
+    ],
+)
+def test_a_malformed_decision_is_refused(prompt: str, actions: Any, message: str) -> None:
+    with pytest.raises(InvalidDecision, match=message):
+        Decision(prompt, actions)
