@@ -29,6 +29,7 @@ _LAZY = {
     "score": "twosome.models.scoring",
 }
 
+
 register_environments()
 
 

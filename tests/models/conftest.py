@@ -1,111 +1,12 @@
-"""Tiny models of many architectures, and tokenizers of every kind, built from nothing."""
+"""Each architecture and each kind of tokenizer in turn."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
-import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-TEXT = [
-    "You see the tomato and the bowl on the table. You are holding nothing. You should now pick up the tomato",
-    "The chopped tomato is on the cutting board, so you should now put the tomato in the bowl",
-    "You are at the cutting board, holding nothing, and you should now chop the tomato or serve the dish",
-    "take the bowl, walk to the cutting board, serve nothing, chop nothing, walk to the pancake, open the microwave",
-]
-VOCABULARY = 400
-
-SMALL = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-LLAMA_LIKE = {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "max_position_embeddings": 256}
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "llama": LLAMA_LIKE,
-    "mistral": {**LLAMA_LIKE, "sliding_window": 8, "head_dim": 8},
-    "qwen2": LLAMA_LIKE,
-    "qwen3": {**LLAMA_LIKE, "head_dim": 8},
-    "gemma2": {**LLAMA_LIKE, "head_dim": 8, "sliding_window": 8, "attn_logit_softcapping": 5.0},
-    "gpt_oss": {**LLAMA_LIKE, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 8},
-    "gpt_neox": {**SMALL, "intermediate_size": 48, "max_position_embeddings": 256},
-    "gpt2": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
-    "opt": {**SMALL, "ffn_dim": 48, "max_position_embeddings": 256, "word_embed_proj_dim": 32},
-    "phi": {**SMALL, "intermediate_size": 48, "max_position_embeddings": 256},
-    "bloom": {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 2, "n_head": 4},
-    "falcon": {**SMALL, "max_position_embeddings": 256},
-    "gptj": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "rotary_dim": 4},
-    "mamba": {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
-}
-PADDED_ONLY = {"bloom", "falcon", "gptj", "mamba"}
-
-
-def build_model(architecture: str, **overrides: Any) -> Any:
-    """A model with random weights of some size, so that errors show."""
-    config = AutoConfig.for_model(
-        architecture,
-        **{**ARCHITECTURES[architecture], "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, **overrides},
-    )
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            parameter.mul_(3.0)
-    return model
-
-
-def byte_level(bos: bool, side: str = "right", eos: bool = False) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer, like GPT-2's or, with BOS, like Llama 3's."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=["<pad>", "<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXT, trainer)
-    if bos or eos:
-        template = ["<s>"] * bos + ["$A"] + ["</s>"] * eos
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=" ".join(template), special_tokens=[("<s>", 1), ("</s>", 2)]
-        )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", padding_side=side
-    )
-
-
-def sentencepiece(tmp_path: Any) -> Any:
-    """A SentencePiece BPE tokenizer with byte fallback, like LLaMA's."""
-    import sentencepiece as spm
-
-    buffer = io.BytesIO()
-    spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXT * 4),
-        model_writer=buffer,
-        vocab_size=370,
-        model_type="bpe",
-        byte_fallback=True,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        minloglevel=2,
-    )
-    file = tmp_path / "tokenizer.model"
-    file.write_bytes(buffer.getvalue())
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
-    return transformers.AutoTokenizer.from_pretrained(str(tmp_path))
-
-
-TOKENIZERS: dict[str, Callable[[Any], Any]] = {
-    "byte-level": lambda tmp: byte_level(bos=False),
-    "byte-level, left": lambda tmp: byte_level(bos=False, side="left"),
-    "byte-level, BOS": lambda tmp: byte_level(bos=True),
-    "byte-level, BOS and EOS": lambda tmp: byte_level(bos=True, eos=True),
-    "sentencepiece": sentencepiece,
-}
+from tests.tiny import ARCHITECTURES, TOKENIZERS
 
 
 @pytest.fixture(params=TOKENIZERS)

@@ -8,8 +8,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from tests.models.conftest import build_model, byte_level
 from tests.models.oracle import DECISIONS
+from tests.tiny import build_model, byte_level
 from twosome import Decision, score
 from twosome.errors import InvalidDecision, TokenizationError
 from twosome.models.encoding import Encoder, encode_decision

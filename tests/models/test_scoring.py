@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.models.conftest import PADDED_ONLY, build_model, byte_level
 from tests.models.oracle import DECISIONS, largest_difference
+from tests.tiny import PADDED_ONLY, build_model, byte_level
 from twosome import Decision, score
 from twosome.models.scoring import Scorer, choose_path
 
@@ -46,7 +46,6 @@ def test_both_paths_agree_with_the_oracle_and_in_their_gradients(path: str) -> N
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_scores_are_bitwise_independent_of_batch_mates_order_and_budget(dtype: torch.dtype) -> None:
     """Published trap 3: there, padding by batch mates made ratios differ from 1 with nothing changed."""
-    torch.set_num_threads(1)
     model, tokenizer = build_model("llama").to(dtype), byte_level(bos=False)
     together = Scorer(model, tokenizer, "packed").scores(DECISIONS)
     for budget in (1, 60, 10_000):
@@ -61,7 +60,6 @@ def test_scores_are_bitwise_independent_of_batch_mates_order_and_budget(dtype: t
 
 
 def test_scores_with_and_without_gradient_are_the_same() -> None:
-    torch.set_num_threads(1)
     model, tokenizer = build_model("llama").requires_grad_(True), byte_level(bos=False)
     with_gradient = score(model, tokenizer, DECISIONS).token_log_probs
     with torch.no_grad():
@@ -103,7 +101,6 @@ def test_one_action_of_one_token() -> None:
 
 def test_features_depend_on_the_prompt_alone() -> None:
     """Published trap 7: there, the critic read a padding position for all but the longest prompt of a batch."""
-    torch.set_num_threads(1)
     model, tokenizer = build_model("llama"), byte_level(bos=False)
     scorer = Scorer(model, tokenizer, "packed")
     prompts = [decision.prompt for decision in DECISIONS]

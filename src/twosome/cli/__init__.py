@@ -40,8 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
+    import warnings
+
     from twosome.errors import TwosomeError
 
+    # Of interest to those libraries' authors, not to whoever runs a command.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
     module = importlib.import_module(f"twosome.cli.{command}")
     try:
         status: int = module.run(words)

@@ -14,8 +14,12 @@ def run(words: list[str]) -> int:
     """Run the command."""
     config, out = parse(words)
     from twosome.cli.display import training_display
+    from twosome.runs.agents import check_task
+    from twosome.runs.files import check_free
     from twosome.runs.trainer import train
 
+    check_task(config.task, config.environment)
+    check_free(out)
     with training_display(config, out) as display:
         train(config, out, display.update)
     return 0
@@ -28,9 +32,10 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     """
     # Task and preset decide the defaults of everything else, so they are read first.
     chosen = _parser(None).parse_args(words)
-    parser = _parser(preset_file(chosen.task or "", chosen.preset))
+    parser = _parser(preset_file(chosen.TASK or chosen.task, chosen.preset))
     values = parser.parse_args(words)
-    if values.task is None:
+    values.task = values.TASK or values.task
+    if not values.task:
         raise ConfigError("name a task, for example `twosome train tomato-salad`; `twosome tasks` lists them")
     config = _instantiate(parser, values)
     if values.print_settings:
@@ -51,18 +56,18 @@ def _parser(preset: Path | None) -> ConfigParser:
         description="Align a language model with a task by practice: PPO over the admissible action phrases.",
         default_config_files=[str(preset)] if preset else [],
     )
-    parser.add_argument("task", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    parser.add_argument("TASK", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
     parser.add_argument("--preset", default=PRESETS[0], help=f"starting values: {' or '.join(PRESETS)}")
     parser.add_argument("--out", type=str, default=None, help="run directory (default: runs/TASK-PRESET-seedN)")
     parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
     parser.add_argument("--print_settings", action="store_true", help="print all settings as YAML and stop")
-    parser.add_class_arguments(RunConfig, skip={"task"})
+    parser.add_class_arguments(RunConfig)
     return parser
 
 
 def _instantiate(parser: ConfigParser, values: Any) -> RunConfig:
     """The dataclass behind the parsed values."""
-    fields = parser.instantiate_classes(values).as_dict()
-    for name in ("config", "preset", "out", "print_settings"):
+    fields = parser.instantiate(values).as_dict()
+    for name in ("TASK", "config", "preset", "out", "print_settings"):
         fields.pop(name, None)
     return RunConfig(**fields)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,9 +52,10 @@ def load_model(
     if quantization != "none":
         arguments |= {"quantization_config": _quantization_config(quantization), "device_map": str(target)}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision or "main", trust_remote_code=trust_remote_code, **arguments
-        )
+        with _quiet_unless_watched():
+            model = AutoModelForCausalLM.from_pretrained(
+                source, revision=revision or "main", trust_remote_code=trust_remote_code, **arguments
+            )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}") from None
     if quantization == "none":
@@ -171,6 +174,21 @@ def _quantization_config(quantization: Quantization) -> Any:
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit")
+
+
+@contextmanager
+def _quiet_unless_watched() -> Iterator[None]:
+    """No progress bar of the weights where nobody watches it."""
+    from transformers.utils import logging
+
+    if sys.stderr.isatty() or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

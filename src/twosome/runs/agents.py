@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twosome.errors import ConfigError, RunError
+from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import EMBEDDED, adapter_base, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.config import LoadingConfig, RunConfig
@@ -52,13 +53,13 @@ class Setting:
     environment: Mapping[str, Any]
 
 
-def check_task(task: str) -> None:
+def check_task(task: str, environment: Mapping[str, Any] | None = None) -> None:
     """Make the task once, so that a mistyped one is told before a model is loaded.
 
     Raises:
         ConfigError: If it cannot be made.
     """
-    make_task(task).close()
+    make_task(task, **(environment or {})).close()
 
 
 def load_agent(
@@ -75,6 +76,8 @@ def load_agent(
         RunError: If ``source`` is neither a run nor an adapter.
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
+    if normalization is not None:
+        resolve_normalization(normalization)
     if source is None:
         base, tokenizer = load_base(model or EMBEDDED, LoadingConfig())
         return Agent(LanguageModelPolicy(base, tokenizer, normalization=normalization or "word"), None, trained=False)

@@ -70,7 +70,7 @@ class CriticConfig:
 class RunConfig:
     """One training run."""
 
-    task: str = "tomato-salad"
+    task: str = ""
     """A task of `twosome tasks`, or the id of a registered text environment (package:Name-v0)."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the environment, such as layout or view_radius."""

@@ -36,16 +36,29 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def check_free(path: Path) -> None:
+    """Check that a run directory may be created.
+
+    Raises:
+        RunError: If something is there already.
+    """
+    try:
+        occupied = path.exists() and any(path.iterdir())
+    except OSError as error:
+        raise RunError(f"cannot write a run to {str(path)!r}: {error.strerror or error}") from None
+    if occupied:
+        raise RunError(f"{str(path)!r} is not empty; give another directory with --out, or remove it first")
+
+
 def new_run_directory(path: Path) -> Path:
     """Create an empty run directory.
 
     Raises:
         RunError: If it holds a run already, or cannot be written.
     """
+    check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise RunError(f"{str(path)!r} is not empty; give another directory with --out, or remove it first")
         probe = path / ".writable"
         probe.touch()
         probe.unlink()

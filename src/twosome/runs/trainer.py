@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from twosome.algorithms.ppo import PPO
+from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import add_adapter, load_adapter, load_model
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import RunDirectory
+from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder
 from twosome.text.tasks import make_vector_task
 
@@ -68,6 +70,9 @@ def train(
         RunError: If the directory is occupied or cannot be written.
         ConfigError, ModelError: If the task or the model cannot be made.
     """
+    # What can be refused is refused before a large model is loaded.
+    check_free(directory)
+    resolve_normalization(config.normalization)
     torch.set_num_threads(config.threads)
     weights_seed, action_seed, shuffle_seed, episode_seed = seeds(config.seed, 4)
     with closing(make_vector_task(config.task, config.num_envs, arguments=config.environment)) as envs:

@@ -13,12 +13,15 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from twosome.envs.overcooked.tasks import TASKS as OVERCOOKED_TASKS
+from twosome.envs.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
 from twosome.errors import ConfigError
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.overcooked import OvercookedNarrator
+from twosome.text.virtualhome import VirtualHomeNarrator
 
 NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any]], Narrator]] = {
     "twosome/Overcooked-v0": OvercookedNarrator.of,
+    "twosome/VirtualHome-v0": VirtualHomeNarrator.of,
 }
 """For every environment id of twosome, what makes a narrator for one of its instances."""
 
@@ -44,7 +47,14 @@ def _overcooked(name: str) -> TextTask:
     return TextTask("twosome/Overcooked-v0", f"Overcooked: {name.replace('-', ' ')}", 0.99, {"task": name})
 
 
-TASKS: dict[str, TextTask] = {name: _overcooked(name) for name in OVERCOOKED_TASKS}
+def _virtualhome(name: str) -> TextTask:
+    return TextTask("twosome/VirtualHome-v0", f"VirtualHome: {name.replace('-', ' ')}", 0.95, {"task": name})
+
+
+TASKS: dict[str, TextTask] = {
+    **{name: _overcooked(name) for name in OVERCOOKED_TASKS},
+    **{name: _virtualhome(name) for name in VIRTUALHOME_TASKS},
+}
 
 
 def make_task(name: str, **arguments: Any) -> gymnasium.Env[Any, int]:

@@ -1,0 +1,24 @@
+"""Fixtures for the whole test suite."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
+
+import pytest
+import torch
+
+from tests.tiny import save_model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Bitwise comparisons need one thread, and workers side by side are faster with one each."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def model_directory(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny LLaMA with random weights and a byte-level tokenizer."""
+    return save_model(tmp_path_factory.mktemp("model"))

@@ -1,0 +1,144 @@
+"""Equations against hand-computed numbers and limit cases."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from twosome import ActionScores, Decision
+from twosome.errors import ConfigError
+from twosome.functional.advantages import generalized_advantages, normalize, semi_mdp_discounts
+from twosome.functional.categorical import entropy, kl_divergence, masked_log_softmax, sample
+from twosome.functional.losses import approximate_kl, clipped_surrogate, explained_variance, value_loss
+from twosome.functional.normalization import NORMALIZATIONS, resolve_normalization
+
+SCORES = ActionScores(
+    decisions=(Decision("now", ("pick up the tomato", "Käse")), Decision("then", ("go",))),
+    token_log_probs=torch.tensor(
+        [[[-1.0, -2.0, -3.0, -0.5, -1.5], [-4.0, -2.0, 0, 0, 0]], [[-2.0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]]
+    ),
+    token_mask=torch.tensor([[[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]], [[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]]).bool(),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sum", [[-8.0, -6.0], [-2.0, -math.inf]]),
+        ("token", [[-8.0 / 5, -6.0 / 2], [-2.0, -math.inf]]),
+        ("word", [[-8.0 / 4, -6.0 / 1], [-2.0, -math.inf]]),
+        ("byte", [[-8.0 / 18, -6.0 / 5], [-1.0, -math.inf]]),
+    ],
+)
+def test_normalizations_by_hand(name: str, expected: list[list[float]]) -> None:
+    torch.testing.assert_close(NORMALIZATIONS[name](SCORES), torch.tensor(expected))
+
+
+def test_a_normalization_of_ones_own_is_found_by_name() -> None:
+    assert resolve_normalization("twosome.functional.normalization:sum_logits") is NORMALIZATIONS["sum"]
+
+
+@pytest.mark.parametrize("name", ["toekn", "no.such.module:function", "math:no_such_function"])
+def test_an_unknown_normalization_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="normalization"):
+        resolve_normalization(name)
+
+
+def test_padding_has_no_probability_no_entropy_and_no_gradient() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0), -math.inf]], requires_grad=True)
+    log_probs = masked_log_softmax(logits)
+    torch.testing.assert_close(log_probs.exp(), torch.tensor([[0.25, 0.75, 0.0]]))
+    expected = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert entropy(log_probs).item() == pytest.approx(expected)
+    (entropy(log_probs) + kl_divergence(log_probs, log_probs.detach() / 2)).sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0, 2] == 0
+
+
+def test_kl_divergence_by_hand_and_zero_against_itself() -> None:
+    p, q = torch.tensor([[0.5, 0.5, 0.0]]).log(), torch.tensor([[0.25, 0.75, 0.0]]).log()
+    expected = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    assert kl_divergence(p, q).item() == pytest.approx(expected)
+    assert kl_divergence(p, p).item() == 0
+
+
+def test_sampling_follows_the_distribution_and_never_takes_padding() -> None:
+    log_probs = torch.tensor([[0.1, 0.6, 0.3, 0.0]]).log().expand(20_000, 4)
+    counts = torch.bincount(sample(log_probs, torch.Generator().manual_seed(0)), minlength=4) / 20_000
+    torch.testing.assert_close(counts, torch.tensor([0.1, 0.6, 0.3, 0.0]), atol=0.015, rtol=0)
+    assert counts[3] == 0
+
+
+def test_sampling_is_repeatable() -> None:
+    log_probs = torch.full((50, 5), -math.log(5.0))
+    first, second = (sample(log_probs, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def column(*numbers: float) -> torch.Tensor:
+    return torch.tensor(numbers).unsqueeze(-1)
+
+
+def test_advantages_by_hand_with_durations() -> None:
+    """Two decisions of 2 and 3 steps, the second terminal: discounts are 0.9 squared and 0."""
+    discounts = semi_mdp_discounts(0.9, torch.tensor([[2], [3]]), torch.tensor([[False], [True]]))
+    torch.testing.assert_close(discounts, column(0.81, 0.0))
+    advantages = generalized_advantages(
+        column(1.0, 2.0), column(0.5, 0.4), column(0.4, 7.0), discounts, torch.tensor([[False], [True]]), gae_lambda=0.5
+    )
+    last = 2.0 - 0.4
+    first = 1.0 + 0.81 * 0.4 - 0.5
+    torch.testing.assert_close(advantages, column(first + 0.81 * 0.5 * last, last))
+
+
+def test_a_truncated_episode_bootstraps_but_does_not_leak_into_the_next() -> None:
+    """Published trap 15: there, a time limit counted as failure."""
+    truncated = torch.tensor([[True], [False]])
+    discounts = semi_mdp_discounts(0.9, torch.tensor([[1], [1]]), torch.tensor([[False], [False]]))
+    advantages = generalized_advantages(
+        column(0.0, 5.0), column(1.0, 1.0), column(2.0, 0.0), discounts, truncated, gae_lambda=0.95
+    )
+    assert advantages[0].item() == pytest.approx(0.9 * 2.0 - 1.0)
+
+
+def test_with_lambda_1_advantages_are_returns_minus_values() -> None:
+    rewards, values = column(1.0, 2.0, 4.0), column(0.3, 0.2, 0.1)
+    next_values, ended = column(0.2, 0.1, 9.0), torch.tensor([[False], [False], [True]])
+    discounts = semi_mdp_discounts(0.5, torch.ones(3, 1, dtype=torch.int64), ended)
+    advantages = generalized_advantages(rewards, values, next_values, discounts, ended, gae_lambda=1.0)
+    torch.testing.assert_close(advantages + values, column(1 + 0.5 * (2 + 0.5 * 4), 2 + 0.5 * 4, 4.0))
+
+
+def test_normalized_advantages() -> None:
+    normalized = normalize(torch.tensor([1.0, 2.0, 6.0]))
+    assert normalized.mean().item() == pytest.approx(0, abs=1e-6)
+    assert normalized.std().item() == pytest.approx(1, abs=1e-4)
+    assert normalize(torch.tensor([3.0])).item() == 0
+    assert torch.equal(normalize(torch.tensor([2.0, 2.0])), torch.zeros(2))
+
+
+def test_the_surrogate_is_clipped_on_the_side_that_helps() -> None:
+    log_ratio = torch.tensor([1.5, 0.5, 1.5, 0.5]).log()
+    loss = clipped_surrogate(log_ratio, torch.tensor([1.0, 1.0, -1.0, -1.0]), clip=0.2)
+    torch.testing.assert_close(loss, torch.tensor([-1.2, -0.5, 1.5, 0.8]))
+
+
+def test_value_loss_by_hand() -> None:
+    values, old, returns = torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([2.0])
+    assert value_loss(values, old, returns, None).item() == pytest.approx(0.5)
+    assert value_loss(values, old, returns, 0.2).item() == pytest.approx(0.5 * 1.8**2)
+
+
+def test_kl_estimate_is_zero_at_no_change_and_positive_otherwise() -> None:
+    assert approximate_kl(torch.zeros(3)).tolist() == [0, 0, 0]
+    assert (approximate_kl(torch.tensor([-0.5, 0.5])) > 0).all()
+
+
+def test_explained_variance() -> None:
+    returns = torch.tensor([1.0, 2.0, 3.0])
+    assert explained_variance(returns, returns) == 1
+    assert explained_variance(torch.full((3,), 2.0), returns) == 0
+    assert explained_variance(returns, torch.ones(3)) == 0

@@ -1,0 +1,105 @@
+"""Every setting is reachable, and nonsense is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from twosome.cli.train import parse
+from twosome.errors import ConfigError
+from twosome.runs.config import PRESET_DIRECTORY, PRESETS, RunConfig, from_mapping, preset_file, to_yaml
+from twosome.text.tasks import TASKS
+
+
+@pytest.mark.parametrize("file", sorted(PRESET_DIRECTORY.glob("*.yaml")), ids=lambda file: file.name)
+def test_every_shipped_preset_is_valid(file: Path) -> None:
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert isinstance(from_mapping(values), RunConfig)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_task_has_every_preset(task: str, preset: str) -> None:
+    config, out = parse([task, "--preset", preset])
+    assert config.task == task
+    assert task in str(out)
+    assert (config.model == "embedded") == (preset == "tiny")
+
+
+def test_the_paper_preset_holds_the_published_settings() -> None:
+    config, _ = parse(["tomato-salad", "--preset", "paper"])
+    assert (config.num_envs, config.rollout_steps, config.decisions) == (4, 32, 500_000)
+    ppo = config.ppo
+    assert (ppo.policy_learning_rate, ppo.value_learning_rate) == (5e-7, 1e-5)
+    assert (ppo.epochs, ppo.policy_minibatch, ppo.accumulation_steps, ppo.value_minibatch) == (1, 4, 8, 32)
+    assert (ppo.gamma, ppo.gae_lambda, ppo.clip, ppo.value_clip, ppo.target_kl) == (0.99, 0.95, 0.2, 0.2, 0.02)
+    assert (ppo.entropy_coefficient, ppo.value_coefficient, ppo.max_gradient_norm) == (0.01, 0.5, 0.5)
+    assert ppo.normalize_advantages == "minibatch"
+    assert not ppo.bootstrap_truncated
+    assert (config.lora.rank, config.lora.alpha, config.lora.targets) == (8, 16, ["q_proj", "v_proj"])
+    assert (config.critic.hidden, config.critic.bias, config.normalization) == ([1024, 512], False, "word")
+
+
+def test_flags_override_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("decisions: 256\nppo:\n  clip: 0.3\n  epochs: 7\n")
+    config, _ = parse(["tomato-salad", "--config", str(file), "--ppo.epochs", "5"])
+    assert (config.decisions, config.ppo.clip, config.ppo.epochs) == (256, 0.3, 5)
+    assert config.lora.targets == "all-linear"  # from the preset
+
+
+def test_a_written_configuration_reads_back(tmp_path: Path) -> None:
+    config, _ = parse(
+        ["tomato-lettuce-salad", "--seed", "3", "--environment", '{"view_radius": 1}', "--model", "some/model"]
+    )
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    again, _ = parse(["--config", str(file)])
+    assert again == config
+    assert from_mapping(yaml.safe_load(to_yaml(config))) == config
+
+
+def test_every_setting_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    text = capsys.readouterr().out
+
+    settings = yaml.safe_load(to_yaml(RunConfig()))
+    nested = {f"{group}.{name}" for group, values in settings.items() if isinstance(values, dict) for name in values}
+    flat = {name for name, values in settings.items() if not isinstance(values, dict) or not values}
+    assert {name for name in nested | flat if f"--{name}" not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tomato-salad", "--ppo.policy_learning_rate", "-1"], "ppo.policy_learning_rate must not be negative"),
+        (["tomato-salad", "--ppo.bogus", "1"], "ppo.bogus"),
+        (["tomato-salad", "--decisions", "many"], "decisions"),
+        (["tomato-salad", "--decisions", "0"], "decisions must be at least 1"),
+        (["tomato-salad", "--seed", "-1"], "seed"),
+        (["tomato-salad", "--preset", "huge"], "unknown preset 'huge'"),
+        (["tomato-salad", "--lora.rank", "0"], "lora.rank"),
+        (["tomato-salad", "--critic.hidden", "[]"], "critic.hidden"),
+        (["tomato-salad", "--ppo.policy_minibatch", "500"], "ppo.policy_minibatch"),
+        (["tomato-salad", "--config", "no-such-file.yaml"], "no-such-file.yaml"),
+        (["--seed", "1"], "name a task"),
+    ],
+)
+def test_nonsense_is_refused_by_name(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+        parse(words)
+
+
+def test_an_unknown_key_in_a_file_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("ppo:\n  learning_rate: 1\n")
+    with pytest.raises(ConfigError, match="learning_rate"):
+        parse(["tomato-salad", "--config", str(file)])
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected one of tiny, paper"):
+        preset_file("tomato-salad", "large")

@@ -1,0 +1,180 @@
+"""A run from nothing to a directory that is complete by itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from twosome import Decision
+from twosome.algorithms.config import PPOConfig
+from twosome.errors import ModelError, RunError
+from twosome.models.policy import LanguageModelPolicy
+from twosome.runs.agents import load_agent
+from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
+from twosome.runs.directory import RunDirectory
+from twosome.runs.recorder import read_lines
+from twosome.runs.trainer import train
+
+
+@pytest.fixture(scope="module")
+def config(model_directory: str) -> RunConfig:
+    return RunConfig(
+        task="tomato-salad",
+        model=model_directory,
+        decisions=32,
+        num_envs=2,
+        rollout_steps=8,
+        record_every=1,
+        environment={"time_limit": 8},
+        lora=LoraConfig(rank=2, targets="all-linear"),
+        critic=CriticConfig(hidden=[8], bias=True),
+        ppo=PPOConfig(policy_learning_rate=1e-2, value_learning_rate=1e-2, normalize_advantages="rollout"),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    train(config, directory)
+    return directory
+
+
+def test_the_directory_is_complete(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    expected = {"config.yaml", "versions.json", "metrics.jsonl", "episodes.jsonl", "adapter", "critic.safetensors"}
+    assert names == expected | {"learning_curve.png"}
+    assert (run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    versions = json.loads((run / "versions.json").read_text())
+    assert versions["status"] == "finished"
+    assert versions["scoring_path"] == "packed"
+    assert versions["torch"] == torch.__version__
+
+
+def test_metrics_and_episodes_tell_what_happened(run: Path) -> None:
+    metrics = read_lines(run / "metrics.jsonl")
+    assert [line["decisions"] for line in metrics] == [16, 32]
+    assert metrics[0]["entropy"] > 0
+    episodes = read_lines(run / "episodes.jsonl")
+    assert sum(line["episodes"] for line in metrics) == len(episodes) > 0
+    steps = episodes[0]["steps"]
+    assert len(steps) == episodes[0]["decisions"]
+    assert sum(step["duration"] for step in steps) == episodes[0]["duration"] >= 8
+    for step in steps:
+        assert len(step["probabilities"]) == len(step["actions"])
+        assert sum(step["probabilities"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_adapter_loads_with_plain_peft_and_gives_the_same_policy(run: Path, config: RunConfig) -> None:
+    decision = Decision("You should now", ("pick up the tomato", "take the bowl"))
+    base = AutoModelForCausalLM.from_pretrained(config.model)
+    model = PeftModel.from_pretrained(base, str(run / "adapter")).eval()
+    with torch.no_grad():
+        plain = LanguageModelPolicy(model, AutoTokenizer.from_pretrained(config.model)).action_log_probs([decision])
+        ours = load_agent(run).policy.action_log_probs([decision])
+        untrained = load_agent(model=config.model).policy.action_log_probs([decision])
+    torch.testing.assert_close(plain, ours)
+    assert not torch.allclose(ours, untrained)
+
+
+def test_only_adapter_and_critic_are_trained_the_adapter_in_float32(run: Path, config: RunConfig) -> None:
+    policy = load_agent(run).policy
+    assert policy.actor_parameters() == []  # loaded to act
+    for name, parameter in policy.model.named_parameters():
+        if "lora" in name:
+            assert parameter.dtype == torch.float32
+    base = AutoModelForCausalLM.from_pretrained(config.model)
+    trained = dict(policy.model.base_model.model.named_parameters())
+    for name, parameter in base.named_parameters():
+        mine = trained.get(name, trained.get(name.replace(".weight", ".base_layer.weight")))
+        assert torch.equal(mine, parameter)
+
+
+def test_the_same_seed_gives_the_same_run(run: Path, config: RunConfig, tmp_path: Path) -> None:
+    train(config, tmp_path / "again")
+    for name in ("metrics.jsonl", "episodes.jsonl"):
+        first, second = (
+            [{k: v for k, v in line.items() if k != "seconds"} for line in read_lines(directory / name)]
+            for directory in (run, tmp_path / "again")
+        )
+        assert first == second
+    assert (run / "critic.safetensors").read_bytes() == (tmp_path / "again" / "critic.safetensors").read_bytes()
+
+
+def test_the_first_ratio_of_every_update_is_exactly_1(config: RunConfig, tmp_path: Path) -> None:
+    """With one optimizer step an update, every ratio is the first."""
+    once = replace(config, ppo=replace(config.ppo, epochs=1, policy_minibatch=4, accumulation_steps=4))
+    train(once, tmp_path / "run")
+    for line in read_lines(tmp_path / "run" / "metrics.jsonl"):
+        assert line["approximate_kl"] == 0
+        assert line["clip_fraction"] == 0
+        assert line["optimizer_steps"] == 1
+
+
+def test_at_learning_rate_0_nothing_changes(config: RunConfig, tmp_path: Path) -> None:
+    still = replace(config, ppo=replace(config.ppo, policy_learning_rate=0.0, value_learning_rate=0.0, epochs=2))
+    policy = train(still, tmp_path / "run")
+    decision = Decision("You should now", ("pick up the tomato", "take the bowl"))
+    with torch.no_grad():
+        untrained = load_agent(model=config.model).policy.action_log_probs([decision])
+        assert torch.equal(policy.action_log_probs([decision]), untrained)
+    assert all(line["approximate_kl"] == 0 for line in read_lines(tmp_path / "run" / "metrics.jsonl"))
+
+
+def test_an_interrupt_leaves_a_usable_run(config: RunConfig, tmp_path: Path) -> None:
+    def interrupt(progress: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", interrupt)
+    assert json.loads((tmp_path / "run" / "versions.json").read_text())["status"] == "interrupted"
+    assert len(read_lines(tmp_path / "run" / "metrics.jsonl")) == 1
+    assert load_agent(tmp_path / "run").trained
+
+
+def test_an_occupied_directory_is_refused_and_left_alone(run: Path, config: RunConfig) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="not empty"):
+        train(config, run)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_directory_that_cannot_be_written_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(RunError, match="cannot write a run"):
+        train(config, file / "run")
+
+
+def test_an_adapter_of_another_model_is_refused(run: Path, tmp_path: Path) -> None:
+    from tests.tiny import save_model
+
+    other = save_model(tmp_path / "other", "gpt2")
+    with pytest.raises(ModelError, match="does not fit"):
+        load_agent(run / "adapter", model=other)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="neither a run"):
+        load_agent(tmp_path)
+    with pytest.raises(RunError, match="no run in"):
+        RunDirectory.open(tmp_path)
+
+
+def test_a_model_directory_without_a_tokenizer_is_refused(model_directory: str, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((Path(model_directory) / name).read_bytes())
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        load_agent(model=str(tmp_path))
+
+
+def test_a_model_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot load"):
+        load_agent(model=str(tmp_path / "nothing"))
