@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 
 from twosome.errors import ConfigError, ModelError
 from twosome.models.encoding import Tokenizer
@@ -56,7 +57,7 @@ def load_model(
             model = AutoModelForCausalLM.from_pretrained(
                 source, revision=revision or "main", trust_remote_code=trust_remote_code, **arguments
             )
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}") from None
     if quantization == "none":
         model = model.to(target)
@@ -129,7 +130,7 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
         raise ModelError(f"no adapter in {str(directory)!r}: expected a directory with adapter_config.json")
     try:
         return PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {_first_line(error)}"
         ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -168,7 +169,7 @@ class LanguageModelPolicy:
             raise ModelError("this policy has no critic to load weights into")
         try:
             self.critic.load_state_dict(load_file(str(file)))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise RunError(f"cannot read the critic from {str(file)!r}: {error}") from None
 
     def _frozen_base(self) -> AbstractContextManager[Any]:

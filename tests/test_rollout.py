@@ -1,0 +1,164 @@
+"""The collector: rows are decisions, ends are told apart, and episodes can be replayed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from tests.table_policy import TablePolicy
+from twosome import TextEnv
+from twosome.baselines import UniformPolicy
+from twosome.errors import InadmissibleAction, InvalidDecision
+from twosome.rollout import Collector
+from twosome.text.environment import Option
+from twosome.text.tasks import make_task, make_vector_task
+
+
+class Corridor(gymnasium.Env[int, int]):
+    """Walk to cell 3; each step takes as many ticks as the cell's number, and pays 1. A limit cuts at 5 steps."""
+
+    observation_space = gymnasium.spaces.Discrete(10)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.cell, self.steps, self.seed = 1, 0, seed
+        return self.cell, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        duration = self.cell
+        self.cell += action
+        self.steps += 1
+        return self.cell, 1.0, self.cell == 3, self.steps == 5 and self.cell != 3, {"duration": duration}
+
+
+class Words:
+    """Narrates the corridor; the number of options changes with the cell."""
+
+    def narrate(self, observation: int, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
+        options = (Option("stay", 0), Option("go on", 1))
+        return f"You are in cell {observation}. You should now", options[: 1 + (observation < 3)]
+
+
+def corridors(count: int = 2) -> SyncVectorEnv:
+    makers = [lambda: TextEnv(Corridor(), Words()) for _ in range(count)]
+    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+
+
+class Script:
+    """Takes listed actions in turn in all environments; values are cell numbers."""
+
+    def __init__(self, *actions: int) -> None:
+        self.actions = list(actions)
+
+    def action_log_probs(self, decisions: Any) -> torch.Tensor:
+        chosen = self.actions.pop(0)
+        rows = torch.full((len(decisions), 2), -torch.inf)
+        for row, decision in enumerate(decisions):
+            rows[row, min(chosen, len(decision.actions) - 1)] = 0.0
+        return rows
+
+    def values(self, decisions: Any) -> torch.Tensor:
+        return torch.tensor([float(decision.prompt.split("cell ")[1][0]) for decision in decisions])
+
+
+def test_a_row_is_a_decision_and_what_followed_it() -> None:
+    with closing(corridors(1)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator())
+        rollout, episodes = collector.collect(Script(1, 1, 0, 0, 0, 0, 0, 1), 8)  # type: ignore[arg-type]
+    assert rollout.actions.flatten().tolist() == [1, 1, 0, 0, 0, 0, 0, 1]
+    assert rollout.values.flatten().tolist() == [1, 2, 1, 1, 1, 1, 1, 1]
+    assert rollout.next_values.flatten().tolist() == [2, 3, 1, 1, 1, 1, 1, 2]  # the final states' included
+    assert rollout.durations.flatten().tolist() == [1, 2, 1, 1, 1, 1, 1, 1]
+    assert rollout.terminated.flatten().tolist() == [False, True, *[False] * 6]
+    assert rollout.truncated.flatten().tolist() == [*[False] * 6, True, False]
+    assert [(e.length, e.success, e.truncated, e.duration) for e in episodes] == [
+        (2, True, False, 3),
+        (5, False, True, 5),
+    ]
+    assert episodes[0].discounted_return(0.5) == pytest.approx(1 + 0.5 * 1)
+    assert all(rollout.log_probs.flatten() == 0)
+
+
+def test_every_episode_has_a_seed_of_its_own() -> None:
+    with closing(corridors()) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+        episodes = collector.run_episodes(UniformPolicy(), 20)
+    assert len({episode.seed for episode in episodes}) == 20
+    assert [episode.index for episode in episodes] == list(range(20))
+
+
+def test_an_episode_replays_from_its_seed_and_actions() -> None:
+    with closing(make_vector_task("tomato-lettuce-salad", 3)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+        episode = collector.run_episodes(UniformPolicy(), 1)[0]
+    env = make_task("tomato-lettuce-salad")
+    observation, _ = env.reset(seed=episode.seed)
+    for step in episode.steps:
+        assert observation["prompt"] == step.decision.prompt
+        observation, reward, *_ = env.step(step.action)
+        assert reward == pytest.approx(step.reward)
+
+
+def test_a_rollout_goes_on_where_the_last_one_ended() -> None:
+    def actions(lengths: list[int]) -> list[int]:
+        with closing(make_vector_task("tomato-salad", 2)) as envs:
+            collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+            policy = TablePolicy()
+            return [int(a) for n in lengths for a in collector.collect(policy, n)[0].actions.flatten()]
+
+    assert actions([20]) == actions([5, 15])
+
+
+def test_short_episodes_are_not_favoured() -> None:
+    """The first episodes to begin count, not the first to end."""
+    with closing(corridors(4)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+        episodes = collector.run_episodes(UniformPolicy(), 400)
+    # From cell 1 two of at most five coin flips must be heads: 1 - (6 / 32).
+    assert np.mean([episode.success for episode in episodes]) == pytest.approx(1 - 6 / 32, abs=0.05)
+
+
+def test_greedy_takes_the_most_probable_action() -> None:
+    with closing(corridors(1)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator(), greedy=True)
+        rollout, _ = collector.collect(Script(1, 0, 1), 3)  # type: ignore[arg-type]
+    assert rollout.actions.flatten().tolist() == [1, 0, 1]
+
+
+def test_environments_in_processes_give_the_same_rollout() -> None:
+    rollouts = []
+    for processes in (False, True):
+        with closing(make_vector_task("tomato-salad", 2, processes=processes)) as envs:
+            collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+            rollouts.append(collector.collect(UniformPolicy(), 40)[0])
+    assert rollouts[0].decisions == rollouts[1].decisions
+    assert torch.equal(rollouts[0].rewards, rollouts[1].rewards)
+    assert torch.equal(rollouts[0].durations, rollouts[1].durations)
+
+
+def test_an_action_past_the_end_is_refused() -> None:
+    env = TextEnv(Corridor(), Words())
+    env.reset(seed=0)
+    with pytest.raises(InadmissibleAction, match="between 0 and 1"):
+        env.step(2)
+    with pytest.raises(InadmissibleAction):
+        env.step(-1)
+
+
+def test_an_environment_without_actions_is_refused() -> None:
+    class Silent(Words):
+        def narrate(self, observation: int, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
+            return "Nothing can be done here, so", ()
+
+    with (
+        closing(SyncVectorEnv([lambda: TextEnv(Corridor(), Silent())], autoreset_mode=AutoresetMode.DISABLED)) as envs,
+        pytest.raises(InvalidDecision, match="empty"),
+    ):
+        Collector(envs, seed=0, generator=torch.Generator())
