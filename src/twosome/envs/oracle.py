@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +64,19 @@ class World(Protocol[S]):
 
     def transition(self, state: S, action: int) -> Transition[S]:
         """Return what an admissible action leads to."""
+        ...
+
+
+@runtime_checkable
+class OpenWorld(World[S], Protocol[S]):
+    """A world that also shows what its environment would say of any state.
+
+    An environment whose attribute ``world`` is one, and whose attribute ``time_limit`` is the number of primitive steps
+    after which an episode is over, can be walked through, solved and evaluated exactly.
+    """
+
+    def view(self, state: S) -> tuple[Any, dict[str, Any]]:
+        """Return the observation and the info that the environment returns when a ``reset`` leads to this state."""
         ...
 
 

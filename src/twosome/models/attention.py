@@ -94,13 +94,15 @@ AttentionInterface.register(BLOCK_ATTENTION, block_attention)
 
 @contextmanager
 def use_block_attention(model: Any) -> Iterator[None]:
-    """Let ``model`` attend within blocks while the context lasts."""
+    """Let ``model`` attend within blocks while the context lasts.
+
+    The configuration is all that attention layers look at. ``model.set_attn_implementation`` would do the same, but it
+    walks through all modules, and this happens for every pack. A model that pays no heed is found out by the layers
+    missing from ``pack.readers``.
+    """
     before = model.config._attn_implementation
-    if before == BLOCK_ATTENTION:
-        yield
-        return
-    model.set_attn_implementation(BLOCK_ATTENTION)
+    model.config._attn_implementation = BLOCK_ATTENTION
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        model.config._attn_implementation = before

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twosome.envs.oracle import explore, solve
+from twosome.text.states import text_world
 from twosome.text.tasks import make_task
 
 
@@ -17,9 +18,8 @@ def optimal_return(task: str, gamma: float, environment: Mapping[str, Any] | Non
         gamma: Discount per primitive step.
         environment: Further arguments of the environment.
     """
-    env = make_task(task, **(environment or {}))
-    world = getattr(getattr(env, "env", env).unwrapped, "table", None)
-    if world is None:
+    shown = text_world(make_task(task, **(environment or {})))
+    if shown is None:
         return None
-    graph = explore(world)
-    return float(solve(graph, gamma).values[graph.index[world.initial_state]])
+    graph = explore(shown.world)
+    return float(solve(graph, gamma).values[graph.index[shown.world.initial_state]])

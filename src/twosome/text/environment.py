@@ -70,6 +70,7 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[TextObservation, dict[str, Any]]:
         """Start an episode; see :meth:`gymnasium.Env.reset`."""
+        super().reset(seed=seed)
         observation, info = self.env.reset(seed=seed, options=options)
         return self._narrate(observation, info), info
 

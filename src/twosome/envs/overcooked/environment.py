@@ -15,7 +15,7 @@ from twosome.envs.overcooked.kitchen import State
 from twosome.envs.overcooked.macros import play
 from twosome.envs.overcooked.observation import Observation, bounds
 from twosome.envs.overcooked.tasks import find_foods, find_layout, find_task, macro_name
-from twosome.envs.overcooked.transitions import Edge, Node, Rewards, shared_table
+from twosome.envs.overcooked.transitions import Edge, Node, Rewards, TransitionTable, shared_table
 from twosome.errors import ConfigError, InadmissibleAction
 
 RENDER_MODES = ("ansi", "rgb_array")
@@ -100,6 +100,11 @@ class OvercookedEnv(gymnasium.Env[Observation, int]):
         self._ticks = 0
         self._running = False
         self._trail: list[tuple[Node, int]] = []
+
+    @property
+    def world(self) -> TransitionTable:
+        """All states and transitions of this kitchen, for :mod:`twosome.envs.oracle`."""
+        return self.table
 
     @property
     def state(self) -> State:

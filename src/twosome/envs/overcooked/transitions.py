@@ -7,7 +7,7 @@ is two look-ups, and the table doubles as the world that :mod:`twosome.envs.orac
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twosome.envs.oracle import Transition
 from twosome.envs.overcooked.kitchen import Event, Kitchen, State
@@ -53,7 +53,7 @@ class Node:
 
 
 class TransitionTable:
-    """All states and transitions met so far in one kitchen; a :class:`~twosome.envs.oracle.World`.
+    """All states and transitions met so far in one kitchen; an :class:`~twosome.envs.oracle.OpenWorld`.
 
     Args:
         kitchen: The rules.
@@ -88,6 +88,10 @@ class TransitionTable:
         """Return what an action leads to."""
         edge = self.edge(self.node(state), action)
         return Transition(edge.node.state, edge.reward, edge.ticks, edge.terminated)
+
+    def view(self, state: State) -> tuple[Observation, dict[str, Any]]:
+        """Return the observation of a state, and the empty info of a reset."""
+        return self.node(state).observation.copy(), {}
 
     def node(self, state: State) -> Node:
         """Return the node of a state."""

@@ -77,6 +77,11 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.int8], int]):
         return self.world.task
 
     @property
+    def time_limit(self) -> int:
+        """Steps after which an episode is cut."""
+        return self._step_limit
+
+    @property
     def situation(self) -> Situation:
         """Where the episode stands: state, observation, admissible actions.
 

@@ -6,7 +6,7 @@ Nothing in a household is random, so what an action does is worked out once per 
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,11 @@ class World:
         """What an action leads to, as :mod:`twosome.envs.oracle` wants to know it."""
         after = self.outcome(self.situation(state), action).situation
         return Transition(after.state, float(after.success), 1, after.success)
+
+    def view(self, state: Household) -> tuple[NDArray[np.int8], dict[str, Any]]:
+        """The observation of a household, and the info of a reset that leads to it."""
+        situation = self.situation(state)
+        return situation.observation.copy(), {"action_mask": situation.action_mask.copy()}
 
     def situation(self, state: Household) -> Situation:
         """The situation a household is in."""

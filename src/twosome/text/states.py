@@ -1,0 +1,55 @@
+"""A text environment from the inside: the decision of any state, where the world shows its states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from twosome.envs.oracle import OpenWorld
+from twosome.errors import ConfigError
+from twosome.text.environment import Narrator, Option, TextEnv
+
+
+@dataclass(frozen=True)
+class TextWorld:
+    """A world that shows its states, and the narrator that puts them into words.
+
+    Attributes:
+        world: States and transitions.
+        narrator: Words.
+        time_limit: Primitive steps after which an episode is over; None if the environment does not say.
+    """
+
+    world: OpenWorld[Any]
+    narrator: Narrator
+    time_limit: int | None
+
+    def narrate(self, state: Any) -> tuple[str, tuple[Option, ...]]:
+        """Return the prompt and the options of a state that is not the end of an episode.
+
+        Raises:
+            ConfigError: If the narrator offers what the world does not admit.
+        """
+        prompt, options = self.narrator.narrate(*self.world.view(state))
+        admitted = set(self.world.actions(state))
+        for option in options:
+            if option.env_action not in admitted:
+                raise ConfigError(
+                    f"the narrator offers {option.text!r} as action {option.env_action!r} where the world admits only "
+                    f"{sorted(admitted)}; offer admissible actions"
+                )
+        return prompt, options
+
+
+def text_world(env: gymnasium.Env[Any, Any]) -> TextWorld | None:
+    """The world behind a text environment, wrapped or not; None where it does not show its states."""
+    text = env.unwrapped
+    if not isinstance(text, TextEnv):
+        return None
+    inside = text.env.unwrapped
+    world = getattr(inside, "world", None)
+    if not isinstance(world, OpenWorld):
+        return None
+    return TextWorld(world, text.narrator, getattr(inside, "time_limit", None))

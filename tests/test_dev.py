@@ -1,0 +1,432 @@
+"""dev.py without a network: what it decides, what it says when something is wrong, which commands it would run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import ModuleType
+from typing import ClassVar
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load() -> ModuleType:
+    """dev.py as a module; it lies beside the package, not in it."""
+    specification = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["dev"] = module  # dataclasses look their module up by name
+    specification.loader.exec_module(module)
+    return module
+
+
+dev = load()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory with the two files a stamp is made from."""
+    (tmp_path / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    (tmp_path / "constraints.txt").write_text("torch==2.13.0\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory that dev.py takes for the environment."""
+    place = tmp_path / "venv"
+    place.mkdir()
+    monkeypatch.setattr(dev, "VENV", place)
+    return place
+
+
+class TestStamp:
+    def test_is_the_same_for_the_same_tree(self, tree: Path) -> None:
+        assert dev.wanted_stamp(("test",), tree) == dev.wanted_stamp(("test", "test"), tree)
+
+    @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+    def test_changed_requirements_change_only_the_packages(self, tree: Path, name: str) -> None:
+        before = dev.wanted_stamp((), tree)
+        (tree / name).write_text("other\n", encoding="utf-8")
+        after = dev.wanted_stamp((), tree)
+        assert after.packages != before.packages
+        assert after.environment == before.environment
+
+    def test_another_place_changes_the_environment(self, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+        here = dev.wanted_stamp((), tree)
+        moved = tmp_path_factory.mktemp("moved")
+        for name in ("pyproject.toml", "constraints.txt"):
+            (moved / name).write_bytes((tree / name).read_bytes())
+        there = dev.wanted_stamp((), moved)
+        assert here.packages == there.packages
+        assert here.environment != there.environment
+
+    def test_line_ends_of_windows_make_no_difference(self) -> None:
+        assert dev.digest("a\r\nb") == dev.digest("a\nb")
+
+    def test_parts_are_kept_apart(self) -> None:
+        assert dev.digest("ab", "c") != dev.digest("a", "bc")
+
+    def test_survives_a_file(self, tree: Path) -> None:
+        stamp = dev.wanted_stamp(("test", "tensorboard"), tree, "https://a.b/cpu")
+        stamp.write(tree / ".stamp")
+        assert dev.Stamp.read(tree / ".stamp") == stamp
+
+    @pytest.mark.parametrize("content", ["", "nonsense", "{}", "[]", '{"environment": 1}'])
+    def test_a_damaged_file_counts_as_none(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / ".stamp").write_text(content, encoding="utf-8")
+        assert dev.Stamp.read(tmp_path / ".stamp") is None
+
+    def test_a_missing_file_counts_as_none(self, tmp_path: Path) -> None:
+        assert dev.Stamp.read(tmp_path / ".stamp") is None
+
+
+class TestPlan:
+    good = dev.Stamp("environment", "packages", ("tensorboard", "test"))
+
+    def plan(
+        self,
+        found: object,
+        *,
+        wanted: object = good,
+        exists: bool = True,
+        incomplete: bool = False,
+        usable: bool = True,
+    ) -> str:
+        return str(dev.plan(wanted, found, exists=exists, incomplete=incomplete, usable=usable))
+
+    def test_up_to_date(self) -> None:
+        assert self.plan(self.good) == "nothing"
+
+    def test_fewer_extras_than_installed_are_enough(self) -> None:
+        assert self.plan(self.good, wanted=dev.Stamp("environment", "packages")) == "nothing"
+
+    def test_another_extra_is_installed_on_top(self) -> None:
+        assert self.plan(dev.Stamp("environment", "packages", ("test",))) == "install"
+
+    def test_other_requirements_are_installed_on_top(self) -> None:
+        assert self.plan(dev.Stamp("environment", "older", self.good.extras)) == "install"
+
+    def test_an_environment_made_by_hand_is_kept(self) -> None:
+        assert self.plan(None) == "install"
+
+    def test_another_place_or_python_or_torch_index_needs_a_new_one(self) -> None:
+        assert self.plan(dev.Stamp("other", "packages", self.good.extras)) == "make"
+        assert self.plan(dev.Stamp("environment", "packages", self.good.extras, "https://a.b/cpu")) == "make"
+
+    @pytest.mark.parametrize("state", [{"exists": False}, {"incomplete": True}, {"usable": False}])
+    def test_missing_half_made_and_broken_ones_are_made_anew(self, state: dict[str, bool]) -> None:
+        assert self.plan(self.good, **state) == "make"
+
+
+class TestPaths:
+    def test_interpreter_on_posix(self) -> None:
+        assert str(dev.interpreter(PurePosixPath("/a b/.venv"), "posix")) == "/a b/.venv/bin/python"
+
+    def test_interpreter_on_windows(self) -> None:
+        assert str(dev.interpreter(PureWindowsPath(r"D:\a b\.venv"), "nt")) == r"D:\a b\.venv\Scripts\python.exe"
+
+    @pytest.mark.parametrize("place", ["lib/python3.11/site-packages", "Lib/site-packages"])
+    def test_distributions_are_found_on_both(self, tmp_path: Path, place: str) -> None:
+        for name in ("torch-2.13.0+cpu.dist-info", "PyYAML-6.0.dist-info", "torch"):
+            (tmp_path / place / name).mkdir(parents=True)
+        assert dev.distributions(tmp_path) == {"torch": "2.13.0+cpu", "PyYAML": "6.0"}
+
+    def test_a_path_with_spaces_stays_out_of_the_requirement(self) -> None:
+        assert dev.project_command("python", ("test",), uv=True)[-1] == ".[test]"
+        assert dev.project_command("python", (), uv=False)[-1] == "."
+
+    def test_clearing_leaves_the_note_and_spares_what_links_point_to(self, tmp_path: Path) -> None:
+        (outside := tmp_path / "outside").mkdir()
+        (outside / "precious").touch()
+        (venv := tmp_path / "venv").mkdir()
+        (venv / "lib").mkdir()
+        (venv / "lib64").symlink_to(outside, target_is_directory=True)
+        (venv / ".stamp").touch()
+        dev.clear(venv)
+        assert [entry.name for entry in venv.iterdir()] == [".incomplete"]
+        assert (outside / "precious").exists()
+
+
+class TestCommands:
+    def test_torch_comes_from_where_pip_looks(self) -> None:
+        (command,) = dev.torch_commands("python", "")
+        assert command[-3:] == ["--constraint", "constraints.txt", "torch"]
+        assert not [argument for argument in command if "index" in argument]
+
+    def test_a_torch_index_is_the_only_source_of_torch_but_not_of_what_torch_needs(self) -> None:
+        first, second = dev.torch_commands("python", "https://a.b/cpu")
+        assert first[-4:] == ["--no-deps", "--index-url", "https://a.b/cpu", "torch"]
+        assert second[-3:] == ["--extra-index-url", "https://a.b/cpu", "torch"]
+
+    def test_both_installers_obey_the_constraints(self) -> None:
+        for uv in (True, False):
+            command = dev.project_command("python", (), uv=uv)
+            assert command[command.index("--constraint") + 1] == "constraints.txt"
+
+    def test_pip_is_kept_inside_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONPATH", "elsewhere")
+        monkeypatch.setenv("PIP_USER", "1")
+        monkeypatch.setenv("PIP_INDEX_URL", "https://mirror")
+        variables = dev.tool_environment()
+        assert "PYTHONPATH" not in variables
+        assert variables["PIP_USER"] == "0"
+        assert variables["PIP_INDEX_URL"] == "https://mirror"
+
+    def test_tests_run_on_few_workers(self) -> None:
+        assert dev.pytest_arguments(["-k", "x"], 2) == ["-n", "2", "--dist", "worksteal", "-k", "x"]
+        assert dev.pytest_arguments([], 64)[1] == "4"
+
+    @pytest.mark.parametrize("own", [["-n", "0"], ["-n3"], ["--numprocesses=1"], ["--pdb"], ["-x", "-s"]])
+    def test_arguments_that_exclude_workers_are_left_alone(self, own: list[str]) -> None:
+        assert dev.pytest_arguments(own, 2) == own
+
+    def test_gpu_packages_leave_the_constraints(self) -> None:
+        resolution = "# c\nnumpy==2.4.6  # via a\nnvidia-cublas==1 ; x\ntriton==3\n\ncuda-toolkit==13\ntritonic==1\n"
+        assert dev.constraint_lines(resolution) == ["numpy==2.4.6  # via a", "tritonic==1"]
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("output", "reason"),
+        [
+            ("OSError: [Errno 28] No space left on device", "disk is full"),
+            (
+                "WARNING: Retrying: NewConnectionError: [Errno -3] Temporary failure in name resolution\n"
+                "ERROR: No matching distribution found for torch",
+                "cannot be reached",
+            ),
+            ("error: error sending request for url: dns error: failed to lookup address", "cannot be reached"),
+            ("ERROR: No matching distribution found for torch==2.13.0", "no build for this machine"),
+            (
+                "ERROR: Cannot install torch because these package versions have conflicting dependencies.\n"
+                "    The user requested torch\n    The user requested (constraint) torch==2.13.0",
+                "no build for this machine",
+            ),
+            ("The virtual environment was not created because ensurepip is not available.", "venv module"),
+            ("/usr/bin/python3: No module named venv", "venv module"),
+            ("PermissionError: [Errno 13] Permission denied: 'x'", "cannot be written"),
+            ("SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED", "not trusted"),
+            ("OSError: Readme file does not exist: README.md", "project itself"),
+            ("something new", "exit status 1"),
+        ],
+    )
+    def test_output_is_explained(self, output: str, reason: str) -> None:
+        failure = dev.diagnose(output, "installing torch")
+        assert str(failure).startswith("installing torch failed")
+        assert reason in str(failure)
+        assert failure.advice
+
+    def test_a_killed_process_ran_out_of_memory(self) -> None:
+        assert "memory" in str(dev.diagnose("", "installing torch", -9))
+
+    def test_only_what_came_before_writing_is_harmless(self) -> None:
+        assert dev.diagnose("Connection refused", "x").harmless
+        assert not dev.diagnose("No space left on device", "x").harmless
+        assert not dev.diagnose("anything else", "x").harmless
+
+    def test_an_old_python_is_refused_by_its_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dev, "runs", lambda program: program == "python3.12")
+        with pytest.raises(dev.Failure, match=r"3\.11 or newer, and this is Python 3\.9\.2") as caught:
+            dev.check_python((3, 9, 2), ["test", "-x"])
+        assert caught.value.advice == "run: python3.12 dev.py test -x"
+
+    def test_without_a_newer_python_the_advice_is_to_install_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dev, "runs", lambda program: False)
+        with pytest.raises(dev.Failure) as caught:
+            dev.check_python((3, 10, 0), ["demo"])
+        assert "install Python 3.11" in caught.value.advice
+
+    @pytest.mark.parametrize("version", [(3, 11, 0), (3, 14, 1), (4, 0, 0)])
+    def test_newer_pythons_are_welcome(self, version: tuple[int, ...]) -> None:
+        dev.check_python(version, [])
+
+    def test_a_full_disk_is_noticed_before_it_is_filled(self) -> None:
+        with pytest.raises(dev.Failure, match=r"1\.0 GB are free"):
+            dev.check_disk(1e9)
+        dev.check_disk(1e10)
+
+    def test_gpu_packages_fail_only_in_ci(self, venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (venv / "lib/python3.11/site-packages/nvidia_cublas-13.0.dist-info").mkdir(parents=True)
+        monkeypatch.delenv("CI", raising=False)
+        dev.check_ci()
+        monkeypatch.setenv("CI", "true")
+        with pytest.raises(dev.Failure, match="nvidia_cublas"):
+            dev.check_ci()
+
+    def test_names_of_gpu_packages(self) -> None:
+        names = [
+            "torch",
+            "triton",
+            "nvidia-nccl-cu13",
+            "nvidia_cudnn_cu13",
+            "cuda-toolkit",
+            "cudatext",
+            "pytorch_triton_rocm",
+        ]
+        assert dev.gpu_packages(names) == [
+            "cuda-toolkit",
+            "nvidia-nccl-cu13",
+            "nvidia_cudnn_cu13",
+            "pytorch_triton_rocm",
+            "triton",
+        ]
+
+
+class TestSetUp:
+    """set_up() with every installing command replaced by a note of it."""
+
+    @pytest.fixture
+    def steps(self, venv: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        steps: list[str] = []
+
+        def install(command: list[str], step: str) -> None:
+            steps.append(step)
+            (venv / "lib/python3.11/site-packages/torch-2.13.0.dist-info").mkdir(parents=True, exist_ok=True)
+
+        monkeypatch.setattr(dev, "install", install)
+        monkeypatch.setattr(dev, "is_usable", lambda python: True)
+        monkeypatch.delenv("TORCH_INDEX_URL", raising=False)
+        return steps
+
+    def test_the_second_call_does_nothing(self, venv: Path, steps: list[str]) -> None:
+        dev.set_up(("test",))
+        assert [step.split()[-1] for step in steps] == ["torch", "uv", "uv", "installed"]
+        steps.clear()
+        dev.set_up()
+        dev.set_up(("test",))
+        assert steps == []
+        assert not (venv / ".incomplete").exists()
+
+    def test_extras_add_up(self, venv: Path, steps: list[str]) -> None:
+        dev.set_up(("tensorboard",))
+        dev.set_up(("test",))
+        assert dev.Stamp.read(venv / ".stamp").extras == ("tensorboard", "test")
+
+    def test_the_torch_index_is_remembered(self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TORCH_INDEX_URL", "https://a.b/cpu")
+        dev.set_up()
+        steps.clear()
+        monkeypatch.delenv("TORCH_INDEX_URL")
+        dev.set_up()
+        assert steps == []
+        assert dev.Stamp.read(venv / ".stamp").torch_index == "https://a.b/cpu"
+
+    def test_an_interruption_leaves_a_note_and_the_next_call_starts_over(
+        self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record = dev.install
+
+        def interrupt(command: list[str], step: str) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(dev, "install", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            dev.set_up()
+        assert (venv / ".incomplete").exists()
+        (venv / "half").touch()
+        monkeypatch.setattr(dev, "install", record)
+        dev.set_up()
+        assert steps[0] == "making the environment"
+        assert not (venv / "half").exists()
+        assert not (venv / ".incomplete").exists()
+
+    def test_without_a_network_the_environment_is_kept(
+        self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(command: list[str], step: str) -> None:
+            raise dev.diagnose("Network is unreachable", step)
+
+        monkeypatch.setattr(dev, "install", fail)
+        with pytest.raises(dev.Failure):
+            dev.set_up()
+        assert not (venv / ".incomplete").exists()
+        assert not (venv / ".stamp").exists()
+
+    def test_pip_steps_in_where_uv_fails(self, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        record = dev.install
+
+        def fail_uv(command: list[str], step: str) -> None:
+            record(command, step)
+            if "uv" in step:
+                raise dev.diagnose("dns error", step)
+
+        monkeypatch.setattr(dev, "install", fail_uv)
+        dev.set_up()
+        assert steps[-2] == "installing the packages with pip"
+
+    def test_a_replaced_torch_is_noticed(self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        record = dev.install
+
+        def replace(command: list[str], step: str) -> None:
+            record(command, step)
+            if "packages" in step:
+                place = venv / "lib/python3.11/site-packages"
+                (place / "torch-2.13.0.dist-info").rename(place / "torch-2.15.0.dist-info")
+
+        monkeypatch.setattr(dev, "install", replace)
+        with pytest.raises(dev.Failure, match=r"torch 2\.13\.0 was replaced by 2\.15\.0"):
+            dev.set_up()
+
+
+class TestCommandLine:
+    def test_help_names_every_command(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert dev.main(["--help"]) == 0
+        text = capsys.readouterr().out
+        assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in dev.COMMANDS)
+
+    def test_an_unknown_command_is_refused_by_name(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert dev.main(["tset"]) == 2
+        error = capsys.readouterr().err
+        assert "'tset'" in error
+        assert "demo, test" in error
+
+    def test_arguments_go_to_the_command_unchanged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dev, "set_up", lambda extras=(): "python")
+        commands: list[list[str]] = []
+        monkeypatch.setattr(dev, "run", lambda command, *a, **k: commands.append(command) or 3)
+        assert dev.main(["demo", "--seed", "1", "--help"]) == 3
+        assert commands == [["python", "-m", "twosome", "demo", "--seed", "1", "--help"]]
+
+    def test_one_failed_check_fails_the_whole(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert dev.summarise([("ruff check", 0, 0.1), ("pytest", 1, 2.0)]) == 1
+        assert "failed: pytest" in capsys.readouterr().out
+        assert dev.summarise([("pytest", 0, 2.0)]) == 0
+
+    def test_an_exit_status_is_passed_on_and_a_signal_becomes_one(self) -> None:
+        assert dev.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
+        if sys.platform != "win32":
+            assert dev.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) == 137
+
+    def test_help_needs_nothing_but_python(self) -> None:
+        command = [sys.executable, "-I", "-S", str(ROOT / "dev.py"), "--help"]
+        process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT.anchor)
+        assert process.returncode == 0
+        assert process.stdout.startswith("usage: python3 dev.py")
+
+
+class TestConstraints:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins: ClassVar[dict[str, str]] = dict(re.findall(r"^([\w.-]+)==([\w.+]+)", text, re.MULTILINE))
+
+    def test_torch_is_pinned_to_what_dev_py_says(self) -> None:
+        assert self.pins["torch"] == dev.TORCH_PIN
+
+    def test_no_build_of_torch_is_preferred(self) -> None:
+        assert not dev.gpu_packages(list(self.pins))
+        assert "--hash" not in self.text
+        assert not [version for version in self.pins.values() if "+" in version]
+
+    def test_everything_the_project_names_is_pinned(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        wishes = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+        wishes += [wish for extra in project["project"]["optional-dependencies"].values() for wish in extra]
+        names = {re.match(r"[\w-]+", wish).group().lower() for wish in [*wishes, *dev.BUILD_TOOLS]}  # type: ignore[union-attr]
+        assert not names - set(self.pins), "run `python3 dev.py lock`"
