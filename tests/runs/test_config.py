@@ -9,7 +9,7 @@ import yaml
 
 from twosome.cli.train import parse
 from twosome.errors import ConfigError
-from twosome.runs.config import PRESET_DIRECTORY, PRESETS, RunConfig, from_mapping, preset_file, to_yaml
+from twosome.runs.config import PRESET_DIRECTORY, PRESETS, RunConfig, from_mapping, preset_files, to_yaml
 from twosome.text.tasks import TASKS
 
 
@@ -40,6 +40,15 @@ def test_the_paper_preset_holds_the_published_settings() -> None:
     assert not ppo.bootstrap_truncated
     assert (config.lora.rank, config.lora.alpha, config.lora.targets) == (8, 16, ["q_proj", "v_proj"])
     assert (config.critic.hidden, config.critic.bias, config.normalization) == ([1024, 512], False, "word")
+
+
+def test_a_tasks_preset_overrides_its_worlds_and_that_the_general_one() -> None:
+    config, _ = parse(["entertainment", "--preset", "paper"])
+    assert config.decisions == 200_000  # its own
+    assert config.ppo.gamma == 0.95  # the world's
+    assert config.environment == {"faithful": True}
+    assert config.critic.hidden == [1024, 512]  # the general one
+    assert [file.name for file in preset_files("somebody:Else-v0", "tiny")] == ["tiny.yaml"]
 
 
 def test_flags_override_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
@@ -102,4 +111,4 @@ def test_an_unknown_key_in_a_file_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected one of tiny, paper"):
-        preset_file("tomato-salad", "large")
+        preset_files("tomato-salad", "large")

@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "align a language model with a task by practice",
     "evaluate": "measure a trained run, an adapter, or an untrained model",
     "play": "walk through a task yourself, or watch a model",
+    "check-env": "check the prompts and the interface of a task",
+    "bench": "measure how fast the worlds are",
     "score": "score action phrases after a prompt",
     "tasks": "list the tasks",
 }
@@ -46,7 +48,7 @@ def _run(command: str, words: list[str]) -> int:
 
     # Of interest to those libraries' authors, not to whoever runs a command.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
-    module = importlib.import_module(f"twosome.cli.{command}")
+    module = importlib.import_module(f"twosome.cli.{command.replace('-', '_')}")
     try:
         status: int = module.run(words)
         return status

@@ -4,50 +4,91 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from twosome.cli.parsing import Parser, add_policy_arguments, not_negative, positive
 from twosome.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from twosome.types import Policy
+
+EPISODES = 100
 
 
 def run(words: list[str]) -> int:
     """Run the command."""
     parser = Parser(
         prog="twosome evaluate",
-        description="Measure success, discounted return and length over episodes, with 95 % intervals.",
+        description="Measure success, discounted return and length over episodes, with 95 % intervals; or exactly.",
     )
     parser.add_argument("source", nargs="?", metavar="RUN_OR_ADAPTER", help="default: the untrained model")
     parser.add_argument("--task", help="default: the task of the run")
-    parser.add_argument("--episodes", type=positive, default=100)
+    parser.add_argument("--episodes", type=positive, help=f"how many to run (default: {EPISODES})")
+    parser.add_argument(
+        "--exact", action="store_true", help="compute instead of sampling, where the world shows its states"
+    )
+    parser.add_argument("--uniform", action="store_true", help="measure uniform play of the --task instead of a model")
     parser.add_argument("--greedy", action="store_true", help="take the most probable action instead of sampling")
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
+    policy, name, setting = _subject(arguments)
+    name = f"{name}, {'greedy' if arguments.greedy else 'sampled'}"
+    measure = _exact if arguments.exact else _sampled
+    measure(arguments, policy, name, setting)
+    return 0
+
+
+def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]]:
+    """The policy to measure, what it is called, and where: arguments of both kinds of evaluation."""
     from twosome.runs.agents import check_task, load_agent
 
+    if arguments.exact and arguments.episodes is not None:
+        raise ConfigError("--exact runs no episodes; leave out --episodes, or --exact")
+    if arguments.uniform and (arguments.source or arguments.model or arguments.task is None):
+        raise ConfigError("--uniform measures uniform play of a --task, without a run, an adapter or a --model")
     if arguments.source is None and arguments.task is None:
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
     if arguments.task is not None:
         check_task(arguments.task)
-    agent = load_agent(arguments.source, model=arguments.model, normalization=arguments.normalization)
+    if arguments.uniform:
+        from twosome.baselines import UniformPolicy
+        from twosome.text.tasks import TASKS
 
+        gamma = TASKS[arguments.task].gamma if arguments.task in TASKS else 1.0
+        return UniformPolicy(), "uniform", {"task": arguments.task, "gamma": gamma, "environment": {}}
+    agent = load_agent(arguments.source, model=arguments.model, normalization=arguments.normalization)
+    return agent.policy, "trained" if agent.trained else "untrained", vars(agent.setting(arguments.task))
+
+
+def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
     from twosome.cli.display import print_evaluations
     from twosome.runs.evaluation import evaluate
 
-    setting = agent.setting(arguments.task)
-    result = evaluate(
-        agent.policy,
-        setting.task,
-        episodes=arguments.episodes,
-        gamma=setting.gamma,
-        greedy=arguments.greedy,
-        seed=arguments.seed,
-        environment=setting.environment,
-    )
+    episodes = arguments.episodes or EPISODES
+    result = evaluate(policy, **setting, episodes=episodes, greedy=arguments.greedy, seed=arguments.seed)
     if arguments.json:
         print(json.dumps(asdict(result)))
     else:
-        name = f"{'trained' if agent.trained else 'untrained'}, {'greedy' if arguments.greedy else 'sampled'}"
         print_evaluations([(name, result)])
-    return 0
+
+
+def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
+    from twosome.runs.exact import evaluate_exactly
+
+    result = evaluate_exactly(policy, **setting, greedy=arguments.greedy)
+    if arguments.json:
+        print(json.dumps(asdict(result)))
+        return
+    print(f"{result.task}, {name}, exact")
+    print(f"  success              {result.success:.4%}")
+    print(f"  discounted return    {result.discounted_return:.4f} (optimum {result.optimal_return:.4f})")
+    print(f"  decisions            {result.decisions:.2f} per episode")
+    print(f"  optimal choices      {result.optimal_choices:.1%} of the decisions of an episode")
+    print(
+        f"  most probable action {result.accuracy:.1%} optimal over {result.states} states ({result.prompts} prompts)"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import json
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -48,6 +49,19 @@ def not_negative(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {number}")
     return number
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object, such as ``{"layout": "C"}``."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no JSON ({error}); write it like \'{{"layout": "C"}}\''
+        ) from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f'expected a JSON object like \'{{"layout": "C"}}\', got {text!r}')
+    return value
 
 
 def _plain(message: str) -> str:

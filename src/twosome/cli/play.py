@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from twosome.cli.parsing import Parser, add_policy_arguments, not_negative
 
 
@@ -13,10 +15,15 @@ def run(words: list[str]) -> int:
     )
     parser.add_argument("task", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
     parser.add_argument(
-        "--player", choices=("you", "model", "random"), default="you", help="who chooses (default: you)"
+        "--player",
+        choices=("you", "model", "random", "best"),
+        default="you",
+        help="who chooses (default: you); best is found by search, where the world shows its states",
     )
     parser.add_argument("--agent", metavar="RUN_OR_ADAPTER", help="whose probabilities to show (implies a model)")
     parser.add_argument("--greedy", action="store_true", help="the model takes its most probable action")
+    parser.add_argument("--gif", metavar="FILE", type=Path, help="write the episode as an animated picture")
+    parser.add_argument("--pictures", action="store_true", help="show a picture made of characters, too")
     parser.add_argument("--seed", type=not_negative, default=0)
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
@@ -34,6 +41,8 @@ def run(words: list[str]) -> int:
         policy=policy,
         greedy=arguments.greedy,
         seed=arguments.seed,
+        gif=arguments.gif,
+        pictures=arguments.pictures,
         ask=input,
         tell=print,
     )

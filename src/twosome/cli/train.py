@@ -7,7 +7,7 @@ from typing import Any
 
 from twosome.cli.parsing import ConfigParser
 from twosome.errors import ConfigError
-from twosome.runs.config import PRESETS, RunConfig, preset_file, to_yaml
+from twosome.runs.config import PRESETS, RunConfig, preset_files, to_yaml
 
 
 def run(words: list[str]) -> int:
@@ -31,8 +31,8 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     Defaults are overridden by the preset, the preset by ``--config``, that by flags.
     """
     # Task and preset decide the defaults of everything else, so they are read first.
-    chosen = _parser(None).parse_args(words)
-    parser = _parser(preset_file(chosen.TASK or chosen.task, chosen.preset))
+    chosen = _parser([]).parse_args(words)
+    parser = _parser(preset_files(chosen.TASK or chosen.task, chosen.preset))
     values = parser.parse_args(words)
     values.task = values.TASK or values.task
     if not values.task:
@@ -50,11 +50,11 @@ def default_directory(config: RunConfig, preset: str) -> Path:
     return Path("runs") / f"{name}-{preset}-seed{config.seed}"
 
 
-def _parser(preset: Path | None) -> ConfigParser:
+def _parser(presets: list[Path]) -> ConfigParser:
     parser = ConfigParser(
         prog="twosome train",
         description="Align a language model with a task by practice: PPO over the admissible action phrases.",
-        default_config_files=[str(preset)] if preset else [],
+        default_config_files=[str(preset) for preset in presets],
     )
     parser.add_argument("TASK", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
     parser.add_argument("--preset", default=PRESETS[0], help=f"starting values: {' or '.join(PRESETS)}")

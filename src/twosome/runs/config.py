@@ -13,6 +13,7 @@ import yaml
 
 from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
+from twosome.text.tasks import TASKS
 
 PRESETS = ("tiny", "paper")
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
@@ -122,17 +123,18 @@ class RunConfig:
         return -(-self.decisions // self.decisions_per_update)
 
 
-def preset_file(task: str, preset: str) -> Path | None:
-    """The YAML file of a preset for a task: its own, or the one for its family; None if there is neither.
+def preset_files(task: str, preset: str) -> list[Path]:
+    """The YAML files of a preset for a task, each overriding those before it: general, the world's, the task's own.
 
     Raises:
         ConfigError: If the preset has no such name.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
-    own = PRESET_DIRECTORY / f"{task}.{preset}.yaml"
-    general = PRESET_DIRECTORY / f"{preset}.yaml"
-    return own if own.is_file() else general
+    names = [f"{preset}.yaml"]
+    if task in TASKS:
+        names += [f"{TASKS[task].world}.{preset}.yaml", f"{task}.{preset}.yaml"]
+    return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 
 
 def to_yaml(config: RunConfig) -> str:

@@ -1,20 +1,27 @@
-"""One episode in words, decision by decision, chosen by a person, a model or chance."""
+"""One episode in words, decision by decision, chosen by a person, a model, chance, or a search for the best play."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal
 
+import gymnasium
 import torch
 
 from twosome.baselines import UniformPolicy
 from twosome.decision import Decision
+from twosome.envs.oracle import best_play, explore
+from twosome.errors import ConfigError
 from twosome.functional.categorical import sample
+from twosome.runs.film import MODE, Film, check_can_film
+from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import TASKS, make_task
 from twosome.types import Policy
 
-Player = Literal["you", "model", "random"]
+Player = Literal["you", "model", "random", "best"]
+Tell = Callable[[str], Any]
 
 
 def play(
@@ -24,8 +31,10 @@ def play(
     policy: Policy | None,
     greedy: bool = False,
     seed: int = 0,
+    gif: Path | None = None,
+    pictures: bool = False,
     ask: Callable[[str], str] = input,
-    tell: Callable[[str], Any] = print,
+    tell: Tell = print,
 ) -> float | None:
     """Play one episode and tell what happens.
 
@@ -35,39 +44,110 @@ def play(
         policy: Whose probabilities are shown; the uniform policy's are not. Needed where the model plays.
         greedy: The model takes its most probable action.
         seed: Seeds the episode and the draws.
+        gif: File to write the episode to as an animated picture; also if the person left.
+        pictures: Show each decision as a picture made of characters, too.
         ask: Asks the person; an end of input or ``q`` ends the episode.
         tell: Prints.
 
     Returns:
         The discounted return, or None if the person left.
+
+    Raises:
+        ConfigError: If the environment cannot draw what is asked for, or no best play can be found.
+        RunError: If the film cannot be written.
     """
-    gamma = TASKS[task].gamma if task in TASKS else 1.0
+    mode = _render_mode(task, gif, pictures)
     generator = torch.Generator().manual_seed(seed)
-    chooser = policy if policy is not None else UniformPolicy()
-    total, elapsed = 0.0, 0
-    with closing(make_task(task)) as env:
-        observation, _ = env.reset(seed=seed)
-        while True:
-            decision = Decision(observation["prompt"], tuple(observation["actions"]))
+    with closing(make_task(task, **({"render_mode": mode} if mode else {}))) as env:
+        best = _best_phrases(task, env) if player == "best" else iter(())
+
+        def choose(decision: Decision) -> int | None:
             with torch.no_grad():
-                log_probs = chooser.action_log_probs([decision])[0].cpu()
+                log_probs = (policy or UniformPolicy()).action_log_probs([decision])[0].cpu()
             tell(_describe(decision, log_probs.exp().tolist() if policy is not None else None))
             if player == "you":
-                action = _ask(decision, ask, tell)
-                if action is None:
-                    tell("left")
-                    return None
+                return _ask(decision, ask, tell)
+            if player == "best":
+                action = decision.actions.index(next(best))
             else:
                 action = int(log_probs.argmax() if greedy else sample(log_probs, generator))
-                tell(f"> {decision.actions[action]}")
-            observation, reward, terminated, truncated, info = env.step(action)
-            total += gamma**elapsed * float(reward)
-            elapsed += info["duration"]
-            tell(f"  reward {float(reward):+.3f}, {info['duration']} steps\n")
-            if terminated or truncated:
-                outcome = "success" if info["success"] else "time is up" if truncated else "failure"
-                tell(f"{outcome}: discounted return {total:+.4f} after {elapsed} steps")
-                return total
+            tell(f"> {decision.actions[action]}")
+            return action
+
+        observation, _ = env.reset(seed=seed)
+        film = Film(env, task) if gif is not None else None
+        total = _episode(env, observation, choose, film, TASKS[task].gamma if task in TASKS else 1.0, pictures, tell)
+    if film is not None and gif is not None:
+        film.save(gif)
+        tell(f"film: {gif}")
+    return total
+
+
+def _episode(
+    env: gymnasium.Env[Any, int],
+    observation: Any,
+    choose: Callable[[Decision], int | None],
+    film: Film | None,
+    gamma: float,
+    pictures: bool,
+    tell: Tell,
+) -> float | None:
+    """Play from an observation to the end: the discounted return, or None if ``choose`` left."""
+    total, elapsed = 0.0, 0
+    while True:
+        if pictures:
+            tell(str(env.render()))
+        decision = Decision(observation["prompt"], tuple(observation["actions"]))
+        action = choose(decision)
+        if action is None:
+            tell("left")
+            return None
+        observation, reward, terminated, truncated, info = env.step(action)
+        duration = info.get("duration", 1)
+        total += gamma**elapsed * float(reward)
+        elapsed += duration
+        tell(f"  reward {float(reward):+.3f}, {duration} steps\n")
+        if film is not None:
+            film.shoot(decision.actions[action])
+        if terminated or truncated:
+            if pictures:
+                tell(str(env.render()))
+            outcome = "success" if info.get("success", terminated) else "time is up" if truncated else "failure"
+            tell(f"{outcome}: discounted return {total:+.4f} after {elapsed} steps")
+            return total
+
+
+def _render_mode(task: str, gif: Path | None, pictures: bool) -> str | None:
+    """The render mode that serves what is asked for, checked before anybody plays."""
+    if gif is not None and pictures:
+        raise ConfigError("an environment draws in one way at a time; give --gif or --pictures, not both")
+    if gif is None and not pictures:
+        return None
+    with closing(make_task(task)) as env:
+        if gif is not None:
+            check_can_film(task, env, gif)
+            return MODE
+        modes = env.metadata.get("render_modes") or []
+    if "ansi" not in modes:
+        raise ConfigError(f"{task!r} draws no pictures in text: its render modes are {modes}; leave out --pictures")
+    return "ansi"
+
+
+def _best_phrases(task: str, env: gymnasium.Env[Any, int]) -> Iterator[str]:
+    """The phrases of a play of highest discounted return."""
+    shown = text_world(env)
+    if shown is None or shown.time_limit is None:
+        raise ConfigError(f"{task!r} does not show its states, so no best play can be found; choose another --player")
+    plan = best_play(explore(shown.world), TASKS[task].gamma if task in TASKS else 1.0, shown.time_limit)
+    return _phrases(shown, plan.actions)
+
+
+def _phrases(shown: TextWorld, actions: Sequence[int]) -> Iterator[str]:
+    state = shown.world.initial_state
+    for action in actions:
+        _, options = shown.narrate(state)
+        yield next(option.text for option in options if option.env_action == action)
+        state = shown.world.transition(state, action).state
 
 
 def _describe(decision: Decision, probabilities: list[float] | None) -> str:
@@ -78,7 +158,7 @@ def _describe(decision: Decision, probabilities: list[float] | None) -> str:
     return "\n".join(lines)
 
 
-def _ask(decision: Decision, ask: Callable[[str], str], tell: Callable[[str], Any]) -> int | None:
+def _ask(decision: Decision, ask: Callable[[str], str], tell: Tell) -> int | None:
     """The index the person chose, or None to leave."""
     while True:
         try:

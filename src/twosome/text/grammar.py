@@ -12,25 +12,29 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_DETERMINERS = """
+this that these those some any no each every either neither both all another other my your his her its our their
+one two three four five six seven eight nine ten
+"""
+_CONJUNCTIONS = "and or but nor then than as while if so"
+_CLOSED = """
+about above across after against ahead along among around at away back before behind below beneath beside between beyond
+by down during for from in inside into near next of off on onto out outside over past through to together toward towards
+under until up upon with within without
+is are was were be been being am has have had do does did can could will would shall should may might must
+that which who whose where when it they you he she we them him us me
+now not only here there too also again yet still already earlier later once twice
+left right north south east west forward forwards backward backwards home
+"""
 ARTICLES = frozenset({"a", "an", "the"})
-DETERMINERS = ARTICLES | frozenset(
-    "this that these those some any no each every either neither both all another other my your his her its our their "
-    "one two three four five six seven eight nine ten".split()
-)
-CONJUNCTIONS = frozenset({"and", "or", "but", "nor", "then", "than", "as", "while", "if", "so"})
-CLOSED = CONJUNCTIONS | frozenset(
-    "about above across after against ahead along among around at away back before behind below beneath beside between "
-    "beyond by down during for from in inside into near next of off on onto out outside over past through to together "
-    "toward towards under until up upon with within without "
-    "is are was were be been being am has have had do does did can could will would shall should may might must "
-    "that which who whose where when it they you he she we them him us me "
-    "now not only here there too also again yet still already earlier later once twice "
-    "left right north south east west forward forwards backward backwards home".split()
-)
+DETERMINERS = ARTICLES | frozenset(_DETERMINERS.split())
+CONJUNCTIONS = frozenset(_CONJUNCTIONS.split())
+CLOSED = CONJUNCTIONS | frozenset(_CLOSED.split())
 LONGEST_PHRASE = 5
 """Words of a noun phrase beyond which one is rather in the middle of a sentence."""
 
-_END = r"[.!?…][\"'”’)\]]*$"
+_CLOSERS = "\"')]\u201d\u2019"
+_END = rf"[.!?\u2026][{re.escape(_CLOSERS)}]*$"
 _PAUSE = r"[^\w\s]$"
 
 
@@ -69,7 +73,7 @@ def words_of(text: str) -> list[Word]:
     return [
         Word(word, number)
         for number, clause in enumerate(clauses)
-        for word in re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", clause)
+        for word in re.findall(r"[^\W_]+(?:['\u2019-][^\W_]+)*", clause)
     ]
 
 
@@ -125,7 +129,7 @@ def bare_nouns(text: str, nouns: frozenset[str], *, first: int = 1) -> Iterator[
         before = [other.text for other in words[:place] if other.clause == word.clause]
         if not before or before[-1] in CONJUNCTIONS:
             continue
-        while before and before[-1] not in CLOSED | DETERMINERS and not before[-1].endswith(("'s", "’s", "s'")):
+        while before and before[-1] not in CLOSED | DETERMINERS and not before[-1].endswith("'s"):
             before.pop()
         if not before or before[-1] in CLOSED:
             yield word.text, words[place - 1].text
@@ -162,5 +166,5 @@ def stumbles(prompt: str, action: str) -> Iterator[tuple[str, str]]:
     first = action.split()[0]
     if first[0].isupper() and not (len(first) > 1 and first.isupper()):
         yield "an action begins with a capital letter, as if a sentence began; write it in lower case", action
-    if re.search(_PAUSE, action) and not action.endswith((")", "]", '"', "'", "”", "’")):
+    if re.search(_PAUSE, action) and not action.endswith(tuple(_CLOSERS)):
         yield "an action ends in punctuation, so that some actions end a sentence; leave it out", action

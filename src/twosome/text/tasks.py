@@ -42,6 +42,11 @@ class TextTask:
     gamma: float
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def world(self) -> str:
+        """The world's short name: overcooked, virtualhome."""
+        return self.env_id.partition("/")[2].partition("-")[0].lower()
+
 
 def _overcooked(name: str) -> TextTask:
     return TextTask("twosome/Overcooked-v0", f"Overcooked: {name.replace('-', ' ')}", 0.99, {"task": name})

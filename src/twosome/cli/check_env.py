@@ -1,0 +1,62 @@
+"""``twosome check-env``: check a task's prompts, its interface, and what a tokenizer makes of them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from twosome.cli.parsing import Parser, json_object, not_negative, positive
+
+if TYPE_CHECKING:
+    from twosome.runs.checking import Report
+
+
+def run(words: list[str]) -> int:
+    """Run the command; the exit status is 1 if there are errors."""
+    parser = Parser(
+        prog="twosome check-env",
+        description="Check a text environment against the principles of prompting: in every state that can be reached "
+        "where the world shows its states, else in those of random play.",
+    )
+    parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    parser.add_argument("--model", help="whose tokenizer to read with: hub id or directory (default: the embedded one)")
+    parser.add_argument("--environment", type=json_object, default={}, help="further arguments, as a JSON object")
+    parser.add_argument("--decisions", type=positive, default=2000, help="of random play (default: 2000)")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of random play")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args(words)
+
+    from twosome.runs.checking import check_environment
+
+    report = check_environment(
+        arguments.task,
+        model=arguments.model,
+        environment=arguments.environment,
+        decisions=arguments.decisions,
+        seed=arguments.seed,
+    )
+    print(json.dumps(asdict(report)) if arguments.json else describe(report))
+    return 1 if report.count("error") else 0
+
+
+def describe(report: Report) -> str:
+    """The report as text: what was looked at, each kind of fault with its count and first example, and the verdict."""
+    where = "every reachable state" if report.exhaustive else "random play"
+    measures = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in report.measures.items())
+    lines = [f"{report.task}: {where}; {measures}"]
+    for finding in report.findings:
+        lines.append(f"\n{finding.severity} ({finding.check}, {finding.count}x): {finding.message}")
+        example = textwrap.shorten(finding.example, 400, placeholder=" ...")
+        lines += textwrap.wrap(example, 112, initial_indent="    ", subsequent_indent="    ")
+    if report.skipped:
+        lines.append("")
+    for reason in dict.fromkeys(report.skipped.values()):
+        names = [name for name, other in report.skipped.items() if other == reason]
+        lines.append(f"not checked: {', '.join(names)}, as {reason}")
+    kinds = [f"{report.count(severity)} {severity}{'' if report.count(severity) == 1 else 's'}" for severity in _SHOWN]
+    return "\n".join([*lines, f"\n{', '.join(kinds)}"])
+
+
+_SHOWN = ("error", "warning", "note")

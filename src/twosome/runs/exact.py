@@ -1,0 +1,180 @@
+"""What a policy is worth, without sampling error: its probabilities in every state that can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from twosome.decision import Decision
+from twosome.envs import oracle
+from twosome.errors import ConfigError
+from twosome.text.states import TextWorld, text_world
+from twosome.text.tasks import make_task
+from twosome.types import Policy
+
+JUDGED_AT = 0.999
+"""Discount that decides which actions are best where returns are not discounted, as optimal values need one."""
+
+
+@dataclass(frozen=True)
+class ExactEvaluation:
+    """What a policy is worth from the start of an episode to its end or the time limit; expectations.
+
+    Attributes:
+        task: The task's name.
+        greedy: Whether the most probable action is always taken.
+        gamma: Discount per primitive step of the returns.
+        success: Probability that an episode ends in success.
+        discounted_return: Mean return.
+        std_return: Standard deviation of the return of one episode.
+        decisions: Mean number of decisions in an episode.
+        duration: Mean number of primitive steps in an episode.
+        optimal_return: Return of the best policy that sees the state, without a time limit.
+        states: Reachable states in which there is something to decide.
+        prompts: Different decisions they read as.
+        accuracy: Fraction of those states in which the most probable action is an optimal one.
+        optimal_choices: Expected fraction of the decisions of an episode that are optimal.
+    """
+
+    task: str
+    greedy: bool
+    gamma: float
+    success: float
+    discounted_return: float
+    std_return: float
+    decisions: float
+    duration: float
+    optimal_return: float
+    states: int
+    prompts: int
+    accuracy: float
+    optimal_choices: float
+
+
+def evaluate_exactly(
+    policy: Policy,
+    task: str,
+    *,
+    gamma: float = 0.99,
+    greedy: bool = False,
+    environment: Mapping[str, Any] | None = None,
+    batch_size: int = 32,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ExactEvaluation:
+    """Evaluate a policy on every state of a task whose world shows its states.
+
+    Args:
+        policy: Any policy; it is not changed. It is asked once for every different decision.
+        task: See :func:`twosome.text.tasks.make_task`.
+        gamma: Discount per primitive step of the returns.
+        greedy: Take the most probable action instead of sampling.
+        environment: Further arguments of the environment.
+        batch_size: Decisions the policy is asked for at once.
+        on_progress: Called with the numbers of decisions asked for and of all, after every batch.
+
+    Raises:
+        ConfigError: If the world does not show its states, or the environment not its time limit.
+    """
+    with closing(make_task(task, **(environment or {}))) as env:
+        shown = text_world(env)
+    if shown is None or shown.time_limit is None:
+        raise ConfigError(
+            f"{task!r} does not show its states, so it cannot be evaluated exactly: leave out --exact to sample "
+            "episodes, or give its environment the attributes `world` (twosome.envs.oracle.OpenWorld) and `time_limit`"
+        )
+    graph = oracle.explore(shown.world)
+    rows = _read(shown, graph)
+    asked = _ask(policy, list(dict.fromkeys(row.decision for row in rows)), batch_size, on_progress)
+    table, favourites = np.zeros(graph.admissible.shape), np.zeros(len(graph.states), dtype=np.int64)
+    for row in rows:
+        probabilities = asked[row.decision]
+        favourites[row.index] = row.actions[int(probabilities.argmax())]
+        table[row.index, row.actions] = probabilities / probabilities.sum()
+    if greedy:
+        table = np.zeros_like(table)
+        table[[row.index for row in rows], [favourites[row.index] for row in rows]] = 1.0
+    return _summarize(task, greedy, gamma, shown.time_limit, graph, rows, table, favourites)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A state's row in the graph, its decision, and the environment's action for each of its options."""
+
+    index: int
+    decision: Decision
+    actions: list[int]
+
+
+def _read(shown: TextWorld, graph: oracle.StateGraph[Any]) -> list[_Row]:
+    """The decisions of all states in which there is one."""
+    rows = []
+    for index, state in enumerate(graph.states):
+        if graph.admissible[index].any():
+            prompt, options = shown.narrate(state)
+            decision = Decision(prompt, tuple(option.text for option in options))
+            rows.append(_Row(index, decision, [int(option.env_action) for option in options]))
+    return rows
+
+
+def _ask(
+    policy: Policy,
+    decisions: Sequence[Decision],
+    batch_size: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[Decision, NDArray[np.float64]]:
+    """The policy's probabilities in every decision."""
+    answers: dict[Decision, NDArray[np.float64]] = {}
+    for batch in _batches(decisions, batch_size):
+        with torch.no_grad():
+            probabilities = policy.action_log_probs(batch).double().exp().cpu().numpy()
+        for decision, row in zip(batch, probabilities, strict=True):
+            answers[decision] = row[: len(decision.actions)]
+        if on_progress is not None:
+            on_progress(len(answers), len(decisions))
+    return answers
+
+
+def _batches(decisions: Sequence[Decision], size: int) -> Iterator[Sequence[Decision]]:
+    """Batches of decisions of like length, which waste the least padding."""
+    ordered = sorted(decisions, key=lambda decision: len(decision.prompt))
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def _summarize(
+    task: str,
+    greedy: bool,
+    gamma: float,
+    time_limit: int,
+    graph: oracle.StateGraph[Any],
+    rows: Sequence[_Row],
+    table: NDArray[np.float64],
+    favourites: NDArray[np.int64],
+) -> ExactEvaluation:
+    optimum = oracle.solve(graph, gamma if gamma < 1 else JUDGED_AT)
+    result = oracle.evaluate(graph, table, gamma, time_limit)
+    # One point for every optimal choice, none for others: the mean return then counts optimal choices.
+    points = replace(graph, rewards=optimum.optimal.astype(np.float64))
+    optimal_choices = oracle.evaluate(points, table, 1.0, time_limit).mean_return / result.mean_decisions
+    at = [row.index for row in rows]
+    return ExactEvaluation(
+        task=task,
+        greedy=greedy,
+        gamma=gamma,
+        success=result.success,
+        discounted_return=result.mean_return,
+        std_return=result.std_return,
+        decisions=result.mean_decisions,
+        duration=result.mean_duration,
+        optimal_return=float(optimum.values[0]),
+        states=len(rows),
+        prompts=len({row.decision for row in rows}),
+        accuracy=float(optimum.optimal[at, favourites[at]].mean()),
+        optimal_choices=optimal_choices,
+    )

@@ -1,0 +1,61 @@
+"""What a check of a text environment can find."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+CHECKS = {
+    "reads-on": "an action reads on from its prompt",
+    "articles": "nouns in actions keep their articles",
+    "named": "what an action speaks of is named in its prompt",
+    "distinct": "the actions of a decision differ",
+    "told-apart": "situations with different best actions read differently",
+    "valid": "every prompt with its actions can be scored",
+    "world": "the states that the world shows are those that are played",
+    "api": "Gymnasium's own checks of the environment",
+    "tokens": "prompt and actions have tokens of their own",
+    "context": "a prompt with its action fits into the model",
+}
+"""Everything that is checked, by name; the last two need a tokenizer."""
+
+
+class Fault(NamedTuple):
+    """One place where something is not as it should be.
+
+    Attributes:
+        check: A name of :data:`CHECKS`.
+        severity: "error" is against a principle, "warning" deserves a look, "note" is a fact to know.
+        message: What is wrong and what to do; the same for all faults of one kind.
+        example: The place.
+    """
+
+    check: str
+    severity: Severity
+    message: str
+    example: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All faults of one kind; attributes as in :class:`Fault`, the example being the first place of ``count``."""
+
+    check: str
+    severity: Severity
+    message: str
+    count: int
+    example: str
+
+
+def collect(faults: Iterable[Fault]) -> tuple[Finding, ...]:
+    """Return one finding for every kind of fault, errors first."""
+    kinds: dict[tuple[str, Severity, str], list[str]] = defaultdict(list)
+    for fault in faults:
+        kinds[fault.check, fault.severity, fault.message].append(fault.example)
+    findings = [Finding(*kind, len(examples), examples[0]) for kind, examples in kinds.items()]
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
