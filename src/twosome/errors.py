@@ -6,6 +6,8 @@
     |-- TokenizationError    a tokenizer that does not keep prompt and action apart
     |-- ModelError           a model or adapter that cannot be loaded or scored exactly
     |-- ConfigError          an unknown or contradictory setting
+    |-- EnvironmentFault     an environment that breaks its promises
+    |-- NumericalError       a loss or gradient that is not finite
     `-- RunError             a run directory that is missing, occupied or damaged
 
 Every message says what was expected, what came instead and what to do. The command line prints it as one sentence
@@ -35,6 +37,14 @@ class ModelError(TwosomeError):
 
 class ConfigError(TwosomeError, ValueError):
     """An unknown, malformed or contradictory setting."""
+
+
+class EnvironmentFault(TwosomeError):
+    """An environment that breaks its promises: a reward that is not finite, an episode that does not replay."""
+
+
+class NumericalError(TwosomeError, ArithmeticError):
+    """A loss or gradient that is not finite; the weights are as they were before the step."""
 
 
 class RunError(TwosomeError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from twosome.decision import Decision
+from twosome.errors import EnvironmentFault
 from twosome.functional.categorical import sample
 from twosome.types import Policy, Rollout
 
@@ -117,6 +119,55 @@ class Collector:
                 on_progress(min(len(finished), episodes))
         return [finished[index] for index in wanted]
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything an exact continuation needs: the generators, and the open episodes as seeds and actions."""
+        return {
+            "generator": self._generator.get_state(),
+            "seeds": json.dumps(self._seeds.bit_generator.state),
+            "began": self._began,
+            "open": [_pack_episode(episode) for episode in self._open],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`state_dict` returned; the open episodes are replayed.
+
+        Raises:
+            EnvironmentFault: If an environment does not pay what it paid before: it is not determined by its seed.
+        """
+        self._generator.set_state(state["generator"])
+        self._seeds.bit_generator.state = json.loads(state["seeds"])
+        self._began = state["began"]
+        self._open = self._replay(state["open"])
+
+    def _replay(self, records: Sequence[Mapping[str, Any]]) -> list[Episode]:
+        """Bring every environment to where its episode was.
+
+        All environments step together. One with fewer steps to replay idles until its time comes, and is then reset
+        with its episode's seed.
+        """
+        episodes = [Episode(record["index"], record["seed"]) for record in records]
+        seeds = [episode.seed for episode in episodes]
+        longest = max(len(record["steps"]) for record in records)
+        waits = [longest - len(record["steps"]) for record in records]
+        observations, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]
+        for moment in range(longest):
+            decisions = _decisions(observations)
+            turns = [
+                r["steps"][moment - wait] if moment >= wait else None for r, wait in zip(records, waits, strict=True)
+            ]
+            actions = np.array([turn["action"] if turn else 0 for turn in turns])
+            observations, rewards, terminated, truncated, _ = self.envs.step(actions)
+            for turn, episode, decision, reward in zip(turns, episodes, decisions, rewards, strict=True):
+                if turn is not None:
+                    _check_replay(episode, turn["reward"], float(reward))
+                    episode.steps.append(Step(decision, **{**turn, "probabilities": tuple(turn["probabilities"])}))
+            begins_next = np.array([wait == moment + 1 for wait in waits])
+            restart = begins_next | np.asarray(terminated) | np.asarray(truncated)
+            if restart.any():
+                observations, _ = self.envs.reset(seed=seeds, options={"reset_mask": restart})  # type: ignore[arg-type]
+        self._decisions = _decisions(observations)
+        return episodes
+
     def _step(self, policy: Policy, *, with_values: bool) -> tuple[dict[str, Any], list[Episode]]:
         """One decision in every environment: a row of the rollout, and the episodes that ended."""
         decisions = self._decisions
@@ -178,6 +229,23 @@ class Collector:
     def _new_episode(self) -> Episode:
         self._began += 1
         return Episode(index=self._began - 1, seed=int(self._seeds.integers(2**31)))
+
+
+def _pack_episode(episode: Episode) -> dict[str, Any]:
+    """An open episode without its texts, which replaying brings back."""
+    steps = [{name: getattr(step, name) for name in _STEP_NUMBERS} for step in episode.steps]
+    return {"index": episode.index, "seed": episode.seed, "steps": steps}
+
+
+def _check_replay(episode: Episode, then: float, now: float) -> None:
+    if then != now:
+        raise EnvironmentFault(
+            f"replaying the episode with seed {episode.seed}, step {episode.length + 1} paid {now} instead of {then}: "
+            "the environment is not determined by its seed and its actions, so the run cannot be continued exactly"
+        )
+
+
+_STEP_NUMBERS = ("probabilities", "action", "reward", "duration", "value")
 
 
 def _decisions(observations: Any) -> tuple[Decision, ...]:

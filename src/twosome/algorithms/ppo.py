@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch.nn import Parameter
 
 from twosome.algorithms.config import PPOConfig
 from twosome.decision import Decision
-from twosome.errors import ConfigError
+from twosome.errors import ConfigError, NumericalError
 from twosome.functional.advantages import generalized_advantages, normalize, semi_mdp_discounts
 from twosome.functional.categorical import entropy, kl_divergence
 from twosome.functional.losses import approximate_kl, clipped_surrogate, explained_variance, value_loss
@@ -81,13 +82,19 @@ class PPO:
         return UpdateReport(metrics.means(), steps, stopped and not warming_up)
 
     def state_dict(self) -> dict[str, Any]:
-        """Both optimizers and the update counter."""
-        return {"actor": self._actor.state_dict(), "critic": self._critic.state_dict(), "updates": self._updates}
+        """Both optimizers, the generator and the update counter."""
+        return {
+            "actor": self._actor.state_dict(),
+            "critic": self._critic.state_dict(),
+            "generator": self._generator.get_state(),
+            "updates": self._updates,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`state_dict` returned."""
         self._actor.load_state_dict(state["actor"])
         self._critic.load_state_dict(state["critic"])
+        self._generator.set_state(state["generator"])
         self._updates = state["updates"]
 
     def _samples(self, rollout: Rollout, metrics: _Averages) -> _Samples:
@@ -188,7 +195,14 @@ class PPO:
         return advantages
 
     def _clip(self, parameters: list[Parameter]) -> float:
-        return float(torch.nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
+        """Clip the gradient and return its norm; refuse to step on one that is not finite."""
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
+        if not math.isfinite(norm):
+            raise NumericalError(
+                f"the gradient's norm is {norm}: a reward, a value or a probability is not finite, or the learning "
+                "rate is too high; nothing was changed by this step"
+            )
+        return norm
 
 
 def _reference(policy: Policy, decisions: Sequence[Decision]) -> Tensor:

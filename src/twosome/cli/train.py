@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twosome.cli.parsing import ConfigParser
+from twosome.cli.parsing import ConfigParser, Parser
 from twosome.errors import ConfigError
 from twosome.runs.config import PRESETS, RunConfig, preset_files, to_yaml
 
 
 def run(words: list[str]) -> int:
     """Run the command."""
+    if "--resume" in words:
+        return _resume(words)
     config, out = parse(words)
     from twosome.cli.display import training_display
     from twosome.runs.agents import check_task
@@ -22,6 +24,21 @@ def run(words: list[str]) -> int:
     check_free(out)
     with training_display(config, out) as display:
         train(config, out, display.update)
+    return 0
+
+
+def _resume(words: list[str]) -> int:
+    """``twosome train --resume RUN``: go on with a run that was stopped."""
+    parser = Parser(prog="twosome train --resume", description="Go on with a run; all settings are the run's own.")
+    parser.add_argument("--resume", required=True, metavar="RUN", help="directory of a run that was stopped")
+    out = Path(parser.parse_args(words).resume)
+
+    from twosome.cli.display import training_display
+    from twosome.runs.directory import RunDirectory
+    from twosome.runs.trainer import resume
+
+    with training_display(RunDirectory.open(out).config, out) as display:
+        resume(out, display.update)
     return 0
 
 
@@ -59,6 +76,7 @@ def _parser(presets: list[Path]) -> ConfigParser:
     parser.add_argument("TASK", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
     parser.add_argument("--preset", default=PRESETS[0], help=f"starting values: {' or '.join(PRESETS)}")
     parser.add_argument("--out", type=str, default=None, help="run directory (default: runs/TASK-PRESET-seedN)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; takes no other argument")
     parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
     parser.add_argument("--print_settings", action="store_true", help="print all settings as YAML and stop")
     parser.add_class_arguments(RunConfig)
@@ -68,6 +86,6 @@ def _parser(presets: list[Path]) -> ConfigParser:
 def _instantiate(parser: ConfigParser, values: Any) -> RunConfig:
     """The dataclass behind the parsed values."""
     fields = parser.instantiate(values).as_dict()
-    for name in ("TASK", "config", "preset", "out", "print_settings"):
+    for name in ("TASK", "resume", "config", "preset", "out", "print_settings"):
         fields.pop(name, None)
     return RunConfig(**fields)

@@ -11,8 +11,10 @@ learning_curve.png    return and success over decisions
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -20,17 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from twosome.errors import ConfigError, RunError
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
-from twosome.runs.files import new_run_directory, write_json, write_text
+from twosome.runs.files import move_files, new_run_directory, write_json, write_text
 from twosome.runs.recorder import METRICS_FILE, Recorder, read_lines
 
 CONFIG_FILE = "config.yaml"
 VERSIONS_FILE = "versions.json"
 CURVE_FILE = "learning_curve.png"
+LOCK_FILE = ".lock"
 LIBRARIES = ("twosome", "torch", "transformers", "peft", "gymnasium", "numpy")
 
 
@@ -42,7 +46,7 @@ class RunDirectory:
         self.config = config
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, policy: LanguageModelPolicy) -> RunDirectory:
+    def create(cls, path: Path, config: RunConfig) -> RunDirectory:
         """Start a new run directory.
 
         Raises:
@@ -50,7 +54,6 @@ class RunDirectory:
         """
         run = cls(new_run_directory(path), config)
         write_text(path / CONFIG_FILE, to_yaml(config))
-        run._write_versions(policy, "running")
         return run
 
     @classmethod
@@ -88,13 +91,44 @@ class RunDirectory:
             tensorboard=self.config.tensorboard,
         )
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run took all its decisions."""
+        try:
+            versions = json.loads((self.path / VERSIONS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(versions, dict) and versions.get("status") == "finished"
+
+    @contextmanager
+    def in_use(self) -> Iterator[RunDirectory]:
+        """Keep other processes from writing here while the context lasts.
+
+        Raises:
+            RunError: If another process does already.
+        """
+        lock = FileLock(self.path / LOCK_FILE, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"another process is writing the run in {str(self.path)!r}; wait for it, or stop it"
+            ) from None
+        try:
+            yield self
+        finally:
+            lock.release()
+
     def save(self, policy: LanguageModelPolicy) -> None:
-        """Write adapter and critic."""
-        policy.save(self.path)
+        """Write adapter and critic, each file whole or not at all."""
+        with tempfile.TemporaryDirectory(prefix=".weights-", dir=self.path) as staging:
+            policy.save(Path(staging))
+            move_files(Path(staging), self.path)
 
     @contextmanager
     def saving(self, policy: LanguageModelPolicy) -> Iterator[None]:
         """Save what was learned and draw the curve when the context ends, however it ends."""
+        self._write_versions(policy, "running")
         status = "interrupted"
         try:
             yield

@@ -23,6 +23,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def move_files(source: Path, target: Path) -> None:
+    """Put every file below ``source`` in the same place below ``target``, each whole or not at all."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.replace(place)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of ``path`` when the context ends well."""
@@ -43,7 +54,8 @@ def check_free(path: Path) -> None:
         RunError: If something is there already.
     """
     try:
-        occupied = path.exists() and any(path.iterdir())
+        # Hidden files are what an interrupted attempt leaves before there is a run.
+        occupied = path.exists() and any(not entry.name.startswith(".") for entry in path.iterdir())
     except OSError as error:
         raise RunError(f"cannot write a run to {str(path)!r}: {error.strerror or error}") from None
     if occupied:

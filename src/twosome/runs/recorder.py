@@ -1,27 +1,33 @@
 """Writes what happens in a run, line by line: ``metrics.jsonl`` and ``episodes.jsonl``.
 
-A line of ``metrics.jsonl`` describes one update: ``update``, ``decisions`` (so far), ``seconds`` (of training),
-``episodes`` (that ended in it), ``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no
-episode ended), and every metric of the algorithm.
+A line of ``metrics.jsonl`` describes one update: ``update``, ``decisions`` (so far), ``episodes`` (that ended in it),
+``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no episode ended), and each metric of
+the algorithm.
 
 A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``success``, ``truncated``, ``decisions``,
 ``duration``, ``discounted_return``; every n-th also has ``steps``, each with ``prompt``, ``actions``,
 ``probabilities``, ``action`` (index), ``reward``, ``duration`` and ``value``.
+
+Neither holds a time: the same run writes the same bytes. ``timing.jsonl`` has ``update`` and ``seconds`` of training
+since the process began.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
+from twosome.errors import RunError
 from twosome.rollout import Episode
 from twosome.types import UpdateReport
 
 METRICS_FILE = "metrics.jsonl"
 EPISODES_FILE = "episodes.jsonl"
+TIMING_FILE = "timing.jsonl"
 
 
 class Recorder:
@@ -39,6 +45,7 @@ class Recorder:
         self._record_every = record_every
         self._metrics = (directory / METRICS_FILE).open("a", encoding="utf-8")
         self._episodes = (directory / EPISODES_FILE).open("a", encoding="utf-8")
+        self._timing = (directory / TIMING_FILE).open("a", encoding="utf-8")
         self._writer = _tensorboard_writer(directory) if tensorboard else None
 
     def update(
@@ -48,7 +55,6 @@ class Recorder:
         line = {
             "update": update,
             "decisions": decisions,
-            "seconds": round(seconds, 3),
             "episodes": len(episodes),
             "success": _mean([float(episode.success) for episode in episodes]),
             "discounted_return": _mean([episode.discounted_return(self._gamma) for episode in episodes]),
@@ -58,18 +64,41 @@ class Recorder:
             **report.metrics,
         }
         self._metrics.write(json.dumps(line) + "\n")
+        self._timing.write(json.dumps({"update": update, "seconds": round(seconds, 3)}) + "\n")
         for episode in episodes:
             record = episode_record(episode, self._gamma, steps=episode.index % self._record_every == 0)
             self._episodes.write(json.dumps(record) + "\n")
-        self._metrics.flush()
-        self._episodes.flush()
+        for file in self._files:
+            file.flush()
         self._log_scalars(line, decisions)
         return line
 
+    def state_dict(self) -> dict[str, int]:
+        """How long the files are: an exact continuation cuts off what a crash wrote after this."""
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        return {METRICS_FILE: _length(self._metrics), EPISODES_FILE: _length(self._episodes)}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Cut the files to the length they had.
+
+        Raises:
+            RunError: If one is shorter than that: something was lost that cannot be made again.
+        """
+        for name, file in ((METRICS_FILE, self._metrics), (EPISODES_FILE, self._episodes)):
+            if _length(file) < state[name]:
+                raise RunError(f"{name} has {_length(file)} bytes, but had {state[name]} at the checkpoint; it was cut")
+            file.truncate(state[name])
+
+    @property
+    def _files(self) -> tuple[TextIO, ...]:
+        return self._metrics, self._episodes, self._timing
+
     def close(self) -> None:
         """Close the files."""
-        self._metrics.close()
-        self._episodes.close()
+        for file in self._files:
+            file.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -124,6 +153,10 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return records
+
+
+def _length(file: TextIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _mean(numbers: Sequence[float]) -> float | None:

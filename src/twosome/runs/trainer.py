@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ import numpy as np
 import torch
 
 from twosome.algorithms.ppo import PPO
+from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import add_adapter, load_adapter, load_model
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
+from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import RunDirectory
 from twosome.runs.files import check_free
-from twosome.runs.recorder import Recorder
+from twosome.runs.recorder import EPISODES_FILE, METRICS_FILE, Recorder
 from twosome.text.tasks import make_vector_task
 
 
@@ -29,21 +32,35 @@ class Progress:
     """What a progress display needs after every update.
 
     Attributes:
-        decisions: Decisions so far.
-        total: Decisions the run will take.
-        seconds: Seconds of training so far.
+        update: Updates so far.
+        updates: Updates the run will take.
+        first: Updates that were there when this process began.
+        decisions_per_update: Decisions in one update.
+        seconds: Seconds of training in this process.
         metrics: The update's line of ``metrics.jsonl``.
     """
 
-    decisions: int
-    total: int
+    update: int
+    updates: int
+    first: int
+    decisions_per_update: int
     seconds: float
     metrics: dict[str, Any]
 
     @property
+    def decisions(self) -> int:
+        """Decisions so far."""
+        return self.update * self.decisions_per_update
+
+    @property
+    def total(self) -> int:
+        """Decisions the run will take."""
+        return self.updates * self.decisions_per_update
+
+    @property
     def rate(self) -> float:
-        """Decisions per second."""
-        return self.decisions / max(self.seconds, 1e-9)
+        """Decisions per second, in this process."""
+        return (self.update - self.first) * self.decisions_per_update / max(self.seconds, 1e-9)
 
     @property
     def seconds_left(self) -> float:
@@ -51,12 +68,15 @@ class Progress:
         return (self.total - self.decisions) / self.rate
 
 
-def train(
-    config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = lambda progress: None
-) -> LanguageModelPolicy:
+def _ignore(progress: Progress) -> None:
+    pass
+
+
+def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = _ignore) -> LanguageModelPolicy:
     """Align a language model with an environment by practice.
 
     Interrupting it (KeyboardInterrupt) leaves a usable run of what was learned so far, and passes the interrupt on.
+    Killed at any moment, it can be taken up again by :func:`resume`.
 
     Args:
         config: The run.
@@ -69,9 +89,88 @@ def train(
     Raises:
         RunError: If the directory is occupied or cannot be written.
         ConfigError, ModelError: If the task or the model cannot be made.
+        EnvironmentFault, NumericalError: If something is not finite; the run is kept as it was before.
     """
     # What can be refused is refused before a large model is loaded.
     check_free(directory)
+    with _making(config) as training, RunDirectory.create(directory, config).in_use() as run:
+        return training.run(run, on_update)
+
+
+def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> LanguageModelPolicy:
+    """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
+
+    On a CPU the files of the resumed run end up the same, byte for byte, as those of one that was never stopped. On a
+    GPU this holds as far as its kernels are deterministic.
+
+    Raises:
+        RunError: If there is no run, it is finished or in use, or its files are damaged beyond the checkpoints.
+        EnvironmentFault: If an open episode does not replay.
+    """
+    run = RunDirectory.open(directory)
+    if run.finished:
+        raise RunError(f"the run in {str(directory)!r} is finished, so there is nothing to resume")
+    with run.in_use(), _making(run.config) as training:
+        return training.run(run, on_update)
+
+
+class Training:
+    """The parts of one run, and how far it is."""
+
+    def __init__(self, config: RunConfig, policy: LanguageModelPolicy, algorithm: PPO, collector: Collector) -> None:
+        self.config = config
+        self.policy = policy
+        self.algorithm = algorithm
+        self.collector = collector
+        self.updates = 0
+
+    def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> LanguageModelPolicy:
+        """Collect, improve, record, save; until the decisions are used up."""
+        config, began = self.config, time.monotonic()
+        with run.saving(self.policy), run.recorder() as recorder:
+            self._take_up(run, recorder)
+            first = self.updates
+            while self.updates < config.updates:
+                rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
+                report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
+                self.updates += 1
+                seconds = time.monotonic() - began
+                metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes)
+                if self.updates % config.save_every == 0:
+                    run.save(self.policy)
+                    write_checkpoint(run.path, self.updates, {**self.state_dict(), "recorder": recorder.state_dict()})
+                on_update(Progress(self.updates, config.updates, first, config.decisions_per_update, seconds, metrics))
+        return self.policy
+
+    @property
+    def decisions(self) -> int:
+        """Decisions so far."""
+        return self.updates * self.config.decisions_per_update
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything an exact continuation needs, the recorder's files apart."""
+        return {
+            "policy": self.policy.state_dict(),
+            "algorithm": self.algorithm.state_dict(),
+            "collector": self.collector.state_dict(),
+        }
+
+    def _take_up(self, run: RunDirectory, recorder: Recorder) -> None:
+        """Go back to the newest checkpoint, or to the beginning."""
+        checkpoint = newest_checkpoint(run.path, warn=lambda message: print(message, file=sys.stderr))
+        if checkpoint is None:
+            recorder.load_state_dict({METRICS_FILE: 0, EPISODES_FILE: 0})
+            return
+        self.policy.load_state_dict(checkpoint.state["policy"])
+        self.algorithm.load_state_dict(checkpoint.state["algorithm"])
+        self.collector.load_state_dict(checkpoint.state["collector"])
+        recorder.load_state_dict(checkpoint.state["recorder"])
+        self.updates = checkpoint.update
+
+
+@contextmanager
+def _making(config: RunConfig) -> Iterator[Training]:
+    """The parts of a run as its configuration and seed make them."""
     resolve_normalization(config.normalization)
     torch.set_num_threads(config.threads)
     weights_seed, action_seed, shuffle_seed, episode_seed = seeds(config.seed, 4)
@@ -80,32 +179,7 @@ def train(
         policy = build_policy(config, *load_base(config.model, config.loading))
         algorithm = PPO(policy, config.ppo, torch.Generator().manual_seed(shuffle_seed))
         collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
-        run = RunDirectory.create(directory, config, policy)
-        with run.saving(policy), run.recorder() as recorder:
-            _loop(config, policy, algorithm, collector, recorder, run, on_update)
-    return policy
-
-
-def _loop(
-    config: RunConfig,
-    policy: LanguageModelPolicy,
-    algorithm: PPO,
-    collector: Collector,
-    recorder: Recorder,
-    run: RunDirectory,
-    on_update: Callable[[Progress], None],
-) -> None:
-    """Collect, improve, record, save; until the decisions are used up."""
-    began = time.monotonic()
-    total = config.updates * config.decisions_per_update
-    for update in range(1, config.updates + 1):
-        rollout, episodes = collector.collect(policy, config.rollout_steps)
-        report = algorithm.update(policy, rollout, progress=(update - 1) / config.updates)
-        decisions, seconds = update * config.decisions_per_update, time.monotonic() - began
-        metrics = recorder.update(update, decisions, seconds, report, episodes)
-        if update % config.save_every == 0:
-            run.save(policy)
-        on_update(Progress(decisions, total, seconds, metrics))
+        yield Training(config, policy, algorithm, collector)
 
 
 def build_policy(

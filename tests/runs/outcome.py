@@ -1,0 +1,12 @@
+"""What a run leaves behind, as bytes to compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FILES = ("metrics.jsonl", "episodes.jsonl", "critic.safetensors", "adapter/adapter_model.safetensors")
+
+
+def outcome(run: Path) -> dict[str, bytes]:
+    """The bytes of every file that the same run writes the same."""
+    return {name: (run / name).read_bytes() for name in FILES}
