@@ -39,7 +39,7 @@ class Cook(UniformPolicy):
     [
         ("tomato-salad", 0.99, 0.441959, -0.096408, 24, 21),
         ("tomato-lettuce-salad", 0.99, 0.010191, -0.227974, 1156, 787),
-        ("food-preparation", 0.95, 0.019292, 0.003843, 27, 18),
+        ("food-preparation", 0.95, 0.019292, 0.003839, 27, 18),
         ("entertainment", 0.95, 0.002796, 0.000395, 166, 123),
     ],
 )
@@ -65,13 +65,13 @@ def test_sampling_agrees(task: str) -> None:
     assert sampled.decisions.mean == pytest.approx(exact.decisions, rel=0.05)
 
 
-def test_a_good_cook_is_as_good_as_the_optimum() -> None:
-    """The order of wishes is the recipe; what is offered in the bowl's neighbourhood decides the rest."""
-    wishes = ("chop the tomato", "put the tomato on the cutting board", "serve the dish", "put the tomato in the bowl")
-    result = evaluate_exactly(Cook((*wishes, "pick up the tomato", "walk to the bowl")), "tomato-salad", greedy=True)
-    assert result.success == 1.0
-    assert result.std_return == 0.0
-    assert result.optimal_choices <= 1.0
+def test_the_best_recipe_reaches_the_optimum() -> None:
+    recipe = ("chop the tomato", "serve the dish", "put the tomato in the bowl", "put the tomato on the cutting board")
+    result = evaluate_exactly(Cook((*recipe, "pick up the tomato")), "tomato-salad")
+    assert result.discounted_return == pytest.approx(result.optimal_return, abs=1e-12)
+    assert (result.success, result.std_return, result.decisions, result.duration) == (1.0, 0.0, 6.0, 28.0)
+    assert result.optimal_choices == 1.0
+    assert result.accuracy < 1.0, "away from the best play the recipe is not always right"
 
 
 def test_greedy_play_takes_the_most_probable_action() -> None:

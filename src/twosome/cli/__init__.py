@@ -42,10 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
+    import signal
     import warnings
 
     from twosome.errors import TwosomeError
 
+    # A cluster's polite request to stop is treated like Ctrl-C: what was learned is saved.
+    signal.signal(signal.SIGTERM, _interrupt)
     # Of interest to those libraries' authors, not to whoever runs a command.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
     module = importlib.import_module(f"twosome.cli.{command.replace('-', '_')}")
@@ -60,6 +63,13 @@ def _run(command: str, words: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe went away, which is its right
         return 0
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        return _fail(f"{error.strerror or error}{place}")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,7 +29,7 @@ def run(words: list[str]) -> int:
     from twosome.cli.train import parse
     from twosome.runs.agents import load_agent
     from twosome.runs.evaluation import Evaluation, evaluate
-    from twosome.runs.optimum import optimal_return
+    from twosome.runs.optimum import optimal_play
     from twosome.runs.trainer import train
     from twosome.types import Policy
 
@@ -51,7 +51,7 @@ def run(words: list[str]) -> int:
         ("after training, greedy", measure(trained, greedy=True)),
     ]
     print()
-    print_evaluations(rows, optimal_return(TASK, config.ppo.gamma))
+    print_evaluations(rows, optimal_play(TASK, config.ppo.gamma))
     print(f"\nThe run is in {out}. Watch it: twosome play {TASK} --player model --agent {out}")
     return 0
 

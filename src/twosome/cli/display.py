@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from twosome.envs.oracle import Play
     from twosome.runs.config import RunConfig
     from twosome.runs.evaluation import Estimate, Evaluation
     from twosome.runs.trainer import Progress
@@ -69,12 +70,12 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
         else:
             yield TrainingDisplay(total, None)
     except KeyboardInterrupt:
-        print(f"\ninterrupted; what was learned so far is in {out}: `twosome evaluate {out}`", file=sys.stderr)
+        print(f"\ninterrupted; {out} holds what was learned; `twosome train --resume {out}` goes on", file=sys.stderr)
         raise
     print(f"done; `twosome evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
 
 
-def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: float | None = None) -> None:
+def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: Play | None = None) -> None:
     """One table: success, return and length of every policy, with 95 % intervals."""
     table = Table(title=f"{rows[0][1].task}, {rows[0][1].episodes} episodes each, 95 % intervals", title_justify="left")
     table.add_column("policy")
@@ -88,7 +89,8 @@ def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: float | N
             _interval(result.decisions, "{:.1f}"),
         )
     if optimum is not None:
-        table.add_row("optimum (by search)", "100.0%", f"{optimum:.4f}", "")
+        success = "100.0%" if optimum.success else "0.0%"
+        table.add_row("optimum (by search)", success, f"{optimum.value:.4f}", str(len(optimum.actions)))
     # Wide enough for the intervals also where the output is piped.
     console = Console() if sys.stdout.isatty() else Console(width=110)
     console.print(table)

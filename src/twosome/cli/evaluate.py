@@ -37,7 +37,6 @@ def run(words: list[str]) -> int:
     arguments = parser.parse_args(words)
 
     policy, name, setting = _subject(arguments)
-    name = f"{name}, {'greedy' if arguments.greedy else 'sampled'}"
     measure = _exact if arguments.exact else _sampled
     measure(arguments, policy, name, setting)
     return 0
@@ -74,7 +73,7 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
     if arguments.json:
         print(json.dumps(asdict(result)))
     else:
-        print_evaluations([(name, result)])
+        print_evaluations([(f"{name}, {'greedy' if arguments.greedy else 'sampled'}", result)])
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
@@ -84,7 +83,7 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
     if arguments.json:
         print(json.dumps(asdict(result)))
         return
-    print(f"{result.task}, {name}, exact")
+    print(f"{result.task}, {name}{', greedy' if arguments.greedy else ''}, exact")
     print(f"  success              {result.success:.4%}")
     print(f"  discounted return    {result.discounted_return:.4f} (optimum {result.optimal_return:.4f})")
     print(f"  decisions            {result.decisions:.2f} per episode")

@@ -62,7 +62,7 @@ class LanguageModelPolicy:
         critic: Head on the frozen base's features, or None for a policy that is only asked to act.
         normalization: Name of a normalization; see :mod:`twosome.functional.normalization`.
         path: How to score; None to find out.
-        token_budget: Most tokens in one forward pass.
+        token_budget: Most tokens in one forward pass; None for what suits the device.
         memory: How many decisions, and how many prompts, are remembered.
     """
 
@@ -74,7 +74,7 @@ class LanguageModelPolicy:
         *,
         normalization: str = "word",
         path: ScoringPath | None = None,
-        token_budget: int = 640,
+        token_budget: int | None = None,
         memory: int = 50_000,
     ) -> None:
         self.model = model

@@ -27,6 +27,8 @@ PROBE_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.bfloat16: 0.3
 """Nats by which a path may differ from reading one sequence at a time; generous in low precision."""
 
 _CACHED_BLOCKS = 20_000
+_CPU_BUDGET = 640  # more leaves the cache and is slower
+_GPU_BUDGET = 4096
 
 
 def score(model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision]) -> ActionScores:
@@ -54,14 +56,17 @@ class Scorer:
         model: Any Hugging Face causal language model.
         tokenizer: Its tokenizer.
         path: ``"packed"``, ``"padded"``, or None to find out by :func:`choose_path`.
-        token_budget: Most tokens in one forward pass; a single longer decision goes alone.
+        token_budget: Most tokens in one forward pass, a single longer decision goes alone; None for what suits the
+            device.
     """
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, path: Path | None = None, token_budget: int = 640) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Tokenizer, path: Path | None = None, token_budget: int | None = None
+    ) -> None:
         self.model = model
         self.encoder = Encoder(tokenizer, context_length(model))
         self.path: Path = path or choose_path(model)
-        self.token_budget = token_budget
+        self.token_budget = token_budget or (_CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET)
         self._blocks: dict[Decision, Block] = {}
 
     def scores(self, decisions: Sequence[Decision]) -> ActionScores:

@@ -10,14 +10,12 @@ from typing import Any
 
 from twosome.decision import Decision
 from twosome.errors import InvalidDecision, ModelError, TokenizationError
+from twosome.runs.exact import JUDGED_AT
 from twosome.text.api import api_faults
 from twosome.text.checking import check
 from twosome.text.faults import Fault, Finding, collect
 from twosome.text.tasks import TASKS, make_task
 from twosome.text.walking import Seen, walk
-
-JUDGED_AT = 0.99
-"""Discount by which the best actions of somebody else's world are found."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ class LoadingConfig:
     """Load the base in 8 or 4 bits through bitsandbytes."""
     trust_remote_code: bool = False
     """Run code that comes with the model. Off unless you trust its author."""
-    token_budget: int = 640
-    """Most tokens in one forward pass."""
+    token_budget: int | None = None
+    """Most tokens in one forward pass; null for what suits the device."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from twosome.text.tasks import make_task
 from twosome.types import Policy
 
 JUDGED_AT = 0.999
-"""Discount that decides which actions are best where returns are not discounted, as optimal values need one."""
+"""Discount that decides which actions are best where a task has none: success counts, and the sooner the better."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ExactEvaluation:
         std_return: Standard deviation of the return of one episode.
         decisions: Mean number of decisions in an episode.
         duration: Mean number of primitive steps in an episode.
-        optimal_return: Return of the best policy that sees the state, without a time limit.
+        optimal_return: Return of the best policy that sees the state; if discounted, without a time limit.
         states: Reachable states in which there is something to decide.
         prompts: Different decisions they read as.
         accuracy: Fraction of those states in which the most probable action is an optimal one.
@@ -158,6 +158,7 @@ def _summarize(
     favourites: NDArray[np.int64],
 ) -> ExactEvaluation:
     optimum = oracle.solve(graph, gamma if gamma < 1 else JUDGED_AT)
+    best = float(optimum.values[0]) if gamma < 1 else oracle.best_play(graph, gamma, time_limit).value
     result = oracle.evaluate(graph, table, gamma, time_limit)
     # One point for every optimal choice, none for others: the mean return then counts optimal choices.
     points = replace(graph, rewards=optimum.optimal.astype(np.float64))
@@ -172,7 +173,7 @@ def _summarize(
         std_return=result.std_return,
         decisions=result.mean_decisions,
         duration=result.mean_duration,
-        optimal_return=float(optimum.values[0]),
+        optimal_return=best,
         states=len(rows),
         prompts=len({row.decision for row in rows}),
         accuracy=float(optimum.optimal[at, favourites[at]].mean()),

@@ -20,7 +20,7 @@ DECISION_MILLISECONDS = 1200
 STEP_MILLISECONDS = 250
 """How long a frame stays that shows one primitive step of a decision."""
 LAST_MILLISECONDS = 4000
-COLOURS = 128
+COLOURS = 255
 CAPTION_HEIGHT = 34
 INK, PAPER = (235, 238, 242), (24, 28, 36)
 
@@ -114,10 +114,18 @@ def _captioned(frame: Frame, caption: str) -> Image.Image:
 
 
 def _palette(frames: list[Image.Image]) -> Image.Image:
-    """One palette for all frames, so that what does not change between them takes no space and does not flicker."""
-    some = frames[:: max(1, len(frames) // 8)] + frames[-1:]
-    width, height = some[0].size
-    strip = Image.new("RGB", (width, height * len(some)))
-    for place, frame in enumerate(some):
-        strip.paste(frame, (0, place * height))
-    return strip.quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    """One palette for all frames, so that what does not change between them takes no space and does not flicker.
+
+    Half of it are the commonest colours, exactly, which keeps large areas true; half are spread over the others, which
+    keeps small things such as a tomato.
+    """
+    some = [np.asarray(frame).reshape(-1, 3) for frame in frames[:: max(1, len(frames) // 8)] + frames[-1:]]
+    colours, counts = np.unique(np.concatenate(some), axis=0, return_counts=True)
+    by_count = colours[np.argsort(-counts, kind="stable")]
+    palette, others = by_count[: COLOURS // 2], by_count[COLOURS // 2 :]
+    if len(others):
+        spread = Image.fromarray(others[None]).quantize(COLOURS - len(palette), method=Image.Quantize.MAXCOVERAGE)
+        palette = np.concatenate([palette, np.array(spread.getpalette(), dtype=np.uint8).reshape(-1, 3)])[:COLOURS]
+    image = Image.new("P", (1, 1))
+    image.putpalette(palette.tobytes())
+    return image

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twosome.envs.oracle import explore, solve
+from twosome.envs.oracle import Play, best_play, explore
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task
 
 
-def optimal_return(task: str, gamma: float, environment: Mapping[str, Any] | None = None) -> float | None:
-    """The optimal discounted return of a task, or None where the world does not show its states.
+def optimal_play(task: str, gamma: float, environment: Mapping[str, Any] | None = None) -> Play | None:
+    """A best play of a task within its time limit, or None where the world does not show its states.
 
     Args:
         task: See :func:`twosome.text.tasks.make_task`.
@@ -19,7 +19,6 @@ def optimal_return(task: str, gamma: float, environment: Mapping[str, Any] | Non
         environment: Further arguments of the environment.
     """
     shown = text_world(make_task(task, **(environment or {})))
-    if shown is None:
+    if shown is None or shown.time_limit is None:
         return None
-    graph = explore(shown.world)
-    return float(solve(graph, gamma).values[graph.index[shown.world.initial_state]])
+    return best_play(explore(shown.world), gamma, shown.time_limit)

@@ -15,6 +15,7 @@ from twosome.decision import Decision
 from twosome.envs.oracle import best_play, explore
 from twosome.errors import ConfigError
 from twosome.functional.categorical import sample
+from twosome.runs.exact import JUDGED_AT
 from twosome.runs.film import MODE, Film, check_can_film
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import TASKS, make_task
@@ -75,7 +76,7 @@ def play(
             return action
 
         observation, _ = env.reset(seed=seed)
-        film = Film(env, task) if gif is not None else None
+        film = Film(env, TASKS[task].summary if task in TASKS else task) if gif is not None else None
         total = _episode(env, observation, choose, film, TASKS[task].gamma if task in TASKS else 1.0, pictures, tell)
     if film is not None and gif is not None:
         film.save(gif)
@@ -138,7 +139,7 @@ def _best_phrases(task: str, env: gymnasium.Env[Any, int]) -> Iterator[str]:
     shown = text_world(env)
     if shown is None or shown.time_limit is None:
         raise ConfigError(f"{task!r} does not show its states, so no best play can be found; choose another --player")
-    plan = best_play(explore(shown.world), TASKS[task].gamma if task in TASKS else 1.0, shown.time_limit)
+    plan = best_play(explore(shown.world), TASKS[task].gamma if task in TASKS else JUDGED_AT, shown.time_limit)
     return _phrases(shown, plan.actions)
 
 

@@ -102,34 +102,30 @@ def _check_alike(seen: Seen) -> Iterator[Fault]:
 
 
 def _check_told_apart(walked: Sequence[Seen]) -> Iterator[Fault]:
-    """Groups of states that read the same although no action is best in all of them."""
-    alike: dict[tuple[str, tuple[str, ...]], list[Seen]] = defaultdict(list)
+    """Yield groups of states that read the same although no action is best in all of them.
+
+    The world is why, where even their observations are the same; the narrator is, where those differ.
+    """
+    alike: dict[tuple[str, tuple[str, ...]], dict[Any, list[frozenset[str]]]] = defaultdict(lambda: defaultdict(list))
     for seen in walked:
         if seen.best is not None:
-            alike[seen.prompt, seen.actions].append(seen)
-    for (prompt, _), group in alike.items():
-        common = frozenset.intersection(*(seen.best for seen in group if seen.best is not None))
-        if common:
-            continue
-        by_look: dict[Any, frozenset[str]] = {}
-        for seen in group:
-            best = seen.best or frozenset()
-            by_look[seen.look] = by_look[seen.look] & best if seen.look in by_look else best
-        example = (
-            f"{len(group)} states read {prompt!r}; best is {_contrast([seen.best for seen in group if seen.best])}"
-        )
-        if len(by_look) > 1 and all(by_look.values()):
-            message = "one prompt for observations with different best actions; let the narrator tell more"
-            yield Fault("told-apart", "warning", message, example)
-        else:
+            alike[seen.prompt, seen.actions][seen.look].append(seen.best)
+    for (prompt, _), by_look in alike.items():
+        hidden = [group for group in by_look.values() if not frozenset.intersection(*group)]
+        told = [frozenset.intersection(*group) for group in by_look.values() if group not in hidden]
+        if hidden:
             message = "one observation for states with different best actions: the world is partially observed"
-            yield Fault("told-apart", "note", message, example)
+            yield Fault("told-apart", "note", message, _contrast(prompt, hidden[0]))
+        if told and not frozenset.intersection(*told):
+            message = "one prompt for observations with different best actions; let the narrator tell more"
+            yield Fault("told-apart", "warning", message, _contrast(prompt, told))
 
 
-def _contrast(best: Sequence[frozenset[str]]) -> str:
-    """The best phrases of two states that differ most."""
-    first, second = min(combinations(best, 2), key=lambda pair: len(pair[0] & pair[1]))
-    return f"{' or '.join(map(repr, sorted(first)))} in one and {' or '.join(map(repr, sorted(second)))} in another"
+def _contrast(prompt: str, best: Sequence[frozenset[str]]) -> str:
+    """A prompt, and the best phrases of the two cases behind it that differ most."""
+    first, second = min(combinations(dict.fromkeys(best), 2), key=lambda pair: len(pair[0] & pair[1]))
+    words = [" or ".join(map(repr, sorted(phrases))) for phrases in (first, second)]
+    return f"best is {words[0]} in one case and {words[1]} in another of {len(best)} that read {prompt!r}"
 
 
 @lru_cache(maxsize=100_000)

@@ -93,17 +93,13 @@ def noun_phrases(text: str, determiners: frozenset[str] = DETERMINERS) -> Iterat
         if word.text not in determiners:
             continue
         found: list[str] = []
-        followed_by_determiner = False
         for following in words[start + 1 :]:
-            followed_by_determiner = following.text in DETERMINERS
-            if following.clause != word.clause or following.text in CLOSED or followed_by_determiner:
+            if following.text in CLOSED | DETERMINERS or following.clause != word.clause:
+                # "the cook holding the bowl", "the cook sees the bowl": the word before the next phrase is a verb.
+                if following.clause == word.clause and following.text in DETERMINERS and len(found) > 1:
+                    found.pop()
                 break
             found.append(following.text)
-        else:
-            followed_by_determiner = False
-        # "the cook holding the bowl", "the cook sees the bowl": the word before the next phrase is a verb.
-        if followed_by_determiner and len(found) > 1:
-            found.pop()
         while found and (found[-1].endswith("ly") or found[-1].isdigit()):
             found.pop()
         if 0 < len(found) <= LONGEST_PHRASE:

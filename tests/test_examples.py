@@ -1,0 +1,68 @@
+"""The examples run as their documentation says, from outside the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+from twosome.cli import main
+from twosome.envs.oracle import OpenWorld
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture
+def garden(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of the example environment, whose module can be imported."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return "garden:Garden-v0"
+
+
+def test_check_env_finds_nothing(garden: str, model_directory: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-env", garden, "--model", model_directory, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["findings"] == []
+    assert report["skipped"] == {}
+    assert report["exhaustive"]
+    assert report["measures"]["states"] == 14
+
+
+def test_it_can_be_trained_on(garden: str, model_directory: str, tmp_path: Path) -> None:
+    words = ["train", garden, "--model", model_directory, "--out", str(tmp_path / "run"), "--decisions", "16"]
+    assert main([*words, "--num_envs", "2", "--rollout_steps", "8", "--ppo.policy_minibatch", "8"]) == 0
+    assert (tmp_path / "run" / "adapter" / "adapter_config.json").is_file()
+
+
+def test_it_shows_its_states(garden: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert isinstance(gymnasium.make(garden).unwrapped.env.unwrapped.world, OpenWorld)
+    assert main(["evaluate", "--uniform", "--exact", "--task", garden, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["optimal_return"] == 1.0
+    assert 0 < result["success"] < 1
+    assert main(["play", garden, "--player", "best"]) == 0
+    assert "success: discounted return +1.0000 after 6 steps" in capsys.readouterr().out
+
+
+def test_the_command_in_its_docstring_works() -> None:
+    words = [sys.executable, "-m", "twosome", "evaluate", "--uniform", "--exact", "--task", "garden:Garden-v0"]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.run(words, cwd=EXAMPLES, capture_output=True, text=True, env=environment, timeout=120)
+    assert process.returncode == 0, process.stderr
+    assert "optimal choices" in process.stdout
+
+
+def test_the_page_about_adding_an_environment_shows_the_example_as_it_is() -> None:
+    page = (ROOT / "docs" / "add-an-environment.md").read_text(encoding="utf-8")
+    code = (EXAMPLES / "garden.py").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    assert blocks
+    for block in blocks:
+        for piece in block.strip("\n").split("\n    ...\n"):
+            assert piece in code, piece
