@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, json_object, not_negative, positive
+from twosome.cli.parsing import Parser, add_environment_argument, not_negative, positive
 
 if TYPE_CHECKING:
     from twosome.runs.checking import Report
@@ -22,7 +22,7 @@ def run(words: list[str]) -> int:
     )
     parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
     parser.add_argument("--model", help="whose tokenizer to read with: hub id or directory (default: the embedded one)")
-    parser.add_argument("--environment", type=json_object, default={}, help="further arguments, as a JSON object")
+    add_environment_argument(parser)
     parser.add_argument("--decisions", type=positive, default=2000, help="of random play (default: 2000)")
     parser.add_argument("--seed", type=not_negative, default=0, help="of random play")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.parsing import Parser, add_policy_arguments, not_negative, positive
+from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, not_negative, positive
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--greedy", action="store_true", help="take the most probable action instead of sampling")
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_environment_argument(parser)
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
@@ -53,15 +54,22 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
     if arguments.source is None and arguments.task is None:
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
     if arguments.task is not None:
-        check_task(arguments.task)
+        check_task(arguments.task, arguments.environment)
     if arguments.uniform:
         from twosome.baselines import UniformPolicy
         from twosome.text.tasks import TASKS
 
         gamma = TASKS[arguments.task].gamma if arguments.task in TASKS else 1.0
-        return UniformPolicy(), "uniform", {"task": arguments.task, "gamma": gamma, "environment": {}}
+        return (
+            UniformPolicy(),
+            "uniform",
+            {"task": arguments.task, "gamma": gamma, "environment": arguments.environment},
+        )
     agent = load_agent(arguments.source, model=arguments.model, normalization=arguments.normalization)
-    return agent.policy, "trained" if agent.trained else "untrained", vars(agent.setting(arguments.task))
+    setting = agent.setting(arguments.task)
+    environment = {**setting.environment, **arguments.environment}
+    where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}
+    return agent.policy, "trained" if agent.trained else "untrained", where
 
 
 def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:

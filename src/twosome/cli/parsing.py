@@ -35,6 +35,17 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normalization", help="sum, token, word, byte, or package.module:function (default: word)")
 
 
+def add_environment_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument for what the environment is made with, besides its task."""
+    parser.add_argument(
+        "--environment",
+        type=json_object,
+        default={},
+        metavar="JSON",
+        help='further arguments of the environment, such as \'{"layout": "C"}\'',
+    )
+
+
 def positive(text: str) -> int:
     """An integer of at least 1."""
     number = int(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twosome.cli.parsing import Parser, add_policy_arguments, not_negative
+from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, not_negative
 
 
 def run(words: list[str]) -> int:
@@ -25,13 +25,14 @@ def run(words: list[str]) -> int:
     parser.add_argument("--gif", metavar="FILE", type=Path, help="write the episode as an animated picture")
     parser.add_argument("--pictures", action="store_true", help="show a picture made of characters, too")
     parser.add_argument("--seed", type=not_negative, default=0)
+    add_environment_argument(parser)
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
     from twosome.runs.agents import check_task, load_agent
     from twosome.runs.playing import play
 
-    check_task(arguments.task)
+    check_task(arguments.task, arguments.environment)
     policy = None
     if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
         policy = load_agent(arguments.agent, model=arguments.model, normalization=arguments.normalization).policy
@@ -41,6 +42,7 @@ def run(words: list[str]) -> int:
         policy=policy,
         greedy=arguments.greedy,
         seed=arguments.seed,
+        environment=arguments.environment,
         gif=arguments.gif,
         pictures=arguments.pictures,
         ask=input,

@@ -8,7 +8,7 @@ and works for every causal model. Which one a model takes is found out by a nume
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -164,21 +164,11 @@ def _one_at_a_time(model: Any, encoded: Sequence[EncodedDecision]) -> Tensor:
 def _packed_log_probs(model: Any, blocks: Sequence[Block], budget: int) -> Tensor:
     """Log-probability of every scored token of every block, in order: float32 [M]."""
     found = []
-    for group in split_by_budget([len(block) for block in blocks], budget):
-        members = [blocks[i] for i in group]
-        pack = build_pack(members, model.device)
+    for members, pack in _packs(model, blocks, budget):
         contexts = [block.context + start for block, (start, _) in zip(members, pack.bounds, strict=False)]
         rows, row_of = torch.unique(torch.cat(contexts), return_inverse=True)
         rows = torch.cat([rows, rows[:1].expand(-len(rows) % MULTIPLE)])
-        with use_block_attention(model):
-            logits = model(
-                input_ids=pack.ids,
-                position_ids=pack.positions,
-                pack=pack,
-                use_cache=False,
-                logits_to_keep=rows.to(model.device),
-            ).logits[0]
-        _check_readers(model, pack)
+        logits = _read_pack(model, pack, logits_to_keep=rows.to(model.device)).logits[0]
         if len(logits) != len(rows):
             raise ModelError(f"{type(model).__name__} does not select rows by logits_to_keep")
         targets = torch.cat([block.targets for block in members])
@@ -186,14 +176,38 @@ def _packed_log_probs(model: Any, blocks: Sequence[Block], budget: int) -> Tenso
     return torch.cat(found)
 
 
-def _check_readers(model: Any, pack: Pack) -> None:
-    """Refuse a pack that some layer read across block bounds: it would be silently wrong."""
+def _packed_features(model: Any, blocks: Sequence[Block], budget: int) -> Tensor:
+    """Final hidden state at the last token of every block: float32 [B, H]."""
+    found = []
+    for members, pack in _packs(model, blocks, budget):
+        lasts = torch.tensor([start + block.last for block, (start, _) in zip(members, pack.bounds, strict=False)])
+        hidden = _read_pack(model, pack, logits_to_keep=1, output_hidden_states=True).hidden_states[-1]
+        found.append(hidden[0, lasts.to(hidden.device)].float())
+    return torch.cat(found)
+
+
+def _packs(model: Any, blocks: Sequence[Block], budget: int) -> Iterator[tuple[list[Block], Pack]]:
+    """The blocks in packs within the budget. A pack may end in a filler that is not among its members."""
+    for group in split_by_budget([len(block) for block in blocks], budget):
+        members = [blocks[i] for i in group]
+        yield members, build_pack(members, model.device)
+
+
+def _read_pack(model: Any, pack: Pack, **arguments: Any) -> Any:
+    """The model's output for a packed row, every layer's attention confined to its blocks.
+
+    Raises:
+        ModelError: If some layer read across block bounds: the numbers would be silently wrong.
+    """
+    with use_block_attention(model):
+        output = model(input_ids=pack.ids, position_ids=pack.positions, pack=pack, use_cache=False, **arguments)
     layers = model.config.get_text_config().num_hidden_layers
     if len(pack.readers) != layers:
         raise ModelError(
             f"{type(model).__name__} has {layers} layers, but only {len(pack.readers)} of them let attention be "
             "confined to blocks; score it by padded rows"
         )
+    return output
 
 
 def _padded_log_probs(model: Any, encoded: Sequence[EncodedDecision], budget: int) -> Tensor:
@@ -212,27 +226,6 @@ def _padded_log_probs(model: Any, encoded: Sequence[EncodedDecision], budget: in
         for row, (prompt, action) in enumerate(members):
             span = logits[row, len(prompt) - 1 : len(prompt) - 1 + len(action)]
             found.append(_target_log_probs(span, torch.tensor(action, device=logits.device)))
-    return torch.cat(found)
-
-
-def _packed_features(model: Any, blocks: Sequence[Block], budget: int) -> Tensor:
-    """Final hidden state at the last token of every block: float32 [B, H]."""
-    found = []
-    for group in split_by_budget([len(block) for block in blocks], budget):
-        members = [blocks[i] for i in group]
-        pack = build_pack(members, model.device)
-        lasts = torch.tensor([start + block.last for block, (start, _) in zip(members, pack.bounds, strict=False)])
-        with use_block_attention(model):
-            hidden = model(
-                input_ids=pack.ids,
-                position_ids=pack.positions,
-                pack=pack,
-                use_cache=False,
-                logits_to_keep=1,
-                output_hidden_states=True,
-            ).hidden_states[-1]
-        _check_readers(model, pack)
-        found.append(hidden[0, lasts.to(hidden.device)].float())
     return torch.cat(found)
 
 

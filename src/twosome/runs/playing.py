@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ def play(
     policy: Policy | None,
     greedy: bool = False,
     seed: int = 0,
+    environment: Mapping[str, Any] | None = None,
     gif: Path | None = None,
     pictures: bool = False,
     ask: Callable[[str], str] = input,
@@ -45,6 +46,7 @@ def play(
         policy: Whose probabilities are shown; the uniform policy's are not. Needed where the model plays.
         greedy: The model takes its most probable action.
         seed: Seeds the episode and the draws.
+        environment: Further arguments of the environment.
         gif: File to write the episode to as an animated picture; also if the person left.
         pictures: Show each decision as a picture made of characters, too.
         ask: Asks the person; an end of input or ``q`` ends the episode.
@@ -58,8 +60,9 @@ def play(
         RunError: If the film cannot be written.
     """
     mode = _render_mode(task, gif, pictures)
+    arguments = {**(environment or {}), **({"render_mode": mode} if mode else {})}
     generator = torch.Generator().manual_seed(seed)
-    with closing(make_task(task, **({"render_mode": mode} if mode else {}))) as env:
+    with closing(make_task(task, **arguments)) as env:
         best = _best_phrases(task, env) if player == "best" else iter(())
 
         def choose(decision: Decision) -> int | None:
