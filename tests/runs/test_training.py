@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,17 @@ def test_a_model_directory_without_a_tokenizer_is_refused(model_directory: str, 
         (tmp_path / name).write_bytes((Path(model_directory) / name).read_bytes())
     with pytest.raises(ModelError, match="holds no tokenizer"):
         load_agent(model=str(tmp_path))
+
+
+def test_pickled_weights_are_refused(run: Path, model_directory: str, tmp_path: Path) -> None:
+    shutil.copytree(model_directory, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="pickled weights are not read"):
+        load_agent(model=str(tmp_path / "model"))
+    shutil.copytree(run / "adapter", tmp_path / "adapter")
+    (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
+    with pytest.raises(ModelError, match="pickled ones are not read"):
+        load_agent(tmp_path / "adapter", model=model_directory)
 
 
 def test_a_model_that_does_not_exist_is_refused(tmp_path: Path) -> None:

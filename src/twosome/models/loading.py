@@ -55,10 +55,15 @@ def load_model(
     try:
         with _quiet_unless_watched():
             model = AutoModelForCausalLM.from_pretrained(
-                source, revision=revision or "main", trust_remote_code=trust_remote_code, **arguments
+                source,
+                revision=revision or "main",
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,  # pickled weights can run code
+                **arguments,
             )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}") from None
+        hint = "; pickled weights are not read, convert them to safetensors" if "safetensors" in str(error) else ""
+        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}{hint}") from None
     if quantization == "none":
         model = model.to(target)
     # Adapters name their base by what the user called it, not by where it lay on this machine.
@@ -128,6 +133,10 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
     path = Path(directory)
     if not (path / "adapter_config.json").is_file():
         raise ModelError(f"no adapter in {str(directory)!r}: expected a directory with adapter_config.json")
+    if not (path / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"the adapter in {str(directory)!r} has no adapter_model.safetensors; pickled ones are not read"
+        )
     try:
         return PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
