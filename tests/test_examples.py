@@ -11,8 +11,12 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+from twosome.baselines import UniformPolicy
 from twosome.cli import main
 from twosome.envs.oracle import OpenWorld
+from twosome.envs.overcooked.tasks import TASKS as OVERCOOKED
+from twosome.runs.exact import evaluate_exactly
+from twosome.text.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -66,3 +70,23 @@ def test_the_page_about_adding_an_environment_shows_the_example_as_it_is() -> No
     for block in blocks:
         for piece in block.strip("\n").split("\n    ...\n"):
             assert piece in code, piece
+
+
+def test_the_code_on_the_page_about_the_worlds_runs() -> None:
+    page = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "environments.md", "exec"), {})
+
+
+@pytest.mark.parametrize("task", ["tomato-salad", "lettuce-onion-tomato-salad", "entertainment", "laundry-placed"])
+def test_the_tables_on_the_page_about_the_worlds_are_right(task: str) -> None:
+    page = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+    result = evaluate_exactly(UniformPolicy(), task, gamma=TASKS[task].gamma)
+    row = next(line for line in page.splitlines() if line.startswith(f"| {task} |") and f"| {result.states} |" in line)
+    digits = 4 if task in OVERCOOKED else 5
+    for number in (f"{result.optimal_return:.4f} (", f"{result.success:.3%}".replace("%", " %")):
+        assert number in row
+    assert f"| {result.prompts} |" in row
+    assert f"| {result.discounted_return:.{digits}f} |" in row

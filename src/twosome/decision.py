@@ -42,6 +42,11 @@ class Decision:
                 raise InvalidDecision(
                     f"an action must be a non-empty text without white space around it, got {action!r}"
                 )
+        for text in (self.prompt, *self.actions):
+            if not _is_unicode(text):
+                raise InvalidDecision(
+                    f"{text[:60]!r} has half a surrogate pair, which no tokenizer can read; remove it"
+                )
         if len(set(self.actions)) != len(self.actions):
             twice = next(a for i, a in enumerate(self.actions) if a in self.actions[:i])
             raise InvalidDecision(f"the action {twice!r} is listed twice; admissible actions must differ")
@@ -49,3 +54,11 @@ class Decision:
     def sentence(self, index: int) -> str:
         """Prompt and action ``index`` joined by one space, as the language model reads them."""
         return f"{self.prompt} {self.actions[index]}"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

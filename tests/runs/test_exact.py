@@ -14,7 +14,7 @@ from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.runs.evaluation import evaluate
 from twosome.runs.exact import evaluate_exactly
-from twosome.runs.optimum import optimal_return
+from twosome.runs.optimum import optimal_play
 
 TOMATO = ("pick up the tomato", "put the tomato on the cutting board", "chop the tomato", "take the bowl")
 
@@ -50,7 +50,9 @@ def test_uniform_play_has_the_known_value(
     assert result.success == pytest.approx(success, abs=1e-6)
     assert result.discounted_return == pytest.approx(discounted_return, abs=1e-6)
     assert (result.states, result.prompts) == (states, prompts)
-    assert result.optimal_return == optimal_return(task, gamma)
+    best = optimal_play(task, gamma)
+    assert best is not None
+    assert result.optimal_return == pytest.approx(best.value, abs=1e-12)
 
 
 @pytest.mark.parametrize("task", ["tomato-salad", "food-preparation"])
@@ -116,3 +118,18 @@ def test_a_world_that_shows_no_states_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(VirtualHomeEnv, "time_limit", None)
     with pytest.raises(ConfigError, match="leave out --exact"):
         evaluate_exactly(UniformPolicy(), "food-preparation")
+
+
+@pytest.mark.parametrize(
+    ("task", "gamma", "optimum", "decisions"),
+    [
+        ("tomato-salad", 0.99, 0.920518, 6),
+        ("food-preparation", 0.95, 0.95**5, 6),
+        ("entertainment", 0.95, 0.95**10, 11),
+    ],
+)
+def test_the_best_play_of_both_worlds(task: str, gamma: float, optimum: float, decisions: int) -> None:
+    best = optimal_play(task, gamma)
+    assert best is not None
+    assert best.value == pytest.approx(optimum, abs=1e-6)
+    assert len(best.actions) == decisions

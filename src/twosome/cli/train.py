@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from twosome.cli.parsing import ConfigParser, Parser
-from twosome.errors import ConfigError
-from twosome.runs.config import PRESETS, RunConfig, preset_files, to_yaml
+from twosome.errors import ConfigError, TwosomeError
+from twosome.runs.config import PRESETS, RunConfig, check_shape, preset_files, to_yaml
 
 
 def run(words: list[str]) -> int:
@@ -48,9 +48,9 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     Defaults are overridden by the preset, the preset by ``--config``, that by flags.
     """
     # Task and preset decide the defaults of everything else, so they are read first.
-    chosen = _parser([]).parse_args(words)
+    chosen = _read(_parser([]), words)
     parser = _parser(preset_files(chosen.TASK or chosen.task, chosen.preset))
-    values = parser.parse_args(words)
+    values = _read(parser, words)
     values.task = values.TASK or values.task
     if not values.task:
         raise ConfigError("name a task, for example `twosome train tomato-salad`; `twosome tasks` lists them")
@@ -65,6 +65,16 @@ def default_directory(config: RunConfig, preset: str) -> Path:
     """Where a run goes if the user does not say."""
     name = "".join(character if character.isalnum() else "-" for character in config.task)
     return Path("runs") / f"{name}-{preset}-seed{config.seed}"
+
+
+def _read(parser: ConfigParser, words: list[str]) -> Any:
+    """The parsed arguments; whatever goes wrong inside the parser is a mistake in what it was given."""
+    try:
+        return parser.parse_args(words)
+    except TwosomeError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, OSError, ArithmeticError) as error:
+        raise ConfigError(f"the settings cannot be read: {error}") from None
 
 
 def _parser(presets: list[Path]) -> ConfigParser:
@@ -85,6 +95,7 @@ def _parser(presets: list[Path]) -> ConfigParser:
 
 def _instantiate(parser: ConfigParser, values: Any) -> RunConfig:
     """The dataclass behind the parsed values."""
+    check_shape(RunConfig, values.as_dict())
     fields = parser.instantiate(values).as_dict()
     for name in ("TASK", "resume", "config", "preset", "out", "print_settings"):
         fields.pop(name, None)

@@ -5,9 +5,10 @@ Nothing here imports torch, so that ``--help`` and a mistyped setting answer at 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
@@ -142,15 +143,41 @@ def to_yaml(config: RunConfig) -> str:
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
-def from_mapping(values: dict[str, Any]) -> RunConfig:
+def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     """A configuration from nested dictionaries, as :func:`to_yaml` writes them.
 
     Raises:
-        ConfigError: If a setting is unknown or contradictory.
+        ConfigError: If a setting is unknown, empty or contradictory.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"a configuration must be a mapping of settings, got {type(values).__name__}")
+    check_shape(RunConfig, values)
     parts: dict[str, Any] = {"loading": LoadingConfig, "lora": LoraConfig, "critic": CriticConfig, "ppo": PPOConfig}
     try:
         nested = {name: kind(**values[name]) for name, kind in parts.items() if name in values}
         return RunConfig(**{**values, **nested})
     except TypeError as error:
         raise ConfigError(f"the configuration does not fit this version: {error}") from None
+
+
+def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse a group of settings that is no mapping, and null where a setting must have a value.
+
+    Args:
+        kind: The configuration dataclass that ``values`` are meant for.
+        values: Settings by name; some may be missing.
+        prefix: Name of the group they are in, with a dot.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    for name, hint in get_type_hints(kind).items():
+        if name not in values:
+            continue
+        value = values[name]
+        if is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{prefix}{name} must be a mapping of settings, got {value!r}")
+            check_shape(hint, value, f"{prefix}{name}.")
+        elif value is None and type(None) not in get_args(hint):
+            raise ConfigError(f"{prefix}{name} must have a value, got null")

@@ -81,7 +81,7 @@ def make_task(name: str, **arguments: Any) -> gymnasium.Env[Any, int]:
             env = gymnasium.make(name, disable_env_checker=True, **arguments)
             _check_text_space(name, env)
             return env
-    except (gymnasium.error.Error, ImportError, TypeError) as error:
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
         raise ConfigError(f"cannot make the task {name!r}: {error}") from None
     near = difflib.get_close_matches(name, TASKS, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
