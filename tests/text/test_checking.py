@@ -173,15 +173,34 @@ def test_a_narrator_that_offers_what_the_world_refuses_is_reported() -> None:
         walk(env)
 
 
-def test_a_world_that_is_not_the_one_played_is_found() -> None:
+@pytest.mark.parametrize(
+    ("shown", "told"), [({"view_radius": 2}, "played 'The kitchen"), ({"tick_reward": -0.5}, "played reward -0.00")]
+)
+def test_a_world_that_is_not_the_one_played_is_found(shown: dict[str, Any], told: str) -> None:
     class Impostor(OvercookedEnv):
         @property
         def world(self) -> Any:
-            return OvercookedEnv("tomato-salad", tick_reward=-0.5, layout="C").table
+            return OvercookedEnv("tomato-salad", "C", **{"view_radius": 0, **shown}).table
 
     env = Impostor("tomato-salad", "C", view_radius=0)
-    found = faults(TextEnv(env, OvercookedNarrator.of(env)))
-    assert ("world", "error") in kinds(found)
+    (fault,) = (fault for fault in faults(TextEnv(env, OvercookedNarrator.of(env))) if fault.check == "world")
+    assert fault.severity == "error"
+    assert fault.example.startswith(told)
+
+
+def test_holding_back_the_best_action_is_found() -> None:
+    env = kitchen()
+    narrate = env.narrator.narrate
+    env.narrator.narrate = lambda *seen: (narrate(*seen)[0], narrate(*seen)[1][1:])  # type: ignore[method-assign]
+    assert ("offered", "warning") in kinds(faults(env))
+
+
+def test_decisions_that_cannot_be_scored_are_found() -> None:
+    foreign = prompts("tomato", "tomàto")
+    assert ("valid", "error") in kinds(faults(kitchen(foreign))), "outside the observation space"
+    env = flat(actions("x", "x"))
+    env.narrator.narrate = lambda observation, info: ("You should now", ())  # type: ignore[method-assign]
+    assert ("valid", "error") in kinds(faults(env)), "no action"
 
 
 # --- anybody's environment --------------------------------------------------------------------------------------------
@@ -192,8 +211,10 @@ class Plain(gymnasium.Env[dict[str, Any], int]):
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
-    def __init__(self, phrases: tuple[str, ...] = ("open the door", "wait"), seeds: bool = True) -> None:
-        self.phrases, self.seeds, self.steps = phrases, seeds, 0
+    def __init__(
+        self, phrases: tuple[str, ...] = ("open the door", "wait"), seeds: bool = True, ends_empty: bool = False
+    ) -> None:
+        self.phrases, self.seeds, self.ends_empty, self.steps = phrases, seeds, ends_empty, 0
         text = spaces.Text(min_length=1, max_length=60, charset="abcdefghijklmnopqrstuvwxyzW .")
         self.observation_space = spaces.Dict({"prompt": text, "actions": spaces.Sequence(text)})  # type: ignore[assignment]
         self.action_space = spaces.Discrete(4)  # type: ignore[assignment]
@@ -210,7 +231,10 @@ class Plain(gymnasium.Env[dict[str, Any], int]):
         return self.look(), 0.0, False, self.steps >= 5, {}
 
     def look(self) -> dict[str, Any]:
-        return {"prompt": "We are before the door. you should now", "actions": self.phrases}
+        return {
+            "prompt": "We are before the door. you should now",
+            "actions": () if self.ends_empty and self.steps >= 5 else self.phrases,
+        }
 
 
 def test_an_environment_without_states_is_played_at_random() -> None:
@@ -233,6 +257,13 @@ def test_an_environment_without_states_is_played_at_random() -> None:
 )
 def test_faults_of_anybodys_environment_are_found(phrases: tuple[str, ...], expected: tuple[str, str]) -> None:
     assert expected in kinds(check(walk(Plain(phrases), decisions=20)))
+
+
+def test_an_end_that_cannot_be_scored_is_found() -> None:
+    """Training would only fail at the end of the first episode."""
+    (found,) = collect(check(walk(Plain(ends_empty=True), decisions=20)))
+    assert (found.check, found.severity, found.count) == ("valid", "error", 4)
+    assert "last observation" in found.message
 
 
 def test_gymnasiums_checker_is_asked() -> None:

@@ -119,9 +119,11 @@ def _palette(frames: list[Image.Image]) -> Image.Image:
     Half of it are the commonest colours, exactly, which keeps large areas true; half are spread over the others, which
     keeps small things such as a tomato.
     """
-    some = [np.asarray(frame).reshape(-1, 3) for frame in frames[:: max(1, len(frames) // 8)] + frames[-1:]]
-    colours, counts = np.unique(np.concatenate(some), axis=0, return_counts=True)
-    by_count = colours[np.argsort(-counts, kind="stable")]
+    few = [*frames[:: max(1, len(frames) // 8)], frames[-1]]
+    some = np.concatenate([np.asarray(frame).reshape(-1, 3) for frame in few])
+    # One number per colour sorts far faster than rows of three.
+    packed, counts = np.unique(some.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32), return_counts=True)
+    by_count = (packed[np.argsort(-counts, kind="stable")][:, None] >> np.array([16, 8, 0], np.uint32)).astype(np.uint8)
     palette, others = by_count[: COLOURS // 2], by_count[COLOURS // 2 :]
     if len(others):
         spread = Image.fromarray(others[None]).quantize(COLOURS - len(palette), method=Image.Quantize.MAXCOVERAGE)

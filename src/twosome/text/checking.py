@@ -32,6 +32,8 @@ def check(walked: Walk) -> list[Fault]:
     faults = [*walked.faults]
     for seen in unique:
         faults += [*_check_reading(seen), *_check_nouns(seen, lexicon), *_check_alike(seen)]
+    for seen in walked.seen:
+        faults += _check_offer(seen)
     return [*faults, *_check_told_apart(walked.seen)]
 
 
@@ -88,6 +90,12 @@ def _check_nouns(seen: Seen, lexicon: Lexicon) -> Iterator[Fault]:
                 yield Fault("named", "error", message, f"{noun!r} of {action!r} after {seen.prompt!r}")
 
 
+def _check_offer(seen: Seen) -> Iterator[Fault]:
+    if seen.actions and seen.best is not None and not seen.best:
+        message = "no best action is offered in a state, so no policy can be optimal; offer what the world admits"
+        yield Fault("offered", "warning", message, f"{seen.actions} after {seen.prompt!r}")
+
+
 def _check_alike(seen: Seen) -> Iterator[Fault]:
     if len({" ".join(action.lower().split()) for action in seen.actions}) < len(seen.actions):
         folded = [" ".join(action.lower().split()) for action in seen.actions]
@@ -108,7 +116,7 @@ def _check_told_apart(walked: Sequence[Seen]) -> Iterator[Fault]:
     """
     alike: dict[tuple[str, tuple[str, ...]], dict[Any, list[frozenset[str]]]] = defaultdict(lambda: defaultdict(list))
     for seen in walked:
-        if seen.best is not None:
+        if seen.best:
             alike[seen.prompt, seen.actions][seen.look].append(seen.best)
     for (prompt, _), by_look in alike.items():
         hidden = [group for group in by_look.values() if not frozenset.intersection(*group)]

@@ -15,6 +15,7 @@ CHECKS = {
     "articles": "nouns in actions keep their articles",
     "named": "what an action speaks of is named in its prompt",
     "distinct": "the actions of a decision differ",
+    "offered": "a best action is among those offered",
     "told-apart": "situations with different best actions read differently",
     "valid": "every prompt with its actions can be scored",
     "world": "the states that the world shows are those that are played",

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
+from twosome.decision import Decision
 from twosome.envs.oracle import explore, solve
+from twosome.errors import InvalidDecision
 from twosome.text.faults import Fault
 from twosome.text.states import TextWorld, text_world
 
@@ -53,7 +55,8 @@ def walk(env: gymnasium.Env[Any, Any], *, discount: float = 0.99, decisions: int
     """
     shown = text_world(env)
     if shown is not None:
-        return Walk(_all_states(shown, discount), True, list(_differences(env, shown, seed)))
+        seen = _all_states(shown, discount)
+        return Walk(seen, True, [*_differences(env, shown, seed), *_check_space(env, seen)])
     return _random_play(env, decisions, seed)
 
 
@@ -77,8 +80,6 @@ def _random_play(env: gymnasium.Env[Any, Any], decisions: int, seed: int) -> Wal
         if over:
             observation, _ = env.reset(seed=seed + episode)
             episode += 1
-        if not env.observation_space.contains(observation):
-            faults.append(Fault("valid", "error", _OUTSIDE, f"{observation!r:.200}"))
         prompt, actions = observation["prompt"], tuple(observation["actions"])
         seen.append(Seen(prompt, actions))
         if not actions:
@@ -87,10 +88,19 @@ def _random_play(env: gymnasium.Env[Any, Any], decisions: int, seed: int) -> Wal
             continue
         observation, _, terminated, truncated, _ = env.step(choose.randrange(len(actions)))
         over = bool(terminated or truncated)
-    return Walk(seen, False, faults)
+        if over:
+            faults += _check_end(observation)
+    return Walk(seen, False, [*faults, *_check_space(env, seen)])
 
 
 _OUTSIDE = "an observation is not in the observation space (printable ASCII of limited length, where twosome makes it)"
+
+
+def _check_space(env: gymnasium.Env[Any, Any], walked: list[Seen]) -> Iterator[Fault]:
+    for prompt, actions in dict.fromkeys((seen.prompt, seen.actions) for seen in walked):
+        observation = {"prompt": prompt, "actions": actions}
+        if not env.observation_space.contains(observation):
+            yield Fault("valid", "error", _OUTSIDE, f"{observation!r:.200}")
 
 
 def _key(value: Any) -> Any:
@@ -100,6 +110,16 @@ def _key(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(map(_key, value))
     return _key(value.tolist()) if hasattr(value, "tolist") else value
+
+
+_LAST = "the last observation of an episode cannot be scored, but the critic reads it; give it a prompt and an action"
+
+
+def _check_end(observation: Any) -> Iterator[Fault]:
+    try:
+        Decision(observation["prompt"], tuple(observation["actions"]))
+    except InvalidDecision as error:
+        yield Fault("valid", "error", _LAST, str(error))
 
 
 _DIFFERENT = "play shows something else than the world; let the environment step through the world it shows"
@@ -116,11 +136,17 @@ def _differences(env: gymnasium.Env[Any, Any], shown: TextWorld, seed: int, deci
         if (observation["prompt"], tuple(observation["actions"])) != (prompt, tuple(option.text for option in options)):
             yield Fault("world", "error", _DIFFERENT, f"played {observation['prompt']!r}, shown {prompt!r}")
             return
+        if not options:
+            return  # reported as a decision that cannot be scored
         choice = choose.randrange(len(options))
-        observation, _, terminated, truncated, info = env.step(choice)
-        state, _, duration, ended = shown.world.transition(state, options[choice].env_action)
-        if (ended, duration) != (bool(terminated), info["duration"]):
-            played = f"duration {info['duration']}, terminated {terminated}"
-            yield Fault("world", "error", _DIFFERENT, f"{played}; shown: duration {duration}, terminated {ended}")
+        observation, reward, terminated, truncated, info = env.step(choice)
+        expected = shown.world.transition(state, options[choice].env_action)
+        state = expected.state
+        same = (info["duration"], bool(terminated)) == (expected.duration, expected.terminated)
+        if not same or abs(float(reward) - expected.reward) > 1e-6:
+            played = f"reward {reward}, duration {info['duration']}, terminated {terminated}"
+            yield Fault("world", "error", _DIFFERENT, f"played {played}, shown {expected!r}")
             return
         over = bool(terminated or truncated)
+        if over:
+            yield from _check_end(observation)
