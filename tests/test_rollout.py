@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tests.table_policy import TablePolicy
 from twosome import TextEnv
 from twosome.baselines import UniformPolicy
-from twosome.errors import InadmissibleAction, InvalidDecision
+from twosome.errors import EnvironmentFault, InadmissibleAction, InvalidDecision
 from twosome.rollout import Collector
 from twosome.text.environment import Option
 from twosome.text.tasks import make_task, make_vector_task
@@ -150,6 +150,18 @@ def test_an_action_past_the_end_is_refused() -> None:
         env.step(2)
     with pytest.raises(InadmissibleAction):
         env.step(-1)
+
+
+def test_a_reward_that_is_not_finite_is_told_with_its_action() -> None:
+    class Broken(Corridor):
+        def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+            observation, _, *rest = super().step(action)
+            return observation, float("nan"), *rest  # type: ignore[return-value]
+
+    with closing(SyncVectorEnv([lambda: TextEnv(Broken(), Words())], autoreset_mode=AutoresetMode.DISABLED)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator())
+        with pytest.raises(EnvironmentFault, match="paid nan for 'go on'"):
+            collector.collect(Script(1), 1)  # type: ignore[arg-type]
 
 
 def test_an_environment_without_actions_is_refused() -> None:

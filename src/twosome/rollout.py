@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -176,6 +177,7 @@ class Collector:
             values = policy.values(decisions).cpu() if with_values else torch.full((len(decisions),), torch.nan)
         actions = log_probs.argmax(-1) if self._greedy else sample(log_probs, self._generator)
         observations, rewards, terminated, truncated, infos = self.envs.step(actions.numpy())
+        _check_rewards(rewards, decisions, actions)
         durations = _info(infos, "duration", default=np.ones(len(decisions), dtype=np.int64))
         success = _info(infos, "success", default=terminated)
         followed = _decisions(observations)
@@ -229,6 +231,14 @@ class Collector:
     def _new_episode(self) -> Episode:
         self._began += 1
         return Episode(index=self._began - 1, seed=int(self._seeds.integers(2**31)))
+
+
+def _check_rewards(rewards: Any, decisions: Sequence[Decision], actions: torch.Tensor) -> None:
+    for index, (reward, decision, action) in enumerate(zip(rewards, decisions, actions.tolist(), strict=True)):
+        if not math.isfinite(reward):
+            raise EnvironmentFault(
+                f"environment {index} paid {reward} for {decision.actions[action]!r}; a reward must be a finite number"
+            )
 
 
 def _pack_episode(episode: Episode) -> dict[str, Any]:

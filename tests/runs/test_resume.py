@@ -202,9 +202,13 @@ def test_lost_metrics_are_told_rather_than_made_up(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_after(config, tmp_path / "run", 3, monkeypatch)
-    (tmp_path / "run" / "metrics.jsonl").write_text("")
-    with pytest.raises(RunError, match=r"metrics\.jsonl has 0 bytes"):
-        resume(tmp_path / "run")
+    file = tmp_path / "run" / "metrics.jsonl"
+    content = file.read_text()
+    for damaged in ("", content[:100], content.replace("1", "2", 1)):
+        file.write_text(damaged)
+        with pytest.raises(RunError, match=r"metrics\.jsonl are not what was written"):
+            resume(tmp_path / "run")
+        assert file.read_text() == damaged
 
 
 def test_a_run_copied_elsewhere_goes_on_there(

@@ -21,7 +21,7 @@ from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
 from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
 from twosome.runs.directory import RunDirectory
-from twosome.runs.recorder import read_lines
+from twosome.runs.journal import read_lines
 from twosome.runs.trainer import train
 
 

@@ -29,7 +29,8 @@ from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelP
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
 from twosome.runs.files import move_files, new_run_directory, write_json, write_text
-from twosome.runs.recorder import METRICS_FILE, Recorder, read_lines
+from twosome.runs.journal import read_lines
+from twosome.runs.recorder import METRICS_FILE, Recorder
 
 CONFIG_FILE = "config.yaml"
 VERSIONS_FILE = "versions.json"

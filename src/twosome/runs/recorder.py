@@ -14,15 +14,13 @@ since the process began.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
-from twosome.errors import RunError
 from twosome.rollout import Episode
+from twosome.runs.journal import Journal
 from twosome.types import UpdateReport
 
 METRICS_FILE = "metrics.jsonl"
@@ -43,9 +41,9 @@ class Recorder:
     def __init__(self, directory: Path, *, gamma: float, record_every: int = 10, tensorboard: bool = False) -> None:
         self._gamma = gamma
         self._record_every = record_every
-        self._metrics = (directory / METRICS_FILE).open("a", encoding="utf-8")
-        self._episodes = (directory / EPISODES_FILE).open("a", encoding="utf-8")
-        self._timing = (directory / TIMING_FILE).open("a", encoding="utf-8")
+        self._metrics = Journal(directory / METRICS_FILE)
+        self._episodes = Journal(directory / EPISODES_FILE)
+        self._timing = Journal(directory / TIMING_FILE)
         self._writer = _tensorboard_writer(directory) if tensorboard else None
 
     def update(
@@ -63,42 +61,36 @@ class Recorder:
             "stopped_early": report.stopped_early,
             **report.metrics,
         }
-        self._metrics.write(json.dumps(line) + "\n")
-        self._timing.write(json.dumps({"update": update, "seconds": round(seconds, 3)}) + "\n")
+        self._metrics.write(line)
+        self._timing.write({"update": update, "seconds": round(seconds, 3)})
         for episode in episodes:
-            record = episode_record(episode, self._gamma, steps=episode.index % self._record_every == 0)
-            self._episodes.write(json.dumps(record) + "\n")
-        for file in self._files:
-            file.flush()
+            steps = episode.index % self._record_every == 0
+            self._episodes.write(episode_record(episode, self._gamma, steps=steps))
         self._log_scalars(line, decisions)
         return line
 
-    def state_dict(self) -> dict[str, int]:
-        """How long the files are: an exact continuation cuts off what a crash wrote after this."""
-        for file in self._files:
-            file.flush()
-            os.fsync(file.fileno())
-        return {METRICS_FILE: _length(self._metrics), EPISODES_FILE: _length(self._episodes)}
+    def state_dict(self) -> dict[str, Any]:
+        """What the files hold: an exact continuation cuts off what a crash wrote after this."""
+        return {"metrics": self._metrics.state_dict(), "episodes": self._episodes.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Cut the files to the length they had.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Cut the files to what they held.
 
         Raises:
-            RunError: If one is shorter than that: something was lost that cannot be made again.
+            RunError: If something of that was lost or changed.
         """
-        for name, file in ((METRICS_FILE, self._metrics), (EPISODES_FILE, self._episodes)):
-            if _length(file) < state[name]:
-                raise RunError(f"{name} has {_length(file)} bytes, but had {state[name]} at the checkpoint; it was cut")
-            file.truncate(state[name])
+        self._metrics.load_state_dict(state["metrics"])
+        self._episodes.load_state_dict(state["episodes"])
 
-    @property
-    def _files(self) -> tuple[TextIO, ...]:
-        return self._metrics, self._episodes, self._timing
+    def clear(self) -> None:
+        """Begin the files anew."""
+        self._metrics.clear()
+        self._episodes.clear()
 
     def close(self) -> None:
         """Close the files."""
-        for file in self._files:
-            file.close()
+        for journal in (self._metrics, self._episodes, self._timing):
+            journal.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -142,21 +134,6 @@ def episode_record(episode: Episode, gamma: float, *, steps: bool) -> dict[str, 
             for step in episode.steps
         ]
     return record
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON Lines file; a torn last line, left by a crash, is dropped."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
-    return records
-
-
-def _length(file: TextIO) -> int:
-    return os.fstat(file.fileno()).st_size
 
 
 def _mean(numbers: Sequence[float]) -> float | None:

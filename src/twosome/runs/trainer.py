@@ -23,7 +23,7 @@ from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import RunDirectory
 from twosome.runs.files import check_free
-from twosome.runs.recorder import EPISODES_FILE, METRICS_FILE, Recorder
+from twosome.runs.recorder import Recorder
 from twosome.text.tasks import make_vector_task
 
 
@@ -159,7 +159,7 @@ class Training:
         """Go back to the newest checkpoint, or to the beginning."""
         checkpoint = newest_checkpoint(run.path, warn=lambda message: print(message, file=sys.stderr))
         if checkpoint is None:
-            recorder.load_state_dict({METRICS_FILE: 0, EPISODES_FILE: 0})
+            recorder.clear()
             return
         self.policy.load_state_dict(checkpoint.state["policy"])
         self.algorithm.load_state_dict(checkpoint.state["algorithm"])
