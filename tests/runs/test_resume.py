@@ -12,17 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 import torch
 from filelock import FileLock
 
 from tests.runs.outcome import outcome
 from twosome.algorithms.config import PPOConfig
-from twosome.errors import RunError
+from twosome.errors import EnvironmentFault, RunError
 from twosome.runs import trainer
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
 from twosome.runs.config import CriticConfig, LoraConfig, RunConfig, to_yaml
 from twosome.runs.trainer import Progress, resume, train
+from twosome.text.tasks import make_task
 
 
 @pytest.fixture(scope="module")
@@ -227,13 +229,45 @@ def test_settings_cannot_change_on_the_way(undisturbed: Path, capsys: pytest.Cap
     assert "unrecognized arguments: --seed 3" in capsys.readouterr().err
 
 
+def test_a_changed_configuration_is_refused(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(config, tmp_path / "run", 2, monkeypatch)
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(file.read_text().replace("gamma: 0.99", "gamma: 0.98"))
+    with pytest.raises(RunError, match="settings cannot change"):
+        resume(tmp_path / "run")
+
+
+class Drifting(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A kitchen that pays differently every time, which no seed determines."""
+
+    paid = 0.0
+
+    def step(self, action: Any) -> Any:
+        Drifting.paid += 1.0
+        observation, _, *rest = self.env.step(action)
+        return observation, Drifting.paid, *rest
+
+
 def test_an_environment_that_does_not_replay_is_found_out(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop_after(replace(config, environment={"time_limit": 200}), tmp_path / "run", 2, monkeypatch)
-    file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace("time_limit: 200", "time_limit: 200\n  tick_reward: -0.5"))
-    from twosome.errors import EnvironmentFault
-
+    gymnasium.register("Drifting-v0", entry_point=lambda: Drifting(make_task("tomato-salad")))
+    drifting = replace(config, task="Drifting-v0", environment={})
+    stop_after(drifting, tmp_path / "run", 2, monkeypatch)
     with pytest.raises(EnvironmentFault, match="not determined by its seed"):
         resume(tmp_path / "run")
+
+
+def test_a_disk_that_takes_nothing_more_is_told_and_nothing_is_lost(
+    config: RunConfig, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **further: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    stop_after(config, tmp_path / "run", 3, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("twosome.runs.checkpoint.save_file", full)
+        with pytest.raises(RunError, match=r"cannot write the checkpoint after update 4.*No space left"):
+            resume(tmp_path / "run")
+    resume(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(undisturbed)

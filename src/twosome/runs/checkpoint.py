@@ -48,7 +48,17 @@ def write_checkpoint(run: Path, update: int, state: Mapping[str, Any], keep: int
     """Save ``state`` as the checkpoint after ``update`` updates, and remove all but the newest ``keep``.
 
     The directory gets its name only when everything in it has reached the disk.
+
+    Raises:
+        RunError: If it cannot be written; the checkpoints that are there stay.
     """
+    try:
+        return _write(run, update, state, keep)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot write the checkpoint after update {update}: {error}") from None
+
+
+def _write(run: Path, update: int, state: Mapping[str, Any], keep: int) -> Path:
     folder = run / DIRECTORY
     folder.mkdir(exist_ok=True)
     partial, final = folder / f".update-{update:06d}.partial", folder / f"update-{update:06d}"

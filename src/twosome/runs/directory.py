@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from twosome.errors import ConfigError, RunError
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
@@ -121,10 +122,17 @@ class RunDirectory:
             lock.release()
 
     def save(self, policy: LanguageModelPolicy) -> None:
-        """Write adapter and critic, each file whole or not at all."""
-        with tempfile.TemporaryDirectory(prefix=".weights-", dir=self.path) as staging:
-            policy.save(Path(staging))
-            move_files(Path(staging), self.path)
+        """Write adapter and critic, each file whole or not at all.
+
+        Raises:
+            RunError: If they cannot be written; those that are there stay.
+        """
+        try:
+            with tempfile.TemporaryDirectory(prefix=".weights-", dir=self.path) as staging:
+                policy.save(Path(staging))
+                move_files(Path(staging), self.path)
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"cannot write the weights to {str(self.path)!r}: {error}") from None
 
     @contextmanager
     def saving(self, policy: LanguageModelPolicy) -> Iterator[None]:

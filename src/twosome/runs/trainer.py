@@ -20,8 +20,8 @@ from twosome.models.loading import add_adapter, load_adapter, load_model
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
-from twosome.runs.config import LoadingConfig, RunConfig
-from twosome.runs.directory import RunDirectory
+from twosome.runs.config import LoadingConfig, RunConfig, to_yaml
+from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder
 from twosome.text.tasks import make_vector_task
@@ -150,6 +150,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Everything an exact continuation needs, the recorder's files apart."""
         return {
+            "config": to_yaml(self.config),
             "policy": self.policy.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict(),
@@ -161,6 +162,11 @@ class Training:
         if checkpoint is None:
             recorder.clear()
             return
+        if checkpoint.state["config"] != to_yaml(self.config):
+            raise RunError(
+                f"{CONFIG_FILE} is not what the run was started with; settings cannot change on the way; put it "
+                "back or start a new run"
+            )
         self.policy.load_state_dict(checkpoint.state["policy"])
         self.algorithm.load_state_dict(checkpoint.state["algorithm"])
         self.collector.load_state_dict(checkpoint.state["collector"])

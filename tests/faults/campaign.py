@@ -1,0 +1,112 @@
+"""Where faults happen: an undisturbed run to compare with, and processes that can be killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+import torch
+
+from tests.runs.outcome import outcome
+from tests.tiny import save_model
+from twosome.algorithms.config import PPOConfig
+from twosome.errors import TwosomeError
+from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
+from twosome.runs.trainer import resume, train
+
+REFUSED = 2
+FAILED = 3
+
+
+class Outcome(Enum):
+    """How a trial ended."""
+
+    IDENTICAL = "ended with the same bytes"
+    REFUSED = "refused in one sentence, nothing changed"
+    WRONG = "WRONG"
+
+
+class Arena:
+    """A tiny model, a run of it that nothing disturbed, and room for others."""
+
+    def __init__(self, folder: Path) -> None:
+        torch.set_num_threads(1)  # also so that forking is safe
+        self.folder = folder
+        self.log = folder / "log.txt"
+        self.config = RunConfig(
+            task="tomato-lettuce-salad",
+            model=save_model(folder / "model"),
+            decisions=10 * 24,
+            num_envs=3,
+            rollout_steps=8,
+            save_every=2,
+            record_every=1,
+            environment={"time_limit": 30},
+            lora=LoraConfig(rank=2, targets="all-linear"),
+            critic=CriticConfig(hidden=[8], bias=True),
+            ppo=PPOConfig(policy_learning_rate=1e-2, value_learning_rate=1e-2, normalize_advantages="rollout"),
+        )
+        undisturbed = folder / "undisturbed"
+        train(self.config, undisturbed)  # once to import and warm up everything
+        shutil.rmtree(undisturbed)
+        began = time.monotonic()
+        train(self.config, undisturbed)
+        self.seconds = time.monotonic() - began
+        self.expected = outcome(undisturbed)
+
+    def fresh(self) -> Path:
+        """A directory name that is free."""
+        run = self.folder / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        return run
+
+    def start(self, run: Path, before: Callable[[], None] = lambda: None) -> int:
+        """Fork a process that trains, or resumes if there is a run; returns its id.
+
+        Its status is 0 if it finished, 2 if it refused in a sentence, 3 for anything else.
+        """
+        child = os.fork()
+        if child:
+            return child
+        status = FAILED
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(descriptor, 1)
+            os.dup2(descriptor, 2)
+            before()
+            if (run / "config.yaml").exists():
+                resume(run)
+            else:
+                train(self.config, run)
+            status = 0
+        except (TwosomeError, OSError) as error:  # what the command line tells in one sentence
+            os.write(2, str(error).encode())
+            status = REFUSED
+        except KeyboardInterrupt:
+            status = 130
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def finish(self, run: Path, before: Callable[[], None] = lambda: None) -> int:
+        """Train or resume to the end; returns the status."""
+        _, status = os.waitpid(self.start(run, before), 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def judge(self, run: Path, status: int) -> tuple[Outcome, str]:
+        """What a trial that should have ended well came to."""
+        said = self.log.read_text(errors="replace")[-400:]
+        if status != 0:
+            return Outcome.WRONG, f"status {status}: {said}"
+        found = outcome(run)
+        different = [name for name in found if found[name] != self.expected[name]]
+        return (Outcome.WRONG, f"differs in {different}") if different else (Outcome.IDENTICAL, "")
