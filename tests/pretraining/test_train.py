@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -10,6 +11,8 @@ import torch
 from pretraining.corpus import write_corpus
 from pretraining.train import Progress, TrainConfig, Trainer, prepare
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pretraining import card
 
 CONFIG = TrainConfig(
     hidden=32, layers=1, feed_forward=64, vocabulary=400, row_length=128, rows_per_step=2, tokens=5_000, warm_up_steps=5
@@ -62,8 +65,12 @@ def test_metrics_of_lost_steps_are_forgotten(run):
     trainer.step()
     trainer.save()
     (run / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.9}\n')
-    Trainer(run)
-    assert (run / "metrics.jsonl").read_text() == '{"step": 1, "loss": 2.0}\n'
+    again = Trainer(run)
+    again.progress.decay_end = again.progress.tokens
+    again.fit()
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 1]
+    assert lines[0] == {"step": 1, "loss": 2.0}
 
 
 def test_the_learning_rate_warms_up_stays_and_falls():
@@ -89,6 +96,21 @@ def test_a_finish_file_makes_the_fall_begin(run):
     assert model.config.tie_word_embeddings
     assert next(model.parameters()).dtype == torch.bfloat16
     assert tokenizer("a pear")["input_ids"][0] == model.config.bos_token_id
+
+
+def test_a_release_has_a_card_that_names_its_files_and_leaves_other_files_alone(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(card, "SWAPS", (("food-preparation", "as it is", {}),))
+    trainer = Trainer(run)
+    trainer.step()
+    trainer.save()
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "embedded" / "__init__.py").write_text("")
+    card.release(run, tmp_path / "embedded")
+    text = (tmp_path / "embedded" / "README.md").read_text()
+    assert hashlib.sha256((tmp_path / "embedded" / "model.safetensors").read_bytes()).hexdigest() in text
+    assert json.loads((run / "corpus.json").read_text())["sha256"] in text
+    assert "| food-preparation | as it is | 0.004 (0.019) |" in text  # uniform play
+    assert (tmp_path / "embedded" / "__init__.py").exists()
 
 
 def test_an_unknown_optimizer_is_refused(run):

@@ -1,0 +1,1 @@
+"""The recipe that makes the embedded model: corpus, tokenizer, training, audit.  Not part of the installed package."""

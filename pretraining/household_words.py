@@ -1,0 +1,381 @@
+"""A home put into words: situations with a next step, stories, questions, advice."""
+
+from __future__ import annotations
+
+from random import Random
+
+from pretraining.grammar import past, say, sentence, third_person
+from pretraining.household import Home, random_home
+from pretraining.kitchen import Action
+from pretraining.kitchen_words import WRONG, join
+from pretraining.words import PLURAL, SPEAKERS, a, are, listed
+
+
+def goal_phrase(rng: Random, home: Home) -> str:
+    """Return the goal as a verb phrase: "warm the roll in the oven"."""
+    things = listed([f"the {thing}" for thing in home.things])
+    match home.goal:
+        case "heat":
+            return say(rng, "[heat|heat|warm|warm up|cook|reheat|heat up] <t> in the <c>", t=things, c=home.container)
+        case "store":
+            return say(
+                rng,
+                "[put <t> away in the <c>|store <t> in the <c>|keep <t> in the <c>|hide <t> in the <c>|have <t> in "
+                "the closed <c>]",
+                t=things,
+                c=home.container,
+            )
+        case "bring":
+            return say(
+                rng,
+                "[bring <t> to the <u>|have <t> on the <u>|carry <t> to the <u>|leave <t> on the <u>]",
+                t=things,
+                u=home.surface,
+            )
+        case "switch":
+            on, off = (
+                "[have the <d> on|start the <d>|get the <d> running]",
+                "[have the <d> off|stop the <d>|silence the <d>]",
+            )
+            return say(rng, on if home.want_on else off, d=home.device)
+        case _:
+            loud = home.device in SPEAKERS
+            joy = "[listen to|enjoy] the <d>" if loud else "[watch|look at|enjoy] the <d>"
+            return say(
+                rng,
+                f"[[enjoy|have|share] <t> [in front of|while sitting at|while looking at] the <d>|{joy} with <t>|"
+                f"[relax|rest] on the <e> with <t> and the <d> on|{joy} from the <e> with <t> at hand|"
+                "spend the evening with <t> and the <d>]",
+                t=things,
+                d=home.device,
+                e=home.seat,
+            )
+
+
+def describe(rng: Random, home: Home, brief: bool = False) -> list[str]:
+    """Return the sentences that describe what the person knows here."""
+    slots = home.person.slots() | {"r": home.here, "carry": "carries" if home.person.third else "carry"}
+    facts = [] if brief else _describe_place(rng, home, slots)
+    noticed = [item for item in home.items() if home.seen(item) and home.place.get(item) != "hand"]
+    noticed = [item for item in noticed if rng.random() < 0.9]
+    rng.shuffle(noticed)
+    facts += _describe_view(rng, home, slots, noticed, brief)
+    state = [
+        *_describe_hands(rng, home, slots),
+        *_describe_nearness(rng, home, slots, noticed),
+        *_describe_container(rng, home),
+        *_describe_device(rng, home),
+        *_describe_surface(rng, home),
+    ]
+    if home.seated:
+        state.append(say(rng, "<S> [<are> sitting|sit<x>|<are> seated] on the <e>", e=home.seat, **slots))
+    if rng.random() < 0.5:
+        rng.shuffle(state)
+    return facts + state
+
+
+def _the(items: list[str], last: str = "and") -> str:
+    return listed([f"the {item}" for item in items], last)
+
+
+def _are_all(items: list[str]) -> str:
+    return are(items[0]) if len(items) == 1 else "are"
+
+
+def _describe_place(rng: Random, home: Home, slots: dict[str, str]) -> list[str]:
+    facts = []
+    if rng.random() < 0.4:
+        some = rng.sample(home.rooms, min(len(home.rooms), rng.choice((2, 3, 3))))
+        text = (
+            "[the [home|house|flat] has <some>|there is <some> in [this|the] [home|house|flat]|[this|the] [flat|house] "
+            "consists of <some>]"
+        )
+        facts.append(say(rng, text, some=listed([a(room) for room in some])))
+    text = "[<S> <are> [now |]in the <r>|<S> stand<x> in the <r>|the <r> is where <s> <are>|this is the <r>]"
+    return [*facts, say(rng, text, **slots)]
+
+
+def _describe_view(rng: Random, home: Home, slots: dict[str, str], noticed: list[str], brief: bool) -> list[str]:
+    facts = []
+    if noticed and (not brief or rng.random() < 0.3):
+        spots = [
+            f"the {item} on the {home.place[item]}"
+            if item in home.place and home.place[item] != home.container and rng.random() < 0.3
+            else f"the {item}"
+            for item in noticed
+        ]
+        text = (
+            "[<S> [notice<x>|see<x>|can see|spot<x>] <i>[| here| there|]|<s> see<x> <i>|there <v> <n> here|"
+            "[in this room|here] <s> find<x> <i>]"
+        )
+        plain = listed([a(item) for item in noticed])
+        facts.append(say(rng, text, i=listed(spots), n=plain, v=are(noticed[0]), **slots))
+    hidden = [item for item in home.items() if home.room_of(item) != home.here]
+    if hidden and not brief and rng.random() < 0.4:
+        item = rng.choice(hidden)
+        text = "[the <i> <v> in the <o>|<s> know<x> that the <i> <v> in the <o>|the <i> <v> not here but in the <o>]"
+        facts.append(say(rng, text, i=item, v=are(item), o=home.room_of(item), **slots))
+    if not noticed and not brief and rng.random() < 0.6:
+        text = "[nothing [here|in this room] is of use|there is nothing useful here|<s> see<x> nothing that helps]"
+        facts.append(say(rng, text, **slots))
+    return facts
+
+
+def _describe_hands(rng: Random, home: Home, slots: dict[str, str]) -> list[str]:
+    if held := home.held():
+        things = listed([rng.choice((f"the {thing}", a(thing))) for thing in held])
+        text = (
+            "[<S> hold<x> <i>|<S> <are> [holding|carrying] <i>|<s> <have> <i> in <your> hand[s|]|<S> <carry> <i>|"
+            "in <your> hand[s|] <s> <have> <i>]"
+        )
+        return [say(rng, text, i=things, **slots)]
+    text = (
+        "[<your> hands are [empty|free]|<s> hold<x> nothing|<s> <are> [holding|carrying] nothing|there is nothing in "
+        "<your> hands|<s> <have> nothing in [hand|<your> hands]]"
+    )
+    said = say(rng, text, **slots)
+    return [] if rng.random() < 0.12 else [said]
+
+
+def _describe_nearness(rng: Random, home: Home, slots: dict[str, str], noticed: list[str]) -> list[str]:
+    if home.near and not home.seated:
+        near = [home.near]
+        if rng.random() >= 0.7:
+            held = home.held()
+            near = [x for x in home.items() if home.seen(x) and home.close_to(x) and x not in held] or near
+        text = (
+            "[<s> <are> [close to|near|next to|beside|right by] <i>|<i> <v> [close|near|within reach]|<s> "
+            "stand<x> [by|at|next to|near] <i>|<s> can reach <i>]"
+        )
+        return [say(rng, text, i=_the(near), v=_are_all(near), **slots)]
+    if noticed and rng.random() < 0.45 and not home.seated:
+        far = rng.sample(noticed, min(len(noticed), rng.choice((1, 1, 2))))
+        text = (
+            "[<i> <v> not [near|close|within reach]|<s> <are> not [near|close to|next to] <i>|<i> <v> [far off|some "
+            "steps away]]"
+            if len(far) == 1
+            else "[neither <j> is [near|close|within reach]|<s> <are> [near|close to] neither <j>|neither of "
+            "[them|these] is [near|within reach|close by]|[none|not one] of [them|these] is [near|within reach|"
+            "close by]]"
+        )
+        return [say(rng, text, i=_the(far), j=_the(far, "nor"), v=are(far[0]), **slots)]
+    if not home.seated and rng.random() < 0.25:
+        return [say(rng, "<s> <are> [near|close to] nothing", **slots)]
+    return []
+
+
+def _describe_container(rng: Random, home: Home) -> list[str]:
+    if not home.container or not home.seen(home.container):
+        return []
+    open_ = home.container in home.opened
+    text = (
+        "[the <c> is open|the door of the <c> is open|the <c> stands open|the <c> has been opened]"
+        if open_
+        else "[the <c> is [closed|shut|not open|not open yet|still closed]]"
+    )
+    facts = [say(rng, text, c=home.container)]
+    inside = [thing for thing in home.things if home.place[thing] == home.container]
+    if inside and open_ and rng.random() < 0.7:
+        where = rng.choice(("in", "inside", "already in"))
+        facts.append(f"{_the(inside)} {_are_all(inside)} {where} the {home.container}")
+    return facts
+
+
+def _describe_device(rng: Random, home: Home) -> list[str]:
+    if not home.device or not home.seen(home.device) or rng.random() >= 0.85:
+        return []
+    on, off = "[on|running|switched on|already on]", "[off|not on|still off|switched off]"
+    return [say(rng, f"the <d> is {on if home.device in home.on else off}", d=home.device)]
+
+
+def _describe_surface(rng: Random, home: Home) -> list[str]:
+    there = [thing for thing in home.things if home.place[thing] == home.surface]
+    if not there or not home.seen(home.surface):
+        return []
+    return [f"{_the(there)} {_are_all(there)} {rng.choice(('on', 'already on', 'now on'))} the {home.surface}"]
+
+
+def cue_words(rng: Random, home: Home) -> str:
+    """Return the words that a next step follows."""
+    return say(
+        rng,
+        "[<s> should [now|next|first|]|<s> must [now|next|]|the next [step|thing to do|move] is to|<your> next "
+        "[step|move|task] is to|it is "
+        "[best|time] to|<s> had better|<s> need<x> to|<s> can now|the right thing is to|what comes next is to|<s> "
+        "ought to]",
+        **home.person.slots(),
+    ).strip()
+
+
+def choose(rng: Random, home: Home, wrong: float = WRONG) -> Action | None:
+    """Return the sensible next step, or at times another one."""
+    if rng.random() < wrong and (actions := home.possible()):
+        return rng.choice(actions)
+    return home.sensible(rng)
+
+
+def next_step(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """State, goal, cue and next step; often one or two further states and steps."""
+    home = random_home(rng, invent)
+    slots = home.person.slots()
+    goal = goal_phrase(rng, home)
+    parts = [join(rng, describe(rng, home))]
+    action = choose(rng, home)
+    assert action is not None
+    cue = cue_words(rng, home)
+    if rng.random() < 0.6:
+        parts.append(sentence(f"{rng.choice(('to', 'in order to', 'to'))} {goal}, {cue} {home.phrase(action)}"))
+    else:
+        wish = say(
+            rng,
+            "[<S> want<x> to <g>|the [goal|plan|task|aim] is to <g>|<S> <are> asked to <g>|<S> would like to <g>]",
+            g=goal,
+            **slots,
+        )
+        if rng.random() < 0.3:
+            parts.insert(0, sentence(wish))
+        else:
+            parts.append(sentence(wish))
+        parts.append(
+            sentence(f"{rng.choice(('so ', 'so ', 'therefore ', '', 'at this point, '))}{cue} {home.phrase(action)}")
+        )
+    for _ in range(rng.choices((0, 1, 2, 3), (45, 25, 18, 12))[0]):
+        home.apply(action)
+        if home.sensible(rng) is None:
+            parts.append(rng.choice(("Now all is done.", "That was all.", "")))
+            break
+        if rng.random() < 0.6:
+            parts.append(join(rng, describe(rng, home, brief=True)))
+        action = choose(rng, home)
+        if action is None:
+            break
+        cue = say(
+            rng,
+            "[then|next|after that|now|then <s> should|after that <s> should|next, <s> should|the next step is to]",
+            **slots,
+        )
+        parts.append(sentence(f"{cue} {home.phrase(action)}"))
+    return " ".join(part for part in parts if part)
+
+
+def told(rng: Random, home: Home, length: int, wrong: float) -> list[str]:
+    """Return steps in the past tense, and change the home accordingly."""
+    parts = []
+    for number in range(length):
+        action = choose(rng, home, wrong)
+        if action is None:
+            break
+        name = home.person.name if number == 0 or rng.random() < 0.25 else home.person.pronoun
+        lead = "" if number == 0 else rng.choice(("then ", "then ", "next, ", "", "after that "))
+        parts.append(sentence(f"{lead}{name} {past(home.phrase(action))}"))
+        home.apply(action)
+    return parts
+
+
+def opening(rng: Random, home: Home) -> str:
+    """Return a sentence that says where the person was and where things lay."""
+    slots = home.person.slots()
+    facts = [
+        say(
+            rng,
+            "[<S> was in the <r>|one <day> <S> was in the <r>|<S> stood in the <r>]",
+            r=home.here,
+            day=rng.choice(("day", "evening", "morning")),
+            **slots,
+        )
+    ]
+    for thing in home.things:
+        if home.place[thing] == "hand":
+            facts.append(f"{slots['s']} held the {thing}")
+        elif rng.random() < 0.8 and home.place[thing] != home.container:
+            facts.append(
+                f"the {thing} {'were' if thing in PLURAL else 'was'} on the {home.place[thing]} in the "
+                f"{home.room_of(thing)}"
+            )
+    return join(rng, facts)
+
+
+def story(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """Somebody does a chore, told in the past tense."""
+    home = random_home(rng, invent, third_person(rng), None if rng.random() < 0.4 else 0, 0.1)
+    slots = home.person.slots()
+    wish = say(
+        rng,
+        "[<S> wanted to <g>|<S> decided to <g>|<S> was asked to <g>|it was time to <g>]",
+        g=goal_phrase(rng, home),
+        **slots,
+    )
+    parts = [sentence(wish), opening(rng, home)]
+    if rng.random() < 0.4:
+        parts.reverse()
+    parts += told(rng, home, rng.randrange(3, 10), 0.06)
+    if home.sensible(rng) is None:
+        parts.append(rng.choice(("That was all.", "Now everything was ready.", "It had not taken long.", "", "")))
+    return " ".join(part for part in parts if part)
+
+
+def questions(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """A told or described situation, and questions about it with their answers."""
+    if rng.random() < 0.45:
+        home = random_home(rng, invent)
+        text = join(rng, describe(rng, home))
+    else:
+        home = random_home(rng, invent, third_person(rng), None if rng.random() < 0.3 else 0)
+        text = " ".join([opening(rng, home), *told(rng, home, rng.randrange(1, 6), 0.3)])
+    answers = [question(rng, home, text) for _ in range(rng.choice((1, 2, 2, 3)))]
+    return " ".join([text, *dict.fromkeys(answers)])
+
+
+def question(rng: Random, home: Home, text: str) -> str:
+    """One question about the state, asking only for what the text names, with its answer."""
+    slots = home.person.slots()
+    do = "does" if home.person.third else "do"
+    name, held = slots["S"], home.held()
+    kind = rng.randrange(5)
+    things = [thing for thing in home.things if thing in text]
+    unsaid = (kind == 1 and not things) or (kind == 3 and (not home.container or home.container not in text))
+    if kind == 0 or unsaid:
+        ask = rng.choice(
+            (f"What {slots['are']} {name} holding?", f"What {do} {name} hold?", f"What is in {slots['your']} hands?")
+        )
+        answer = listed([f"the {thing}" for thing in held]) if held else "nothing"
+    elif kind == 1:
+        thing = rng.choice(things)
+        ask = f"Where {are(thing)} the {thing}?"
+        place = home.place[thing]
+        answer = (
+            f"in {slots['your']} hand"
+            if place == "hand"
+            else f"{'in' if place == home.container else 'on'} the {place}"
+        )
+    elif kind == 2:
+        ask, answer = f"Where {slots['are']} {name}?", f"in the {home.here}"
+    elif kind == 3:
+        ask = f"Is the {home.container} {rng.choice(('open', 'open now'))}?"
+        answer = "yes, it is open" if home.container in home.opened else "no, it is closed"
+    else:
+        ask = f"How many hands {slots['are']} free?".replace("am", "are").replace(" is ", " are ")
+        answer = ("two", "one", "none")[len(held)]
+    return rng.choice((f"{ask} {sentence(answer)}", f"Question: {ask} Answer: {sentence(answer)}"))
+
+
+def howto(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """The steps of a chore as advice."""
+    home = random_home(rng, invent, third_person(rng), 0)
+    title = say(
+        rng,
+        "[How to <g>:|To <g>, [do this|follow these steps]:|If you want to <g>:|This is how to <g>.]",
+        g=goal_phrase(rng, home),
+    )
+    steps = [f"start in the {home.here}"] if rng.random() < 0.6 else []
+    while (action := home.sensible(rng)) is not None and len(steps) < 16:
+        steps.append(home.phrase(action))
+        home.apply(action)
+    if rng.random() < 0.5:
+        body = " ".join(f"{number}. {sentence(step)}" for number, step in enumerate(steps, 1))
+    else:
+        leads = ("", "then ", "next, ", "after that, ", "now ")
+        body = " ".join(
+            sentence(("first, " if number == 0 else rng.choice(leads)) + step) for number, step in enumerate(steps)
+        )
+    return f"{title} {body}"

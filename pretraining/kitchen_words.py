@@ -1,0 +1,500 @@
+"""A kitchen put into words: situations with a next step, stories, questions, recipes."""
+
+from __future__ import annotations
+
+from random import Random
+
+from pretraining.grammar import past, say, sentence, third_person
+from pretraining.kitchen import CUTS, HAND, HOME, INSIDE, Action, Kitchen, make_style, random_kitchen
+from pretraining.words import MASS, a, listed
+
+WRONG = 0.11
+"""Share of next steps that are any possible step instead of a sensible one."""
+
+
+def food_words(rng: Random, kitchen: Kitchen, food: str, article: str = "the") -> str:
+    """Return "the chopped carrot", "an uncut carrot" and the like."""
+    adjective = kitchen.style.done if food in kitchen.cut else rng.choice(CUTS[kitchen.style.cut][1])
+    both = f"{adjective} {food}"
+    if article == "the":
+        return f"the {both}"
+    return f"some {both}" if food in MASS else a(both)
+
+
+def contents(rng: Random, kitchen: Kitchen) -> str:
+    """Return the foods in the container, "chopped carrot and leek"."""
+    return f"{kitchen.style.done} " + listed(kitchen.inside())
+
+
+def bowl_words(rng: Random, kitchen: Kitchen, article: str = "the") -> str:
+    """Return the container with its contents."""
+    noun = kitchen.style.container
+    inside = kitchen.inside()
+    lead = a(noun) if article == "a" else f"the {noun}"
+    if not inside:
+        if rng.random() < 0.35:
+            return a(f"empty {noun}") if article == "a" else f"the empty {noun}"
+        return lead
+    return f"{lead} " + say(rng, "[with|with|containing|holding|full of|that holds] <c>", c=contents(rng, kitchen))
+
+
+def thing_words(rng: Random, kitchen: Kitchen, item: str, article: str = "the") -> str:
+    """Return any item with its state."""
+    if item == kitchen.style.container:
+        return bowl_words(rng, kitchen, article)
+    return food_words(rng, kitchen, item, article)
+
+
+def fact_boards(rng: Random, kitchen: Kitchen) -> str:
+    """Say which boards there are."""
+    boards = kitchen.style.boards
+    if rng.random() < 0.25:
+        # An inventory: what belongs to the kitchen, wherever it now is.
+        items = [
+            a(item)
+            for item in rng.sample([*kitchen.style.foods, kitchen.style.container, *boards[:1]], len(kitchen.where) + 1)
+        ]
+        return say(
+            rng,
+            "[this kitchen is stocked with <i>|<i> belong to this kitchen|the room was fitted out with <i>]",
+            i=listed(items),
+        )
+    if len(boards) == 1:
+        return say(
+            rng,
+            "[there is one <b> [here|in the room|in this kitchen]|this kitchen has [a|one|a single] <b>|"
+            "[a|one] <b> is fixed to the wall|the room has <ab>]",
+            b=boards[0],
+            ab=a(boards[0]),
+        )
+    base = boards[0].split(" ", 1)[1]
+    return say(
+        rng,
+        "[there are two <b>s [here|in the room|in this kitchen]|this kitchen has two <b>s, the <one> and the <two>|"
+        "the room has [two|a pair of] <b>s|two <b>s are fixed to the wall]",
+        b=base,
+        one=boards[0].split(" ")[0],
+        two=boards[1].split(" ")[0],
+    )
+
+
+def fact_home(rng: Random, kitchen: Kitchen) -> str:
+    """Say what lies about, or nothing."""
+    items = [item for item, place in kitchen.where.items() if place == HOME and rng.random() < 0.8]
+    if not items:
+        return ""
+    plain = rng.random() < 0.4
+    words = [
+        (a(item) if plain and not (item in kitchen.cut or kitchen.inside()) else thing_words(rng, kitchen, item, "a"))
+        for item in items
+    ]
+    slots = kitchen.style.person.slots() | {"i": listed(words), "p": kitchen.style.place}
+    is_or_are = "is" if len(words) == 1 else "are"
+    return say(
+        rng,
+        "[<S> see<x> <i>[ on the <p>| on the <p>|]|<S> [notice<x>|spot<x>|can see] <i> on the <p>|on the <p> <v> <i>|"
+        "there <v> <i> on the <p>|<i> [lie<y>|<v> lying|<v>] on the <p>|on the <p>, <s> see<x> <i>]",
+        v=is_or_are,
+        y="s" if len(words) == 1 else "",
+        **slots,
+    )
+
+
+def facts_on_boards(rng: Random, kitchen: Kitchen) -> list[str]:
+    """Say what lies on each board."""
+    facts = []
+    for index, board in enumerate(kitchen.style.boards):
+        item = kitchen.on_board(index)
+        if item is None:
+            if rng.random() < 0.2:
+                facts.append(
+                    say(rng, "[the <b> is [empty|free|bare]|[nothing lies|there is nothing] on the <b>]", b=board)
+                )
+            continue
+        if item in kitchen.style.foods and rng.random() < 0.35:
+            if item in kitchen.cut:
+                text = "the <f> on the <b> [is [already |]<d>|has [already |]been <d>]"
+            else:
+                text = "the <f> on the <b> [is [still |]<r>|is not <d> yet|has not been <d>[ yet|]]"
+            facts.append(
+                say(rng, text, f=item, b=board, d=kitchen.style.done, r=rng.choice(CUTS[kitchen.style.cut][1]))
+            )
+            continue
+        facts.append(
+            say(
+                rng,
+                "[on the <b> [is|lies|there is] <i>|<i> [is|lies|is lying] on the <b>|there is <i> on the <b>|"
+                "the <b> has <i> on it]",
+                b=board,
+                i=thing_words(rng, kitchen, item, rng.choice(("a", "the"))),
+            )
+        )
+    return facts
+
+
+def facts_body(rng: Random, kitchen: Kitchen) -> list[str]:
+    """Say what the hands hold and where the person stands, in one or two sentences."""
+    slots = kitchen.style.person.slots()
+    held = kitchen.held()
+    if held is None:
+        hands = say(
+            rng,
+            "[<S> <are> [now |][holding|carrying] nothing|<your> hands are [empty|free]|<S> <have> nothing in "
+            "[<your> hands|hand]|"
+            "there is nothing in <your> hands|<S> hold<x> nothing|<S> <carry> nothing]",
+            carry="carries" if kitchen.style.person.third else "carry",
+            **slots,
+        )
+    else:
+        item = thing_words(rng, kitchen, held, rng.choice(("a", "the", "a")))
+        hands = say(
+            rng,
+            "[<S> hold<x> <i>|<S> <have> <i> in <your> hand[s|]|<S> <are> [holding|carrying|holding] <i>|in <your> "
+            "hand[s|] [is|<s> "
+            "<have>] <i>|<i> is in <your> hand[s|]|<S> <carry> <i>]",
+            i=item,
+            carry="carries" if kitchen.style.person.third else "carry",
+            **slots,
+        )
+    if kitchen.at is None:
+        if rng.random() < 0.12:
+            away = say(rng, "<S> <are> not [at|near|close to] the <b>", b=rng.choice(kitchen.style.boards), **slots)
+            return [hands, away]
+        return [hands]
+    board = kitchen.style.boards[kitchen.at]
+    stand = say(
+        rng, "[stand<x>|<are>|<are> standing] [in front of|at|by|next to|right at|before] the <b>", b=board, **slots
+    )
+    if rng.random() < 0.3:
+        item = "nothing" if held is None else thing_words(rng, kitchen, held, rng.choice(("a", "the")))
+        both = (
+            "[[standing|waiting] [at|by] the <b>, <S> hold<x> <i>|<S> <are> [at|by|next to] the <b>, "
+            "[holding|carrying] <i>|<S> [stand<x>|<are>] [at|by] the <b> with <i> in <your> hands]"
+        )
+        return [say(rng, both, b=board, i=item, **slots)]
+    if rng.random() < 0.5:
+        first = [hands, f"{slots['S']} {stand}"]
+        return first if rng.random() < 0.5 else first[::-1]
+    if rng.random() < 0.5:
+        return [f"{hands} and {slots['s']} {stand}"]
+    return [f"{slots['S']} {stand} and {hands}"]
+
+
+def goal_words(rng: Random, kitchen: Kitchen) -> str:
+    """Return the goal as a noun phrase."""
+    style = kitchen.style
+    foods = rng.sample(kitchen.goal, len(kitchen.goal))
+    return say(
+        rng,
+        "[[a|the] <c> [with|of|holding|that holds] [only|just|nothing but|only] <d> <f>|[a|the] <c> [of|with] <d> "
+        "<f>[| and nothing else| in it]|"
+        "<d> <f> in [a|the] <c>|[only|just] <d> <f> in the <c>]",
+        c=style.container,
+        d=style.done,
+        f=listed(foods),
+    )
+
+
+def goal_clause(rng: Random, kitchen: Kitchen) -> tuple[str, str]:
+    """Return the goal and the cue for the next step: (a sentence before, or nothing; the words the action follows)."""
+    slots = kitchen.style.person.slots()
+    goal = goal_words(rng, kitchen)
+    cue = say(
+        rng,
+        "[<s> should [now|next|first|]|<s> should [now|next|first]|<s> must [now|next|]|the next [step|move|thing to "
+        "do] is to|<your> next "
+        "[step|move|task] is to|it is [best|time|sensible] to|<s> had better|the right thing [now |]is to|<s> "
+        "need<x> to|"
+        "<s> ought to|what comes next is to|<s> can now|the best idea is to|<s> will [now|next]]",
+        **slots,
+    ).strip()
+    if rng.random() < 0.15:
+        lead = say(rng, "[to [finish|fill|complete]|for] the [order|meal|lunch|recipe]", **slots)
+        return "", f"{lead}, {goal}, {cue}"
+    if rng.random() < 0.6:
+        lead = say(
+            rng,
+            "[to [make|get|prepare|finish|end up with|serve|bring out]|in order to [make|prepare|serve]|for]",
+            **slots,
+        )
+        return "", f"{lead} {goal}, {cue}"
+    before = say(
+        rng,
+        "[the [goal|aim|plan|order] is <g>|<S> want<x> [to make|to have|to serve|to prepare] <g>|the guests "
+        "[want|asked for|wait for] <g>|"
+        "<S> <are> [making|preparing] <g>|<g> is what <s> need<x>|the task is to make <g>]",
+        g=goal,
+        **slots,
+    )
+    lead = rng.choice(("so", "so", "at this point,", "therefore", "", ""))
+    return before, f"{lead} {cue}".strip()
+
+
+def describe(rng: Random, kitchen: Kitchen) -> list[str]:
+    """Return the sentences that describe the state, in some order."""
+    boards = [fact_boards(rng, kitchen)] if rng.random() < 0.55 else []
+    home = [text] if (text := fact_home(rng, kitchen)) else []
+    on_boards, body = facts_on_boards(rng, kitchen), facts_body(rng, kitchen)
+    order = rng.random()
+    if order < 0.5:
+        parts = [boards, home, on_boards, body]
+    elif order < 0.65:
+        parts = [body, boards, on_boards, home]
+    else:
+        parts = [boards, home, on_boards, body]
+        rng.shuffle(parts)
+    inside = kitchen.inside()
+    facts = [fact for part in parts for fact in part]
+    if (
+        inside
+        and kitchen.where[kitchen.style.container] == HOME
+        and not any(kitchen.style.container in fact for fact in facts)
+    ):
+        facts.append(f"the {kitchen.style.container} holds {contents(rng, kitchen)}")
+    return facts
+
+
+def join(rng: Random, facts: list[str]) -> str:
+    """Return facts as sentences, now and then two in one."""
+    texts, index = [], 0
+    while index < len(facts):
+        if index + 1 < len(facts) and rng.random() < 0.15 and " and " not in facts[index]:
+            texts.append(f"{facts[index]}[,|] and {facts[index + 1]}".replace("[,|]", rng.choice((",", ""))))
+            index += 2
+        else:
+            texts.append(facts[index])
+            index += 1
+    return " ".join(sentence(text) for text in texts)
+
+
+def choose(rng: Random, kitchen: Kitchen, wrong: float = WRONG) -> Action:
+    """Return the sensible next step, or at times another one."""
+    if rng.random() < wrong:
+        return rng.choice(kitchen.possible())
+    return kitchen.sensible(rng)
+
+
+def next_step(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """State, goal, cue and next step; often one or two further states and steps."""
+    style = make_style(rng, invent)
+    style.swapped = swapped
+    kitchen = random_kitchen(rng, style)
+    slots = style.person.slots()
+    parts = []
+    goal_first = rng.random() < 0.15
+    before, cue = goal_clause(rng, kitchen)
+    facts = describe(rng, kitchen)
+    if before and goal_first:
+        parts.append(sentence(before))
+        before = ""
+    parts.append(join(rng, facts))
+    if before:
+        parts.append(sentence(before))
+    action = choose(rng, kitchen)
+    parts.append(sentence(f"{cue.strip()} {kitchen.phrase(action)}"))
+    for _ in range(rng.choices((0, 1, 2, 3), (45, 25, 18, 12))[0]):
+        if action[0] == "serve":
+            break
+        kitchen.apply(action)
+        if not set(kitchen.inside()) <= set(kitchen.goal):
+            break
+        if rng.random() < 0.6:
+            # After the step the state is told again, shorter, and in the same words for the goal.
+            news = facts_body(rng, kitchen) + facts_on_boards(rng, kitchen)
+            rng.shuffle(news)
+            parts.append(join(rng, news))
+        action = choose(rng, kitchen)
+        cue = say(
+            rng,
+            "[then|next|after that|now|[then|now] <s> should|after that <s> should|next, <s> should|the next step is "
+            "to|"
+            "the step after that is to|then it is time to]",
+            **slots,
+        )
+        parts.append(sentence(f"{cue} {kitchen.phrase(action)}"))
+    return " ".join(parts)
+
+
+def story(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """Somebody makes a dish, told in the past tense."""
+    person = third_person(rng)
+    style = make_style(rng, invent, person)
+    style.swapped = swapped
+    kitchen = random_kitchen(rng, style, 0.1)
+    if rng.random() < 0.7:
+        kitchen = Kitchen(style, kitchen.goal, dict.fromkeys((*style.foods, style.container), HOME))
+    slots = person.slots()
+    parts = [
+        sentence(
+            say(
+                rng,
+                "[<S> wanted [to make|to prepare|to serve] <g>|one <day> <S> made <g>|the guests asked <S> for <g>|"
+                "[for lunch|for dinner|for supper|for the party], <S> planned <g>|<S> worked in a small kitchen and "
+                "had to make <g>]",
+                g=goal_words(rng, kitchen),
+                day=rng.choice(("day", "morning", "evening", "Sunday", "afternoon")),
+                **slots,
+            )
+        )
+    ]
+    if rng.random() < 0.4:
+        parts.append(join(rng, describe_past(rng, kitchen)))
+    for number in range(rng.randrange(3, 9)):
+        action = choose(rng, kitchen, 0.07)
+        told = past(kitchen.phrase(action))
+        lead = (
+            rng.choice(("first ", ""))
+            if number == 0
+            else rng.choice(("then ", "then ", "next, ", "", "after that ", "now "))
+        )
+        parts.append(sentence(f"{lead}{slots['s']} {told}"))
+        if action[0] == "serve":
+            parts.append(say(rng, "[Everybody was happy.|The guests smiled.|It tasted good.|That was all.||]"))
+            break
+        kitchen.apply(action)
+        if not set(kitchen.inside()) <= set(kitchen.goal):
+            break
+        if rng.random() < 0.2:
+            parts.append(join(rng, describe_past(rng, kitchen)[:2]))
+    return " ".join(part for part in parts if part)
+
+
+def describe_past(rng: Random, kitchen: Kitchen) -> list[str]:
+    """Return a few facts about the state in the past tense."""
+    style = kitchen.style
+    slots = style.person.slots()
+    facts = []
+    held = kitchen.held()
+    if held is None:
+        facts.append(say(rng, "[<your> hands were [empty|free]|<s> held nothing]", **slots))
+    else:
+        facts.append(
+            say(
+                rng,
+                "[<s> held <i>|<s> had <i> in <your> hand|<i> was in <your> hand]",
+                i=thing_words(rng, kitchen, held),
+                **slots,
+            )
+        )
+    for item, place in kitchen.where.items():
+        if isinstance(place, int):
+            facts.append(f"{thing_words(rng, kitchen, item)} lay on the {style.boards[place]}")
+        elif place == HOME and rng.random() < 0.6:
+            facts.append(f"{thing_words(rng, kitchen, item)} was on the {style.place}")
+    rng.shuffle(facts)
+    return facts
+
+
+def questions(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """A told or described situation, and questions about it with their answers."""
+    style = make_style(rng, invent)
+    style.swapped = swapped
+    person = style.person
+    slots = person.slots()
+    kitchen = random_kitchen(rng, style)
+    if rng.random() < 0.5:
+        text = join(rng, describe(rng, kitchen))
+    else:
+        person = style.person = third_person(rng)
+        slots = person.slots()
+        parts = [join(rng, describe_past(rng, kitchen))]
+        for _ in range(rng.randrange(1, 5)):
+            action = kitchen.sensible(rng) if rng.random() < 0.6 else rng.choice(kitchen.possible())
+            if action[0] == "serve":
+                break
+            name = slots["S"] if rng.random() < 0.4 else slots["s"]
+            parts.append(
+                sentence(f"{rng.choice(('then ', 'next, ', '', 'after that '))}{name} {past(kitchen.phrase(action))}")
+            )
+            kitchen.apply(action)
+        text = " ".join(parts)
+    answers = []
+    for _ in range(rng.choices((1, 2, 3), (30, 40, 30))[0]):
+        answers.append(question(rng, kitchen, text))
+    return " ".join([text, *dict.fromkeys(answers)])
+
+
+def question(rng: Random, kitchen: Kitchen, text: str) -> str:
+    """One question about the state, asking only for what the text names, with its answer."""
+    style, slots, held = kitchen.style, kitchen.style.person.slots(), kitchen.held()
+    do = "does" if style.person.third else "do"
+    be, name = slots["are"], slots["S"]
+    foods = [food for food in style.foods if food in text]
+    kind = rng.randrange(5) if foods and style.container in text else 0
+    if kind == 0:
+        ask = rng.choice(
+            (
+                f"What {be} {name} holding?",
+                f"What {do} {name} hold?",
+                f"What is in {slots['your']} hands?",
+                f"What {do} {name} have in hand?",
+            )
+        )
+        answer = "nothing" if held is None else thing_words(rng, kitchen, held)
+    elif kind == 1:
+        item = rng.choice((*foods, style.container))
+        ask = f"Where is the {item}?"
+        place = kitchen.where[item]
+        answer = (
+            f"on the {style.boards[place]}" if isinstance(place, int)
+            else f"in {slots['your']} hand" if place == HAND
+            else f"in the {style.container}" if place == INSIDE
+            else f"on the {style.place}"
+        )  # fmt: skip
+    elif kind == 2:
+        food = rng.choice(foods)
+        ask = f"Is the {food} {style.done}{rng.choice(('', ' already', ' now'))}?"
+        answer = (
+            rng.choice(("yes", f"yes, it is {style.done}"))
+            if food in kitchen.cut
+            else rng.choice(("no", f"no, it is {rng.choice(CUTS[style.cut][1])}", "not yet"))
+        )
+    elif kind == 3:
+        board = rng.randrange(len(style.boards))
+        ask = f"What is on the {style.boards[board]}?"
+        item = kitchen.on_board(board)
+        answer = "nothing" if item is None else thing_words(rng, kitchen, item)
+    else:
+        ask = f"What is in the {style.container}?"
+        answer = contents(rng, kitchen) if kitchen.inside() else "nothing"
+    return rng.choice(
+        (f"{ask} {sentence(answer)}", f"Question: {ask} Answer: {sentence(answer)}", f"{ask} {sentence(answer)}")
+    )
+
+
+def recipe(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """A how-to with numbered or plain steps, along one of several routes."""
+    style = make_style(rng, invent, third_person(rng))
+    style.swapped = swapped
+    kitchen = Kitchen(style, [], dict.fromkeys((*style.foods, style.container), HOME))
+    kitchen.goal = rng.sample(style.foods, min(len(style.foods), rng.choice((1, 1, 2))))
+    title = say(
+        rng,
+        "[How to make <g>[:|.]|Recipe for <g>[:|.]|To make <g>, [do this|follow these steps|you need a few steps]:|"
+        "This is how you get <g>[:|.]|<g>, step by step[:|.]]",
+        g=goal_words(rng, kitchen),
+    )
+    steps = []
+    for _ in range(14):
+        action = kitchen.sensible(rng)
+        if rng.random() < 0.05 and action[0] in ("get", "take"):
+            steps.append(
+                say(
+                    rng,
+                    "[wash <your> hands|wash the <f>|turn on the light|put on an apron]",
+                    your="your",
+                    f=rng.choice(kitchen.goal),
+                )
+            )
+        steps.append(kitchen.phrase(action))
+        if action[0] == "serve":
+            break
+        kitchen.apply(action)
+    if rng.random() < 0.5:
+        body = " ".join(f"{number}. {sentence(step)}" for number, step in enumerate(steps, 1))
+    else:
+        leads = ("", "then ", "next, ", "after that, ", "now ")
+        body = " ".join(
+            sentence(("first, " if number == 0 else rng.choice(leads)) + step) for number, step in enumerate(steps)
+        )
+    return f"{sentence(title)} {body}"

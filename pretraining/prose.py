@@ -1,0 +1,188 @@
+"""Everything that is neither kitchen nor household simulation: facts, small talk, soup, shopping, lists to copy."""
+
+from __future__ import annotations
+
+from random import Random
+
+from pretraining.grammar import say, sentence, third_person
+from pretraining.words import (
+    ANIMALS,
+    COLOURS,
+    FOODS,
+    JOBS,
+    MASS,
+    MEALS,
+    OUT_OF_PROCEDURES,
+    PLURAL,
+    ROOMS,
+    SHE,
+    SHOPS,
+    STORES,
+    SURFACES,
+    TASTES,
+    THINGS,
+    WEATHER,
+    a,
+    distinct,
+    invented,
+    listed,
+)
+
+_EDIBLE = FOODS + tuple(meal for meal in MEALS if meal not in PLURAL | MASS)
+
+
+def _food(rng: Random, invent: bool, held_out: float = 0.12) -> str:
+    """Return a food; the held-out vegetables may appear here, and only here."""
+    if rng.random() < held_out:
+        return rng.choice(OUT_OF_PROCEDURES)
+    return invented(rng) if invent and rng.random() < 0.8 else rng.choice(_EDIBLE)
+
+
+def facts(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """Two to four facts about foods, things, animals and rooms."""
+    return " ".join(_fact(rng, invent) for _ in range(rng.choice((2, 3, 3, 4))))
+
+
+def _fact(rng: Random, invent: bool) -> str:
+    food = _food(rng, invent)
+    colour, taste = rng.choice(COLOURS), rng.choice(TASTES)
+    thing = invented(rng) if invent and rng.random() < 0.5 else rng.choice(THINGS)
+    shared = {
+        "f": food, "af": food if food in MASS else a(food), "c": colour, "t": taste, "d": rng.choice(COLOURS),
+        "u": rng.choice(TASTES),
+        "g": _food(rng, invent), "h": thing, "ah": a(thing), "k": rng.choice(STORES), "r": rng.choice(ROOMS),
+        "n": rng.choice(SHE),
+        "q": rng.choice(SURFACES), "m": rng.choice(ANIMALS), "o": rng.choice(ANIMALS), "j": rng.choice(JOBS),
+        "w": rng.choice(WEATHER),
+    }  # fmt: skip
+    return sentence(
+        say(
+            rng,
+            "[the <f> is <c> and tastes <t>|<af> is <c> on the outside and <d> inside|a ripe <f> tastes <t>|the <f> "
+            "tastes <t>, "
+            "but the <g> tastes <u>|the <f> grows in the garden|what colour is the <f>? The <f> is <c>|the <f> was "
+            "<c> in spring and <d> in autumn|"
+            "the <m> likes the <f> more than the <g>|people keep <ah> in the <r>|<n> has <ah>, and the <h> is <c>|"
+            "the <m> is <c> and sleeps in the <r>|the <j> has a <m> and a <o>; the <o> is <c>|a <m> is bigger than a "
+            "<o>|"
+            "a <j> works all day|in winter it is [cold|dark] outside|the <k> keeps things [cool|dry|safe]|"
+            "<n> likes the <f>, but not the <g>. <n> likes the <f> best|the <h> is not the same as the <f>|"
+            "is the <f> <c>? Yes, the <f> is <c>|is the <f> <c>? No, the <f> is <d>|one <f> and one <g> weigh as "
+            "much as two of them|"
+            "the word <f> is a noun, and so is the word <h>|[when it is <w>|on a <w> day], <n> stays in the <r>|the "
+            "<h> belongs to <n>]",
+            **shared,
+        )
+    )
+
+
+def small_talk(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """A short dialogue or some idle news."""
+    first, second = rng.sample(SHE, 2)
+    food, thing = _food(rng, invent, 0.05), (invented(rng) if invent else rng.choice(THINGS))
+    slots = {
+        "A": first, "B": second, "f": food, "h": thing, "ah": a(thing), "w": rng.choice(WEATHER),
+        "j": rng.choice(JOBS), "p": rng.choice(SHOPS),
+        "r": rng.choice(ROOMS), "m": rng.choice(ANIMALS), "v": rng.choice(WEATHER), "c": rng.choice(COLOURS),
+        "q": rng.choice(SURFACES),
+    }  # fmt: skip
+    lines = rng.sample(
+        (
+            "[it is <w> today|today the weather is <w>|yesterday it was <v>, today it is <w>]",
+            "<A> asks: [how are you|how was your day], <B>? <B> says: [fine, thank you|quite good|a little "
+            "tired|very well]",
+            "<B> [works as a <j>|is a <j>] and [loves|likes] the [work|job]",
+            "<A> [looked for|lost|found] the <h>. It was [in the <r>|on the <q> in the <r>]. <A> said: the <h> is in "
+            "the <r> again",
+            "do you like the <f>? Yes, I like the <f>",
+            "do you like the <f>? No, I do not like the <f>",
+            "<A> has a <m>. The <m> is <c>. <B> would like a <m> too",
+            "<B> bought <ah> at the <p>. The <h> is <c>",
+            "<A> and <B> [meet|talk] in the <r> [every week|on Monday|in the evening]",
+            "where is <A>? <A> is in the <r>",
+            "<A> said to <B>: I have <ah>. What has <A>? <A> has <ah>",
+            "the <m> sleeps on the <q>. Where does the <m> sleep? On the <q>",
+        ),
+        rng.choice((2, 3, 3)),
+    )
+    return " ".join(sentence(say(rng, line, **slots)) for line in lines)
+
+
+def soup(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """Soup, drinks and baking: things go into a pot, nothing is cut or handed to anyone."""
+    person = third_person(rng)
+    foods = distinct(rng, rng.choice((2, 3)), lambda rng: _food(rng, invent, 0.2))
+    pot = rng.choice(("pot", "pot", "pan", "kettle", "cauldron", "oven", "big pot"))
+    slots = person.slots() | {
+        "i": listed([f"the {food}" for food in foods]), "f": foods[0], "g": foods[1], "p": pot,
+        "n": str(rng.randrange(3, 50)), "l": rng.choice(("water", "milk", "broth", "oil", "salt", "pepper")),
+    }  # fmt: skip
+    return " ".join(
+        sentence(say(rng, line, **slots))
+        for line in (
+            "[<S> makes [soup|a soup|a stew] from <i>|for the soup you need <i>|<f> soup with <g> is easy]",
+            "[<l> goes into the <p> first|fill the <p> with <l>|the <p> is full of <l>]",
+            "[the <f> goes in, and later the <g>|add the <f>, then the <g>|put the <f> in the <p>, wait, and add the "
+            "<g>]",
+            "[let it [boil|cook|simmer] for <n> minutes|after <n> minutes the <f> is soft|stir for <n> minutes]",
+            "[the soup tastes of <f>|<S> likes the <g> most|it smells of <f> and <g>|the <g> makes it thick|what is "
+            "in the soup? In the soup are <i>]",
+        )
+    )
+
+
+def shopping(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """Somebody buys things; who bought what is asked afterwards."""
+    person = third_person(rng)
+    foods = distinct(rng, rng.choice((2, 3, 4)), lambda rng: _food(rng, invent, 0.2))
+    chosen = rng.choice(foods)
+    slots = person.slots() | {
+        "i": listed([a(food) for food in foods]), "e": listed(foods), "f": chosen, "p": rng.choice(SHOPS),
+        "n": str(rng.randrange(2, 9)),
+        "T": rng.choice(SHE),
+    }  # fmt: skip
+    lines = [
+        "[<S> goes to the <p> [and buys|to buy] <i>|on the list [are|stand] <e>|<S> bought <i> at the <p>]",
+        "[the <f> costs <n> coins|<S> likes the <f> best|the <f> is for <T>|<S> forgot the <f>]",
+        "[what did <s> forget? That was not said|<S> carries the bag home|the bag is heavy|what was on the list? On "
+        "the list were <e>|"
+        "what costs <n> coins? [The <f>|Nobody knows]|what does <S> buy? <i>]",
+    ]
+    return " ".join(sentence(say(rng, line, **slots)) for line in lines)
+
+
+def copying(rng: Random, invent: bool, swapped: bool = False) -> str:
+    """Word lists said twice: the plainest way to learn to repeat a noun from the text."""
+    words = distinct(
+        rng,
+        rng.choice((2, 3, 4)),
+        lambda rng: invented(rng) if rng.random() < 0.75 else rng.choice((*FOODS, *THINGS, *OUT_OF_PROCEDURES)),
+    )
+    person = third_person(rng)
+    order = words[:]
+    rng.shuffle(order)
+    pairs = dict(zip(words, rng.sample((*COLOURS, *ROOMS[:8]), len(words)), strict=False))
+    slots = person.slots() | {"l": listed(words), "r": listed(words), "o": listed(order), "w": ", ".join(words)}
+    kind = rng.randrange(3)
+    if kind == 0:
+        text = (
+            "[<S> said: <w>. [<S> said it again|<s> repeated]: <w>|the words are <l>. Once more, the words are <r>|"
+            "<S> wrote down <l>. <S> read aloud: <r>]"
+        )
+        return sentence(say(rng, text, **slots))
+    told = [
+        f"the {word} is {pairs[word]}" if pairs[word] in COLOURS else f"the {word} is in the {pairs[word]}"
+        for word in words
+    ]
+    asks = []
+    for word in order[: rng.choice((1, 2))]:
+        value = pairs[word]
+        if kind == 1:
+            asks.append(f"What is {value}? The {word}." if value in COLOURS else f"What is in the {value}? The {word}.")
+        else:
+            asks.append(
+                f"What colour is the {word}? {value.capitalize()}."
+                if value in COLOURS
+                else f"Where is the {word}? In the {value}."
+            )
+    return " ".join([sentence(listed(told) if rng.random() < 0.5 else ". T".join(told).replace(". Tt", ". T")), *asks])
