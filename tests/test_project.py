@@ -191,7 +191,7 @@ def test_git_ignores_no_source_file() -> None:
 
 
 def test_the_package_holds_code_and_data_only() -> None:
-    kinds = {".py", ".typed", ".safetensors", ".json", ".yaml"}
+    kinds = {".py", ".typed", ".safetensors", ".json", ".yaml", ".md"}  # md: the model's card
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert not [str(path.relative_to(ROOT)) for path in files if path.suffix not in kinds and path.name != "py.typed"]
     assert (PACKAGE / "py.typed").exists()

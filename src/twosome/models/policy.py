@@ -24,6 +24,7 @@ from twosome.models.scoring import Scorer
 
 ADAPTER_DIRECTORY = "adapter"
 CRITIC_FILE = "critic.safetensors"
+_EMBEDDINGS_TOO = False  # left open, PEFT may look for the base model on the hub, to see whether its vocabulary grew
 
 
 class Critic(nn.Module):
@@ -134,7 +135,8 @@ class LanguageModelPolicy:
         """Adapter and critic weights."""
         from peft import get_peft_model_state_dict
 
-        state = {f"adapter.{name}": tensor for name, tensor in get_peft_model_state_dict(self.model).items()}
+        adapter = get_peft_model_state_dict(self.model, save_embedding_layers=_EMBEDDINGS_TOO)
+        state = {f"adapter.{name}": tensor for name, tensor in adapter.items()}
         if self.critic is not None:
             state |= {f"critic.{name}": tensor for name, tensor in self.critic.state_dict().items()}
         return {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -154,8 +156,7 @@ class LanguageModelPolicy:
 
     def save(self, directory: Path) -> None:
         """Write ``adapter/`` in PEFT's format and ``critic.safetensors``."""
-        # Without the argument PEFT may look for the base model on the hub, to see whether its vocabulary grew.
-        self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=False)
+        self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
         if self.critic is not None:
             save_file(self.critic.state_dict(), str(directory / CRITIC_FILE))
 
