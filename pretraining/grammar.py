@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -26,6 +27,16 @@ def sentence(text: str) -> str:
     text = text.strip()
     text = text[:1].upper() + text[1:]
     return text if text[-1] in ".!?:" else text + "."
+
+
+def instructions(rng: Random, steps: Sequence[str]) -> str:
+    """Return the steps of a recipe or a how-to, numbered or told one after the other."""
+    if rng.random() < 0.5:
+        return " ".join(f"{number}. {sentence(step)}" for number, step in enumerate(steps, 1))
+    leads = ("", "then ", "next, ", "after that, ", "now ")
+    return " ".join(
+        sentence(("first, " if number == 0 else rng.choice(leads)) + step) for number, step in enumerate(steps)
+    )
 
 
 def weighted(rng: Random, table: dict[str, float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pretraining.grammar import past, say, sentence, third_person
+from pretraining.grammar import instructions, past, say, sentence, third_person
 from pretraining.household import Home, random_home
 from pretraining.kitchen import Action
 from pretraining.kitchen_words import WRONG, join
@@ -371,11 +371,4 @@ def howto(rng: Random, invent: bool, swapped: bool = False) -> str:
     while (action := home.sensible(rng)) is not None and len(steps) < 16:
         steps.append(home.phrase(action))
         home.apply(action)
-    if rng.random() < 0.5:
-        body = " ".join(f"{number}. {sentence(step)}" for number, step in enumerate(steps, 1))
-    else:
-        leads = ("", "then ", "next, ", "after that, ", "now ")
-        body = " ".join(
-            sentence(("first, " if number == 0 else rng.choice(leads)) + step) for number, step in enumerate(steps)
-        )
-    return f"{title} {body}"
+    return f"{title} {instructions(rng, steps)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pretraining.grammar import past, say, sentence, third_person
+from pretraining.grammar import instructions, past, say, sentence, third_person
 from pretraining.kitchen import CUTS, HAND, HOME, INSIDE, Action, Kitchen, make_style, random_kitchen
 from pretraining.words import MASS, a, listed
 
@@ -490,11 +490,4 @@ def recipe(rng: Random, invent: bool, swapped: bool = False) -> str:
         if action[0] == "serve":
             break
         kitchen.apply(action)
-    if rng.random() < 0.5:
-        body = " ".join(f"{number}. {sentence(step)}" for number, step in enumerate(steps, 1))
-    else:
-        leads = ("", "then ", "next, ", "after that, ", "now ")
-        body = " ".join(
-            sentence(("first, " if number == 0 else rng.choice(leads)) + step) for number, step in enumerate(steps)
-        )
-    return f"{sentence(title)} {body}"
+    return f"{sentence(title)} {instructions(rng, steps)}"

@@ -12,6 +12,9 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from twosome.algorithms.config import PPOConfig
+from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
+
 TEXT = [
     "You see the tomato and the bowl on the table. You are holding nothing. You should now pick up the tomato",
     "The chopped tomato is on the cutting board, so you should now put the tomato in the bowl",
@@ -113,3 +116,20 @@ def save_model(directory: Path, architecture: str = "llama") -> str:
     build_model(architecture).save_pretrained(directory)
     byte_level(bos=False).save_pretrained(directory)
     return str(directory)
+
+
+def small_run(model: str, **changes: Any) -> RunConfig:
+    """A run of seconds on a tiny model; its episodes are cut short so that some end."""
+    settings: dict[str, Any] = {
+        "task": "tomato-lettuce-salad",
+        "model": model,
+        "num_envs": 3,
+        "rollout_steps": 8,
+        "save_every": 2,
+        "record_every": 1,
+        "environment": {"time_limit": 30},
+        "lora": LoraConfig(rank=2, targets="all-linear"),
+        "critic": CriticConfig(hidden=[8], bias=True),
+        "ppo": PPOConfig(policy_learning_rate=1e-2, value_learning_rate=1e-2, normalize_advantages="rollout"),
+    }
+    return RunConfig(**{**settings, **changes})

@@ -14,10 +14,8 @@ from pathlib import Path
 import torch
 
 from tests.runs.outcome import outcome
-from tests.tiny import save_model
-from twosome.algorithms.config import PPOConfig
+from tests.tiny import save_model, small_run
 from twosome.errors import TwosomeError
-from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
 from twosome.runs.trainer import resume, train
 
 REFUSED = 2
@@ -39,19 +37,7 @@ class Arena:
         torch.set_num_threads(1)  # also so that forking is safe
         self.folder = folder
         self.log = folder / "log.txt"
-        self.config = RunConfig(
-            task="tomato-lettuce-salad",
-            model=save_model(folder / "model"),
-            decisions=10 * 24,
-            num_envs=3,
-            rollout_steps=8,
-            save_every=2,
-            record_every=1,
-            environment={"time_limit": 30},
-            lora=LoraConfig(rank=2, targets="all-linear"),
-            critic=CriticConfig(hidden=[8], bias=True),
-            ppo=PPOConfig(policy_learning_rate=1e-2, value_learning_rate=1e-2, normalize_advantages="rollout"),
-        )
+        self.config = small_run(save_model(folder / "model"), decisions=10 * 24)
         undisturbed = folder / "undisturbed"
         train(self.config, undisturbed)  # once to import and warm up everything
         shutil.rmtree(undisturbed)

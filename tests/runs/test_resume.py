@@ -18,30 +18,18 @@ import torch
 from filelock import FileLock
 
 from tests.runs.outcome import outcome
-from twosome.algorithms.config import PPOConfig
+from tests.tiny import small_run
 from twosome.errors import EnvironmentFault, RunError
 from twosome.runs import trainer
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
-from twosome.runs.config import CriticConfig, LoraConfig, RunConfig, to_yaml
+from twosome.runs.config import RunConfig, to_yaml
 from twosome.runs.trainer import Progress, resume, train
 from twosome.text.tasks import make_task
 
 
 @pytest.fixture(scope="module")
 def config(model_directory: str) -> RunConfig:
-    return RunConfig(
-        task="tomato-lettuce-salad",
-        model=model_directory,
-        decisions=8 * 24,
-        num_envs=3,
-        rollout_steps=8,
-        save_every=2,
-        record_every=1,
-        environment={"time_limit": 30},
-        lora=LoraConfig(rank=2, targets="all-linear"),
-        critic=CriticConfig(hidden=[8], bias=True),
-        ppo=PPOConfig(policy_learning_rate=1e-2, value_learning_rate=1e-2, normalize_advantages="rollout", epochs=2),
-    )
+    return small_run(model_directory, decisions=8 * 24)
 
 
 @pytest.fixture(scope="module")

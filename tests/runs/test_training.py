@@ -14,12 +14,12 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.runs.outcome import outcome
+from tests.tiny import small_run
 from twosome import Decision
-from twosome.algorithms.config import PPOConfig
 from twosome.errors import ModelError, RunError
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
-from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
+from twosome.runs.config import RunConfig
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import train
@@ -27,18 +27,8 @@ from twosome.runs.trainer import train
 
 @pytest.fixture(scope="module")
 def config(model_directory: str) -> RunConfig:
-    return RunConfig(
-        task="tomato-salad",
-        model=model_directory,
-        decisions=32,
-        num_envs=2,
-        rollout_steps=8,
-        record_every=1,
-        environment={"time_limit": 8},
-        lora=LoraConfig(rank=2, targets="all-linear"),
-        critic=CriticConfig(hidden=[8], bias=True),
-        ppo=PPOConfig(policy_learning_rate=1e-2, value_learning_rate=1e-2, normalize_advantages="rollout"),
-    )
+    small = {"decisions": 32, "num_envs": 2, "environment": {"time_limit": 8}}
+    return small_run(model_directory, task="tomato-salad", **small)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +43,7 @@ def test_the_directory_is_complete(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     expected = {"config.yaml", "versions.json", "metrics.jsonl", "episodes.jsonl", "timing.jsonl"}
     visible = {name for name in names if not name.startswith(".")}
-    assert visible == expected | {"adapter", "critic.safetensors", "learning_curve.png"}
+    assert visible == expected | {"adapter", "critic.safetensors", "learning_curve.png", "checkpoints"}
     assert (run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     versions = json.loads((run / "versions.json").read_text())
     assert versions["status"] == "finished"
