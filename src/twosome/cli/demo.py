@@ -25,7 +25,7 @@ def run(words: list[str]) -> int:
     arguments = parser.parse_args(words)
 
     from twosome.baselines import UniformPolicy
-    from twosome.cli.display import print_evaluations, training_display
+    from twosome.cli.display import command_name, print_evaluations, training_display
     from twosome.cli.train import parse
     from twosome.runs.agents import load_agent
     from twosome.runs.evaluation import Evaluation, evaluate
@@ -52,7 +52,7 @@ def run(words: list[str]) -> int:
     ]
     print()
     print_evaluations(rows, optimal_play(TASK, config.ppo.gamma))
-    print(f"\nThe run is in {out}. Watch it: twosome play {TASK} --player model --agent {out}")
+    print(f"\nThe run is in {out}. Watch it: {command_name()} play {TASK} --player model --agent {out}")
     return 0
 
 

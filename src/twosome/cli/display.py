@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL = 15.0
 """Seconds between lines where there is no terminal, so that a log file is not flooded."""
+
+
+def command_name() -> str:
+    """What to type to run twosome: its name, or its path where it is not on the search path."""
+    if shutil.which("twosome"):
+        return "twosome"
+    return os.path.relpath(Path(sys.executable).with_name("twosome"))
 
 
 class TrainingDisplay:
@@ -70,9 +79,12 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
         else:
             yield TrainingDisplay(total, None)
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {out} holds what was learned; `twosome train --resume {out}` goes on", file=sys.stderr)
+        print(
+            f"\ninterrupted; {out} holds what was learned; `{command_name()} train --resume {out}` goes on",
+            file=sys.stderr,
+        )
         raise
-    print(f"done; `twosome evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
+    print(f"done; `{command_name()} evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
 
 
 def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: Play | None = None) -> None:
