@@ -32,9 +32,6 @@ class Situation:
     right: tuple[int, ...]
 
 
-_KITCHEN = ("{get} the {x}", "take the bowl", "{board} the cutting board", "serve {served}", "chop {chopped}")
-
-
 def _kitchen(name: str, prompt: str, right: tuple[int, ...], **words: str) -> Situation:
     get = words.get("get", "pick up the {x}")
     board = words.get("board", "walk to the cutting board")

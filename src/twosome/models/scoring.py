@@ -73,11 +73,10 @@ class Scorer:
         """Score decisions; see :func:`score`."""
         distinct = list(dict.fromkeys(decisions))
         encoded = [self.encoder.encode(decision) for decision in distinct]
+        blocks = [self._block(decision, ids) for decision, ids in zip(distinct, encoded, strict=True)]
         if self.path == "packed":
-            blocks = [self._block(decision, ids) for decision, ids in zip(distinct, encoded, strict=True)]
             log_probs = _packed_log_probs(self.model, blocks, self.token_budget)
         else:
-            blocks = [build_block(ids) for ids in encoded]
             log_probs = _padded_log_probs(self.model, encoded, self.token_budget)
         scattered, mask = _scatter(blocks, log_probs)
         if len(distinct) < len(decisions):

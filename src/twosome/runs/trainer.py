@@ -25,6 +25,7 @@ from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder
 from twosome.text.tasks import make_vector_task
+from twosome.types import Algorithm
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,9 @@ def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> 
 class Training:
     """The parts of one run, and how far it is."""
 
-    def __init__(self, config: RunConfig, policy: LanguageModelPolicy, algorithm: PPO, collector: Collector) -> None:
+    def __init__(
+        self, config: RunConfig, policy: LanguageModelPolicy, algorithm: Algorithm, collector: Collector
+    ) -> None:
         self.config = config
         self.policy = policy
         self.algorithm = algorithm
