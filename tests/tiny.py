@@ -41,7 +41,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gptj": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "rotary_dim": 4},
     "mamba": {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
 }
-PADDED_ONLY = {"bloom", "falcon", "gptj", "mamba"}
+READERS = {"bloom": "CachedReader", "falcon": "MaskedReader", "gptj": "MaskedReader", "mamba": "PaddedReader"}
 
 
 def build_model(architecture: str, **overrides: Any) -> Any:

@@ -79,6 +79,15 @@ class ReferencePolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchingPolicy(Protocol):
+    """A policy that knows which decisions are cheap to score together."""
+
+    def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
+        """Distinct decisions in groups, each small enough to score with a gradient at once."""
+        ...
+
+
 @dataclass(frozen=True)
 class Rollout:
     """T decisions in each of N environments. Every tensor is [T, N].

@@ -45,6 +45,11 @@ DECISIONS = (
     Decision("The chopped tomato is on the cutting board, so you should now", ("put the tomato in the bowl", "chop")),
     Decision("You should now", ("open the microwave",)),
     Decision(
+        "You see the tomato and the bowl on the table. You are holding the bowl. You should now",
+        ("put the bowl on the table", "take the bowl", "serve nothing"),
+    ),
+    Decision("You see the tomato and the bowl on the table. You are holding nothing. You should now", ("sing", "sit")),
+    Decision(
         "Ananas, Käse & 木 are here: what next? You should (really) now",
         ("walk to the pancake", "walk to the Käse", "walk", "木"),
     ),

@@ -11,7 +11,7 @@ from twosome import Decision
 from twosome.models.encoding import encode_decision
 from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY, load_model
 from twosome.models.policy import LanguageModelPolicy
-from twosome.models.scoring import choose_path
+from twosome.models.probing import choose_reader
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task
 
@@ -46,7 +46,7 @@ def test_it_is_small_and_whole() -> None:
 def test_it_is_scored_the_fast_way(loaded: tuple[Any, Any]) -> None:
     model, _ = loaded
     assert model.dtype == torch.float32
-    assert choose_path(model) == "packed"
+    assert choose_reader(model).describe().endswith("wanted rows of the last layer, fused vocabulary")
 
 
 @pytest.mark.parametrize("task", ["tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment"])

@@ -12,7 +12,7 @@ from tests.models.oracle import DECISIONS
 from tests.tiny import build_model, byte_level
 from twosome import Decision, score
 from twosome.errors import InvalidDecision, TokenizationError
-from twosome.models.encoding import Encoder, encode_decision
+from twosome.models.encoding import encode_decision
 
 
 def test_spans_decode_to_the_action(tokenizer: Any) -> None:
@@ -51,17 +51,6 @@ def test_a_sentence_longer_than_the_context_is_refused_by_its_length() -> None:
     model, tokenizer = build_model("llama", max_position_embeddings=32), byte_level(bos=False)
     with pytest.raises(TokenizationError, match="reads at most 32"):
         score(model, tokenizer, [Decision("very " * 30 + "long", ("prompt",))])
-
-
-def test_encoded_decisions_are_remembered_within_bounds() -> None:
-    tokenizer = byte_level(bos=False)
-    encoder = Encoder(tokenizer, capacity=2)
-    first = encoder.encode(DECISIONS[0])
-    assert encoder.encode(DECISIONS[0]) is first
-    encoder.encode(DECISIONS[1])
-    encoder.encode(DECISIONS[2])
-    assert encoder.encode(DECISIONS[0]) == first
-    assert encoder.encode(DECISIONS[0]) is not first
 
 
 @pytest.mark.parametrize(

@@ -132,13 +132,13 @@ def test_remembered_and_fresh_probabilities_are_the_same_to_the_last_bit() -> No
 
 
 def test_memory_is_bounded() -> None:
-    policy = make_policy(memory=2)
+    policy = make_policy(memory_limit=600)
     with torch.no_grad():
         for decision in (*DECISIONS, *DECISIONS):
             policy.action_log_probs([decision])
             policy.values([decision])
-            assert len(policy._acting) <= 2
-            assert len(policy._features) <= 2
+            assert 1 <= len(policy._acting) <= 2
+            assert 1 <= len(policy._features) <= 2
 
 
 def test_state_goes_out_and_comes_back() -> None:
@@ -197,3 +197,38 @@ def test_hundreds_of_actions() -> None:
     policy = make_policy()
     decision = Decision("You should now", tuple(f"take bowl {number}" for number in range(300)))
     assert policy.action_log_probs([decision]).exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_came_again_is_read_together_after_the_weights_changed() -> None:
+    policy, plain = make_policy(), make_policy()
+    fed = fed_tokens(policy)
+    with torch.no_grad():
+        for _ in range(2):
+            for decision in DECISIONS:
+                policy.action_log_probs([decision])
+            for other in (policy, plain):
+                torch.manual_seed(1)
+                disturb(other)
+        fed.clear()
+        first = policy.action_log_probs(DECISIONS[:1])
+        assert first.shape == plain.action_log_probs(DECISIONS[:1]).shape
+        passes = len(fed)
+        for decision in DECISIONS:
+            assert torch.equal(policy.action_log_probs([decision]), plain.action_log_probs([decision]))
+        assert len(fed) == passes  # all were read with the first
+
+
+def test_what_hardly_ever_comes_again_is_not_read_ahead() -> None:
+    policy = make_policy()
+    fed = fed_tokens(policy)
+    with torch.no_grad():
+        for decision in DECISIONS[:3]:
+            policy.action_log_probs([decision])
+            disturb(policy)
+        fed.clear()
+        policy.action_log_probs(DECISIONS[3:4])
+        alone = sum(fed)
+        fed.clear()
+        policy._acting.clear()
+        policy.action_log_probs(DECISIONS[3:4])
+        assert sum(fed) == alone

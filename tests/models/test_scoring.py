@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.models.oracle import DECISIONS, largest_difference
-from tests.tiny import PADDED_ONLY, build_model, byte_level
+from tests.tiny import READERS, build_model, byte_level
 from twosome import Decision, score
-from twosome.models.scoring import Scorer, choose_path
+from twosome.models.probing import choose_reader
+from twosome.models.scoring import Scorer
 
 
 def test_equals_the_oracle_for_every_architecture(architecture: str) -> None:
@@ -24,12 +25,11 @@ def test_equals_the_oracle_for_every_tokenizer(tokenizer: object) -> None:
 
 
 def test_the_path_is_found_by_probe(architecture: str) -> None:
-    expected = "padded" if architecture in PADDED_ONLY else "packed"
-    assert choose_path(build_model(architecture)) == expected
+    assert type(choose_reader(build_model(architecture))).__name__ == READERS.get(architecture, "PackedReader")
 
 
-@pytest.mark.parametrize("path", ["packed", "padded"])
-def test_both_paths_agree_with_the_oracle_and_in_their_gradients(path: str) -> None:
+@pytest.mark.parametrize("path", ["packed", "masked", "cached", "padded"])
+def test_every_path_agrees_with_the_oracle_and_in_its_gradient(path: str) -> None:
     model, tokenizer = build_model("llama"), byte_level(bos=False)
     model.requires_grad_(True)
     gradients = {}
@@ -72,6 +72,7 @@ def test_repeated_decisions_are_computed_once() -> None:
     fed = []
     model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].numel()))
     scorer = Scorer(model, tokenizer, "packed")
+    fed.clear()
     once = scorer.scores(DECISIONS[:1])
     count = sum(fed)
     fed.clear()

@@ -47,7 +47,7 @@ def test_the_directory_is_complete(run: Path) -> None:
     assert (run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     versions = json.loads((run / "versions.json").read_text())
     assert versions["status"] == "finished"
-    assert versions["scoring_path"] == "packed"
+    assert versions["scoring"].startswith("packed rows, shared prefixes")
     assert versions["torch"] == torch.__version__
 
 

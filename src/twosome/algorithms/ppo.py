@@ -21,7 +21,7 @@ from twosome.errors import ConfigError, NumericalError
 from twosome.functional.advantages import generalized_advantages, normalize, semi_mdp_discounts
 from twosome.functional.categorical import entropy, kl_divergence
 from twosome.functional.losses import approximate_kl, clipped_surrogate, explained_variance, value_loss
-from twosome.types import Policy, ReferencePolicy, Rollout, UpdateReport
+from twosome.types import BatchingPolicy, Policy, ReferencePolicy, Rollout, UpdateReport
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,9 @@ class PPO:
     def _accumulate(self, policy: Policy, samples: _Samples, chosen: list[int], metrics: _Averages) -> float:
         """Add the gradient of one actor step, and return the estimated KL to the policy that acted.
 
-        Each distinct decision of the step is scored once, at most ``policy_minibatch`` of them at a time to bound
-        memory. The sum over samples is the same whichever way it is split, so minibatches keep their meaning: the
-        sets over which advantages may be normalised, each of equal weight.
+        Each distinct decision of the step is scored once, in the groups that the policy likes best, or at most
+        ``policy_minibatch`` at a time, to bound memory. The sum over samples is the same whichever way it is split, so
+        minibatches keep their meaning: the sets over which advantages may be normalised, each of equal weight.
         """
         config = self.config
         advantages = self._step_advantages(samples.advantages[chosen])
@@ -159,7 +159,7 @@ class PPO:
         for position, sample in enumerate(chosen):
             members[samples.decisions[sample]].append(position)
         total = _Sums()
-        for part in _parts(list(members), config.policy_minibatch):
+        for part in _parts(policy, list(members), config.policy_minibatch):
             log_probs = policy.action_log_probs(part)
             rows = [row for row, decision in enumerate(part) for _ in members[decision]]
             positions = [position for decision in part for position in members[decision]]
@@ -241,9 +241,11 @@ class _Sums:
         return {name: total / count for name, total in self._sums.items()}
 
 
-def _parts(decisions: list[Decision], size: int) -> Iterator[list[Decision]]:
-    for start in range(0, len(decisions), size):
-        yield decisions[start : start + size]
+def _parts(policy: Policy, decisions: list[Decision], size: int) -> list[list[Decision]]:
+    """Distinct decisions in groups to score at once."""
+    if isinstance(policy, BatchingPolicy):
+        return policy.batches(decisions)
+    return [decisions[start : start + size] for start in range(0, len(decisions), size)]
 
 
 def _chunks(order: list[int], size: int) -> Iterator[list[int]]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from twosome.cli.parsing import Parser, positive
 from twosome.errors import ConfigError
+
+if TYPE_CHECKING:
+    from twosome.runs.scoring_speed import Report
 
 
 def run(words: list[str]) -> int:
@@ -52,5 +57,88 @@ def worlds(words: list[str]) -> int:
     return 0
 
 
-BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"worlds": worlds}
+def scoring(words: list[str]) -> int:
+    """A PPO cycle against the plain way, phase by phase; agreement first."""
+    parser = Parser(
+        prog="twosome bench scoring",
+        description="Processor time of a PPO cycle (4 environments, 32 steps, one epoch) on a LLaMA of random weights, "
+        "against the plain way: a padded row per prompt and action, the critic by a pass of its own, nothing "
+        "remembered. First both must agree; if they do not, the exit status is 1. Medians of alternating repetitions.",
+    )
+    parser.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
+    parser.add_argument(
+        "--workload",
+        default="overcooked",
+        help="overcooked, virtualhome, instruction (300 shared tokens), or 5-, 20-, 100-, 1000-actions "
+        "(default: overcooked)",
+    )
+    parser.add_argument("--unique", type=float, default=0.3, help="fraction of distinct decisions (default: 0.3)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of our frozen weights")
+    parser.add_argument("--top-layers", type=positive, help="our adapter on the last so many layers only")
+    parser.add_argument("--repetitions", type=positive, default=5)
+    parser.add_argument(
+        "--sampled", type=positive, default=2, help="steps of the plain way per repetition (default: 2)"
+    )
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--token-budget", type=positive, help="most tokens in one of our passes")
+    parser.add_argument("--json", action="store_true", help="print one JSON line only")
+    arguments = vars(parser.parse_args(words))
+    threads, as_json = arguments.pop("threads"), arguments.pop("json")
+
+    import torch
+
+    from twosome.runs.scoring_speed import ScoringBench, Setup
+
+    setup = Setup(**arguments)
+    torch.set_num_threads(threads)
+    bench = ScoringBench(setup)
+    problems = bench.agreement().problems(bench.exact, threads == 1 and setup.device == "cpu")
+    for problem in problems:
+        print(f"the two ways disagree: {problem}", file=sys.stderr)
+    if problems:
+        return 1
+    report = bench.run(on_progress=lambda line: print(line, file=sys.stderr))
+    line = json.dumps({**report.as_dict(), "threads": threads, **machine()})
+    if not as_json:
+        print_scoring(report, threads)
+    print(line)
+    return 0
+
+
+def print_scoring(report: Report, threads: int) -> None:
+    """The report as a table."""
+    setup, agreement = report.setup, report.agreement
+    print(f"{setup.size} {setup.dtype}, {setup.workload}, {setup.unique:.0%} distinct, {threads} thread(s)")
+    print(f"ours: {report.reader}")
+    print(
+        f"agreement: {agreement.log_probs:.1e} nats, gradient {agreement.gradient:.1e}, "
+        f"|ratio - 1| in other packs {agreement.ratio:g}"
+    )
+    print(f"tokens read in a warm cycle: {report.reference_tokens:,} the plain way, {report.tokens:,} ours")
+    print(f"matrix products: {report.peak:,.0f} GFLOP/s at best; {report.busy:.0%} of that in the policy update")
+    print(f"{'seconds':<34} {'plain':>10} {'ours':>10} {'ratio':>8}")
+    for phase in report.phases:
+        print(f"{phase.name:<34} {phase.reference:>10.3f} {phase.ours:>10.3f} {phase.ratio:>7.1f}x")
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    import os
+    import platform
+
+    import torch
+    import transformers
+
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"worlds": worlds, "scoring": scoring}
 """What can be measured; each takes the words that follow its name."""

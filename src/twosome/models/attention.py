@@ -1,19 +1,59 @@
-"""Attention inside the blocks of a packed row, for every model that uses transformers' attention interface."""
+"""Attention within the segments of a pack, for every model that uses transformers' attention interface."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
-from twosome.models.packing import Pack
+from twosome.models.packing import MULTIPLE, Booleans, Integers, Pack, Segment
 
 BLOCK_ATTENTION = "twosome_block_attention"
+
+_PANEL = 192  # keys that a CPU matrix product sums in one go; from there to twice as many it splits them in halves
+_CALL = 2048  # query-key pairs that cost about as much as one more call
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The pack being read, and the layer (by id) that is asked for the wanted rows alone."""
+
+    pack: Pack
+    last_layer: int | None
+
+
+_READING: ContextVar[_Reading | None] = ContextVar("twosome_reading", default=None)
+
+
+@contextmanager
+def reading(model: Any, pack: Pack, last_layer: int | None = None) -> Iterator[None]:
+    """Let ``model`` attend within the segments of ``pack`` while the context lasts.
+
+    The configuration is all that attention layers look at. ``model.set_attn_implementation`` would do the same, but it
+    walks through all modules, and this happens for every pack. A model that pays no heed is found out by the layers
+    missing from ``pack.readers``. The pack travels in a context variable, because some models do not pass arguments on.
+
+    Args:
+        model: The model.
+        pack: What it reads.
+        last_layer: ``id`` of the attention module whose output is wanted for ``pack.rows`` only, or None.
+    """
+    token = _READING.set(_Reading(pack, last_layer))
+    before = model.config._attn_implementation
+    model.config._attn_implementation = BLOCK_ATTENTION
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+        _READING.reset(token)
 
 
 def block_attention(
@@ -23,14 +63,13 @@ def block_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    pack: Pack | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attend within each block of ``pack`` only.
+    """Attend within each segment of the pack being read.
 
     The other arguments are transformers' own. A sliding window counts positions along the sentence, so a token sees
     those ancestors that are fewer than ``sliding_window`` positions back.
@@ -39,70 +78,214 @@ def block_attention(
         module: The calling attention layer.
         query: [1, heads, T, D] after rotary embedding.
         key: [1, key-value heads, T, D].
-        value: [1, key-value heads, T, D].
+        value: [1, key-value heads, T, E].
         attention_mask: Unused; transformers builds none for an implementation it does not know.
-        pack: The packed row being read.
         scaling: Factor on the dot products.
         sliding_window: Width of local attention, if the layer has it.
         softcap: Soft limit of the attention logits, if the layer has one.
         s_aux: [heads] attention sinks, if the layer has them.
 
     Returns:
-        Outputs [1, T, heads, D] and None for the attention weights.
+        Outputs [1, T, heads, E], zero where not wanted, and None for the attention weights.
     """
-    if pack is None:
+    state = _READING.get()
+    if state is None:
         raise RuntimeError("block attention was called without a pack; score through twosome, or reset the model")
-    pack.readers.add(id(module))
-    outputs = []
-    for (start, end), mask in zip(pack.bounds, pack.masks, strict=True):
-        if sliding_window is not None:
-            positions = pack.positions[0, start:end]
-            mask = mask & (positions[:, None] - positions[None, :] < sliding_window)
-        q, k, v = (x[:, :, start:end] for x in (query, key, value))
-        if softcap is None and s_aux is None:
-            outputs.append(F.scaled_dot_product_attention(q, k, v, mask, scale=scaling, enable_gqa=True))
-        else:
-            outputs.append(_explicit_attention(q, k, v, mask, scaling, softcap, s_aux))
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
-
-
-def _explicit_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor,
-    scaling: float | None,
-    softcap: float | None,
-    sinks: Tensor | None,
-) -> Tensor:
-    """Attention spelled out, for soft caps and sinks, which the fused kernel has no place for."""
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    logits = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if softcap is not None:
-        logits = torch.tanh(logits / softcap) * softcap
-    logits = logits.masked_fill(~mask, -torch.inf)
-    if sinks is not None:
-        sink = sinks.reshape(1, -1, 1, 1).expand(logits.shape[0], -1, logits.shape[2], 1)
-        logits = torch.cat([logits, sink.to(logits.dtype)], dim=-1)
-    weights = torch.softmax(logits.float(), dim=-1).to(query.dtype)
-    return weights[..., : key.shape[2]] @ value
+    pack = state.pack
+    pack.readers[id(module)] = sliding_window
+    kernel = _Kernel(scaling, softcap)
+    wanted = state.last_layer == id(module)
+    return _attend(query, key, value, s_aux, _layout(pack, wanted, sliding_window, query), kernel), None
 
 
 AttentionInterface.register(BLOCK_ATTENTION, block_attention)
 
 
-@contextmanager
-def use_block_attention(model: Any) -> Iterator[None]:
-    """Let ``model`` attend within blocks while the context lasts.
+@dataclass(frozen=True)
+class _Kernel:
+    """How queries meet keys."""
 
-    The configuration is all that attention layers look at. ``model.set_attn_implementation`` would do the same, but it
-    walks through all modules, and this happens for every pack. A model that pays no heed is found out by the layers
-    missing from ``pack.readers``.
+    scaling: float | None
+    softcap: float | None
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, sinks: Tensor | None) -> Tensor:
+        """Outputs [b, heads, q, E]; ``mask`` [b, 1, q, k] is added to the logits."""
+        if self.softcap is None and sinks is None:
+            grouped = query.shape[1] != key.shape[1]
+            return F.scaled_dot_product_attention(query, key, value, mask, scale=self.scaling, enable_gqa=grouped)
+        return self._spelled_out(query, key, value, mask, sinks)
+
+    def _spelled_out(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, sinks: Tensor | None) -> Tensor:
+        """For soft caps and sinks, which the fused kernel has no place for."""
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+        scaling = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
+        logits = query @ key.transpose(-1, -2) * scaling
+        if self.softcap is not None:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        logits = logits + mask
+        if sinks is not None:
+            sink = sinks.reshape(1, -1, 1, 1).expand(logits.shape[0], -1, logits.shape[2], 1)
+            logits = torch.cat([logits, sink.to(logits.dtype)], dim=-1)
+        weights = torch.softmax(logits.float(), dim=-1).to(query.dtype)
+        return weights[..., : key.shape[2]] @ value
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Segments of about one size, side by side.
+
+    Attributes:
+        queries: int64 [b, q], rows that attend, filled up.
+        keys: int64 [b, k], rows they may attend to, filled up.
+        mask: [b, 1, q, k], added to the logits.
     """
-    before = model.config._attn_implementation
-    model.config._attn_implementation = BLOCK_ATTENTION
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = before
+
+    queries: Tensor
+    keys: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The segments of a pack as a kernel takes them.
+
+    Attributes:
+        batches: All of them.
+        place: int64 [T], for every row the place of its output among all queries of all batches.
+    """
+
+    batches: tuple[_Batch, ...]
+    place: Tensor
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, layout: _Layout, kernel: _Kernel
+) -> Tensor:
+    """Outputs [1, T, heads, E] of queries [1, heads, T, D], keys and values."""
+    rows = [x[0].transpose(0, 1).flatten(1) for x in (query, key, value)]
+    heads = [x.shape[1] for x in (query, key, value)]
+
+    def take(which: int, index: Tensor) -> Tensor:
+        # A lookup like that of word embeddings, whose gradient is a plain sum over rows.
+        found = F.embedding(index, rows[which])
+        return found.view(*index.shape, heads[which], -1).transpose(1, 2)
+
+    outputs = []
+    for batch in layout.batches:
+        found = kernel(take(0, batch.queries), take(1, batch.keys), take(2, batch.keys), batch.mask, sinks)
+        outputs.append(found.transpose(1, 2).flatten(2).flatten(0, 1))
+    return F.embedding(layout.place, torch.cat(outputs)).view(1, len(layout.place), heads[0], -1)
+
+
+def _layout(pack: Pack, wanted: bool, window: int | None, like: Tensor) -> _Layout:
+    """The segments as the kernel takes them, worked out once per pack."""
+    name = (wanted, window, like.dtype)
+    if name not in pack.layouts:
+        segments = pack.wanted if wanted else pack.segments
+        positions = pack.positions[0].cpu().numpy()
+        masks = [_windowed(segment, positions, window) for segment in segments]
+        pack.layouts[name] = _lay_out(segments, masks, len(positions), like)
+    return cast(_Layout, pack.layouts[name])
+
+
+def _windowed(segment: Segment, positions: Integers, window: int | None) -> Booleans:
+    """The segment's mask, restricted to keys fewer than ``window`` positions back."""
+    if window is None:
+        return segment.mask
+    keys = np.concatenate([positions[start:end] for start, end in segment.keys])
+    near: Booleans = positions[segment.queries][:, None] - keys[None, :] < window
+    return segment.mask & near
+
+
+def _lay_out(segments: Sequence[Segment], masks: Sequence[Booleans], length: int, like: Tensor) -> _Layout:
+    batches, done = [], 0
+    place = np.zeros(length, dtype=np.int64)
+    for members in _similar([mask.shape for mask in masks]):
+        height = _multiple(max(masks[i].shape[0] for i in members))
+        width = key_width(max(masks[i].shape[1] for i in members))
+        queries = np.zeros((len(members), height), dtype=np.int64)
+        keys = np.zeros((len(members), width), dtype=np.int64)
+        full = np.zeros((len(members), 1, height, width), dtype=bool)
+        full[..., 0] = True  # what merely fills up attends to something, so that nothing is divided by 0
+        for number, i in enumerate(members):
+            q, k = masks[i].shape
+            queries[number, :q] = segments[i].queries
+            keys[number, :k] = np.concatenate([np.arange(start, end) for start, end in segments[i].keys])
+            full[number, 0, :q, :k] = masks[i]
+            place[segments[i].queries] = done + number * height + np.arange(q)
+        done += len(members) * height
+        batches.append(
+            _Batch(
+                queries=torch.from_numpy(queries).to(like.device),
+                keys=torch.from_numpy(keys).to(like.device),
+                mask=_additive(full, like),
+            )
+        )
+    return _Layout(tuple(batches), torch.from_numpy(place).to(like.device))
+
+
+def _similar(shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """Numbers of segments in groups whose sizes are near enough to be filled up to one size."""
+    groups: list[list[int]] = []
+    height = width = 0
+    for number in sorted(range(len(shapes)), key=lambda i: (shapes[i][1], shapes[i][0]), reverse=True):
+        q, k = shapes[number]
+        wasted = (
+            max(height, q) * width * (len(groups[-1]) + 1) - height * width * len(groups[-1]) - q * k if groups else 0
+        )
+        if not groups or wasted > q * k + _CALL:
+            groups.append([])
+            height, width = q, k
+        height = max(height, q)
+        groups[-1].append(number)
+    return groups
+
+
+def _multiple(count: int) -> int:
+    return -(-count // MULTIPLE) * MULTIPLE
+
+
+def key_width(keys: int) -> int:
+    """How many keys a segment's keys are filled up to.
+
+    With this, and queries in multiples of :data:`MULTIPLE`, the fused CPU kernel gives a query the same numbers however
+    many masked keys stand behind those it sees: whole vectors only, and no sum split at a place that depends on the
+    length. So a prompt may be cut into segments anywhere. Whether that holds on this machine is tried when a model is
+    loaded.
+    """
+    filled = -(-keys // 16) * 16
+    return 2 * _PANEL if _PANEL < filled < 2 * _PANEL else filled
+
+
+def _additive(mask: Booleans, like: Tensor) -> Tensor:
+    """A boolean mask as numbers to add to logits."""
+    allowed = torch.from_numpy(mask).to(like.device)
+    return torch.zeros(allowed.shape, dtype=like.dtype, device=like.device).masked_fill(~allowed, -torch.inf)
+
+
+def sharing_is_exact(heads: int, size: int, dtype: torch.dtype) -> bool:
+    """Whether this machine's kernel gives a query the same bits wherever its prompt is cut into segments.
+
+    Tried on made-up numbers, for prompts on both sides of where matrix products change their ways.
+    """
+    generator = torch.Generator().manual_seed(0)
+    kernel = _Kernel(None, None)
+    with torch.no_grad():
+        for length in (40, 88, 152, 208, 304, 400, 616):
+            q, k, v = (torch.randn(1, heads, length, size, generator=generator).to(dtype) for _ in range(3))
+            whole = _attend(q, k, v, None, _cut(length, [length], q), kernel)
+            for ends in ([length // 3, length], [17, length // 2, length], [length - 3, length]):
+                if not torch.equal(whole, _attend(q, k, v, None, _cut(length, ends, q), kernel)):
+                    return False
+    return True
+
+
+def _cut(length: int, ends: Sequence[int], like: Tensor) -> _Layout:
+    """A sentence cut into segments that end at ``ends``."""
+    causal = np.tri(length, dtype=bool)
+    segments = [
+        Segment(np.arange(start, end), ((0, end),), causal[start:end, :end])
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
+    return _lay_out(segments, [segment.mask for segment in segments], length, like)

@@ -8,7 +8,6 @@ would leave no such span and is refused.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,19 +33,16 @@ class EncodedDecision:
 
 
 class Encoder:
-    """Encodes decisions with one tokenizer and remembers the most recent ones.
+    """Encodes decisions with one tokenizer.
 
     Args:
         tokenizer: A Hugging Face tokenizer.
         max_length: The most tokens the model can read, or None if it has no limit.
-        capacity: How many encoded decisions are remembered; the least recently used one goes first.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int | None = None, capacity: int = 20_000) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int | None = None) -> None:
         self.tokenizer = tokenizer
         self._max_length = max_length
-        self._capacity = capacity
-        self._memory: OrderedDict[Decision, EncodedDecision] = OrderedDict()
 
     def encode(self, decision: Decision) -> EncodedDecision:
         """Token ids of one decision.
@@ -55,15 +51,8 @@ class Encoder:
             TokenizationError: If the tokenizer merges across the boundary, yields no tokens, or the sentence is
                 longer than the model's context.
         """
-        encoded = self._memory.get(decision)
-        if encoded is None:
-            encoded = encode_decision(self.tokenizer, decision)
-            self._check_length(decision, encoded)
-            self._memory[decision] = encoded
-            if len(self._memory) > self._capacity:
-                self._memory.popitem(last=False)
-        else:
-            self._memory.move_to_end(decision)
+        encoded = encode_decision(self.tokenizer, decision)
+        self._check_length(decision, encoded)
         return encoded
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:

@@ -92,7 +92,13 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
 
 
 def add_adapter(
-    model: Any, *, rank: int, alpha: float, targets: str | Sequence[str] | None, dropout: float = 0.0
+    model: Any,
+    *,
+    rank: int,
+    alpha: float,
+    targets: str | Sequence[str] | None,
+    top_layers: int | None = None,
+    dropout: float = 0.0,
 ) -> Any:
     """Wrap ``model`` in PEFT with a fresh LoRA adapter in float32.
 
@@ -101,10 +107,11 @@ def add_adapter(
         rank: LoRA rank r.
         alpha: LoRA scale; the update is multiplied by ``alpha / rank``.
         targets: Names of the linear layers to adapt, ``"all-linear"``, or None for PEFT's choice for the architecture.
+        top_layers: Adapt the last so many layers only; None for all.
         dropout: Must be 0: with dropout the rollout's and the update's probabilities would differ.
 
     Raises:
-        ConfigError: If dropout is not 0.
+        ConfigError: If dropout is not 0, or the model has fewer layers.
         ModelError: If the layers are not in the model.
     """
     from peft import LoraConfig, get_peft_model
@@ -115,11 +122,28 @@ def add_adapter(
         names: Any = targets if targets == "all-linear" else [targets]
     else:
         names = None if targets is None else [*targets]
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, bias="none", task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=names,
+        layers_to_transform=_top(model, top_layers),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
     try:
         return get_peft_model(model, config).eval()
     except ValueError as error:
         raise ModelError(f"cannot adapt {targets!r} in {type(model).__name__}: {_first_line(error)}") from None
+
+
+def _top(model: Any, layers: int | None) -> list[int] | None:
+    """Numbers of the last ``layers`` layers, or None for all."""
+    if layers is None:
+        return None
+    depth = model.config.get_text_config().num_hidden_layers
+    if layers > depth:
+        raise ConfigError(f"lora.top_layers={layers}, but {type(model).__name__} has {depth} layers")
+    return list(range(depth - layers, depth))
 
 
 def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) -> Any:

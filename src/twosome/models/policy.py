@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,8 @@ from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.encoding import Tokenizer
-from twosome.models.scoring import Path as ScoringPath
+from twosome.models.memory import MEGABYTE, Memory, recall
+from twosome.models.probing import Path as ScoringPath
 from twosome.models.scoring import Scorer
 
 ADAPTER_DIRECTORY = "adapter"
@@ -64,7 +65,9 @@ class LanguageModelPolicy:
         normalization: Name of a normalization; see :mod:`twosome.functional.normalization`.
         path: How to score; None to find out.
         token_budget: Most tokens in one forward pass; None for what suits the device.
-        memory: How many decisions, and how many prompts, are remembered.
+        lean: Save memory in the backward pass by reading again.
+        memory_limit: Bytes that each of the memories (probabilities, features, plans, activations of layers below the
+            adapter) may take; the least recently used goes first.
     """
 
     def __init__(
@@ -76,7 +79,8 @@ class LanguageModelPolicy:
         normalization: str = "word",
         path: ScoringPath | None = None,
         token_budget: int | None = None,
-        memory: int = 50_000,
+        lean: bool = False,
+        memory_limit: int = 256 * MEGABYTE,
     ) -> None:
         self.model = model
         self.critic = critic.to(model.device) if critic is not None else None
@@ -84,12 +88,21 @@ class LanguageModelPolicy:
         self._normalize = resolve_normalization(normalization)
         # Listed once: PEFT switches requires_grad off and on with the adapter.
         self._actor = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.scorer = Scorer(model, tokenizer, path, token_budget)
-        self._acting: dict[Decision, Tensor] = {}
+        self.scorer = Scorer(
+            model,
+            tokenizer,
+            path,
+            token_budget,
+            frozen_layers=layers_below_adapter(model),
+            lean=lean,
+            memory_limit=memory_limit,
+        )
+        self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version = -1
-        self._reference: dict[Decision, Tensor] = {}
-        self._features: dict[str, Tensor] = {}
-        self._memory = memory
+        self._visited = _Visited()
+        self._expected: list[Decision] = []
+        self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
+        self._features: Memory[str, Tensor] = Memory(memory_limit)
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
@@ -99,12 +112,16 @@ class LanguageModelPolicy:
         if version != self._acting_version:
             self._acting.clear()
             self._acting_version = version
-        return self._remembered(self._acting, decisions, self._log_probs)
+            self._expected = self._visited.turn()
+        self._visited.add(decisions)
+        # Once something must be computed, what is likely to come is read with it: together they cost far less.
+        expected, self._expected = self._expected, []
+        return self._remembered(self._acting, decisions, expected)
 
     def reference_action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """The same under the frozen base, adapter off, without gradient."""
         with torch.no_grad(), self._frozen_base():
-            return self._remembered(self._reference, decisions, self._log_probs)
+            return self._remembered(self._reference, decisions)
 
     def values(self, decisions: Sequence[Decision]) -> Tensor:
         """State values from the frozen base's reading of the prompt: float32 [B]."""
@@ -115,13 +132,11 @@ class LanguageModelPolicy:
 
     def features(self, prompts: Sequence[str]) -> Tensor:
         """Final hidden state of the frozen base, adapter off, at each prompt's last token: float32 [B, H]."""
-        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._features]
-        if missing:
-            with self._frozen_base():
-                found = self.scorer.features(missing)
-            _make_room(self._features, len(missing), self._memory, keep=set(prompts))
-            self._features.update(zip(missing, found, strict=True))
-        return torch.stack([self._features[prompt] for prompt in prompts])
+        return torch.stack(recall(self._features, prompts, self._read_features))
+
+    def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
+        """Distinct decisions in groups that are best scored together."""
+        return self.scorer.batches(decisions)
 
     def actor_parameters(self) -> list[Parameter]:
         """The adapter's weights."""
@@ -177,29 +192,50 @@ class LanguageModelPolicy:
         """The model without its adapter, while the context lasts."""
         return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
 
+    def _read_features(self, prompts: list[str]) -> Tensor:
+        with self._frozen_base():
+            return self.scorer.features(prompts)
+
     def _log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         return masked_log_softmax(self._normalize(self.scorer.scores(decisions)))
 
     def _remembered(
-        self,
-        memory: dict[Decision, Tensor],
-        decisions: Sequence[Decision],
-        compute: Callable[[Sequence[Decision]], Tensor],
+        self, memory: Memory[Decision, Tensor], decisions: Sequence[Decision], expected: Sequence[Decision] = ()
     ) -> Tensor:
-        """Rows of ``memory``, with the missing ones computed and kept."""
-        missing = [decision for decision in dict.fromkeys(decisions) if decision not in memory]
-        if missing:
-            found = compute(missing)
-            _make_room(memory, len(missing), self._memory, keep=set(decisions))
-            for decision, row in zip(missing, found, strict=True):
-                memory[decision] = row[: len(decision.actions)].clone()
-        rows = [memory[decision] for decision in decisions]
+        """Log-probabilities without gradient, the missing ones computed and kept, and ``expected`` ones with them."""
+
+        def compute(missing: list[Decision]) -> list[Tensor]:
+            return [row[: len(d.actions)] for d, row in zip(missing, self._log_probs(missing), strict=True)]
+
+        rows = recall(memory, [*decisions, *expected], compute)[: len(decisions)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)
 
 
-def _make_room(memory: dict[Any, Tensor], incoming: int, limit: int, keep: set[Any]) -> None:
-    """Drop the oldest entries until ``incoming`` more fit, but none that is needed right now."""
-    excess = len(memory) + incoming - limit
-    if excess > 0:
-        for key in [key for key in memory if key not in keep][:excess]:
-            del memory[key]
+class _Visited:
+    """Tells which decisions are likely to come, from those between the last two changes of the weights."""
+
+    def __init__(self) -> None:
+        self._now: dict[Decision, None] = {}
+        self._before: dict[Decision, None] = {}
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        """Take note of decisions that came."""
+        self._now.update(dict.fromkeys(decisions))
+
+    def turn(self) -> list[Decision]:
+        """The weights changed: what came since the last change, if half of what came before it came again."""
+        again = sum(decision in self._now for decision in self._before)
+        likely = list(self._now) if self._before and 2 * again >= len(self._before) else []
+        self._before, self._now = self._now, {}
+        return likely
+
+
+def layers_below_adapter(model: Any) -> int:
+    """How many decoder layers, from the bottom, have no trainable parameter; 0 if anything below them trains."""
+    depth = model.config.get_text_config().num_hidden_layers
+    lowest = depth
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for name in trainable:
+        numbers = [int(part) for part in name.split(".") if part.isdigit()]
+        lowest = min(lowest, numbers[0] if numbers else 0)
+    return lowest if trainable and lowest < depth else 0

@@ -36,6 +36,17 @@ class LoadingConfig:
     """Run code that comes with the model. Off unless you trust its author."""
     token_budget: int | None = None
     """Most tokens in one forward pass; null for what suits the device."""
+    path: Literal["auto", "packed", "masked", "cached", "padded"] = "auto"
+    """How the model is read; auto takes the fastest way that agrees with one sequence at a time."""
+    recompute: bool = False
+    """Save memory in the backward pass: read again rather than keep activations."""
+    memory_megabytes: int = 256
+    """Most memory for each kind of thing that is remembered; the least recently used goes first."""
+
+    def __post_init__(self) -> None:
+        for name in ("token_budget", "memory_megabytes"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"loading.{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,12 @@ class LoraConfig:
     """Scale: the update is multiplied by alpha / rank."""
     targets: str | list[str] | None = None
     """Names of the layers to adapt, "all-linear", or null for PEFT's choice for the architecture."""
+    top_layers: int | None = None
+    """Adapt the last so many layers only; what the layers below make of a decision is computed once. Null for all."""
 
     def __post_init__(self) -> None:
+        if self.top_layers is not None and self.top_layers < 1:
+            raise ConfigError(f"lora.top_layers must be at least 1, or null for all, got {self.top_layers}")
         if self.rank < 1:
             raise ConfigError(f"lora.rank must be at least 1, got {self.rank}")
 

@@ -153,7 +153,7 @@ class RunDirectory:
             "python": sys.version.split()[0],
             "platform": platform.platform(),
             "device": str(policy.model.device),
-            "scoring_path": policy.scorer.path,
+            "scoring": policy.scorer.reader.describe(),
             "status": status,
         }
         write_json(self.path / VERSIONS_FILE, versions)

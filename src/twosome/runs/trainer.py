@@ -17,6 +17,7 @@ from twosome.algorithms.ppo import PPO
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import add_adapter, load_adapter, load_model
+from twosome.models.memory import MEGABYTE
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
@@ -199,10 +200,10 @@ def build_policy(
     Raises:
         ModelError: If the model cannot be adapted or scored exactly.
     """
-    lora = config.lora
+    lora, loading = config.lora, config.loading
     critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
     if adapter is None:
-        model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets)
+        model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
     else:
         model = load_adapter(base, adapter)
     return LanguageModelPolicy(
@@ -210,7 +211,10 @@ def build_policy(
         tokenizer,
         critic,
         normalization=normalization or config.normalization,
-        token_budget=config.loading.token_budget,
+        path=None if loading.path == "auto" else loading.path,
+        token_budget=loading.token_budget,
+        lean=loading.recompute,
+        memory_limit=loading.memory_megabytes * MEGABYTE,
     )
 
 

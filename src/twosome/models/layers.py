@@ -1,0 +1,171 @@
+"""The layers of a causal language model, found by watching it read, and what can be left out of them exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from twosome.errors import ModelError
+
+_OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "wo")
+
+
+class Layers:
+    """A model's decoder layers, in order.
+
+    Args:
+        model: The model.
+        attentions: ``id`` of every attention module that a reading passed through, in order.
+
+    Raises:
+        ModelError: If the attention modules do not lie in one list of layers each.
+    """
+
+    def __init__(self, model: nn.Module, attentions: Mapping[int, Any]) -> None:
+        modules = {id(module): name for name, module in model.named_modules()}
+        self.attention = [model.get_submodule(modules[number]) for number in attentions]
+        self.layers = [_layer_of(model, modules[number]) for number in attentions]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @property
+    def last_attention(self) -> int:
+        """``id`` of the last layer's attention module."""
+        return id(self.attention[-1])
+
+    @contextmanager
+    def last_restricted(self, rows: Tensor) -> Iterator[None]:
+        """Let the last layer compute ``rows`` [R] alone, beyond keys and values; the others come out as zeros.
+
+        Whatever treats each row by itself can: the feed-forward part, and attention's output projection.
+        """
+        with ExitStack() as stack:
+            for module in self._rowwise():
+                stack.enter_context(_restricted(module, rows))
+            yield
+
+    @contextmanager
+    def stopping_before(self, depth: int, found: list[Tensor]) -> Iterator[None]:
+        """Let a reading end with :class:`Stop` where layer ``depth`` begins, its input appended to ``found``."""
+
+        def stop(_: nn.Module, arguments: Sequence[Any], named: dict[str, Any]) -> None:
+            found.append(arguments[0] if arguments else named["hidden_states"])
+            raise Stop
+
+        handle = self.layers[depth].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @contextmanager
+    def starting_at(self, depth: int, hidden: Tensor) -> Iterator[None]:
+        """Let layer ``depth`` begin with ``hidden`` [1, T, H], and leave out those before it."""
+
+        def begin(_: nn.Module, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
+            if arguments:
+                return (hidden, *arguments[1:]), named
+            return arguments, {**named, "hidden_states": hidden}
+
+        with ExitStack() as stack:
+            for layer in self.layers[:depth]:
+                stack.enter_context(_replaced_forward(layer, _passing_on))
+            handle = self.layers[depth].register_forward_pre_hook(begin, with_kwargs=True)
+            stack.callback(handle.remove)
+            yield
+
+    def _rowwise(self) -> list[nn.Module]:
+        layer, attention = self.layers[-1], self.attention[-1]
+        inside = {id(module) for module in attention.modules()}
+        chosen = [
+            child
+            for child in layer.children()
+            if not any(module is attention for module in child.modules())
+            and id(child) not in inside
+            and any(parameter.ndim > 1 for parameter in child.parameters())
+        ]
+        return chosen + [child for name, child in attention.named_children() if name in _OUTPUT_PROJECTIONS]
+
+
+class Stop(Exception):
+    """Ends a reading early; see :meth:`Layers.stopping_before`."""
+
+
+def _layer_of(model: nn.Module, name: str) -> nn.Module:
+    """The member of a list of layers that holds the module ``name``."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        if isinstance(model.get_submodule(".".join(parts[: end - 1])), nn.ModuleList):
+            return model.get_submodule(".".join(parts[:end]))
+    raise ModelError(f"{name} of {type(model).__name__} is in no list of layers")
+
+
+def _passing_on(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+    return hidden_states
+
+
+@contextmanager
+def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    before = vars(module).get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
+        if before is not None:
+            module.forward = before
+
+
+@contextmanager
+def _restricted(module: nn.Module, rows: Tensor) -> Iterator[None]:
+    """Let ``module`` see ``rows`` of its input [1, T, H] alone, and put them back among zeros."""
+    lengths: list[int] = []
+
+    def gather(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        lengths.append(arguments[0].shape[1])
+        return arguments[0].index_select(1, rows), *arguments[1:]
+
+    def scatter(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        whole = output.new_zeros(output.shape[0], lengths.pop(), output.shape[2])
+        return whole.index_copy(1, rows, output)
+
+    handles = [module.register_forward_pre_hook(gather), module.register_forward_hook(scatter)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Recomputed(torch.autograd.Function):
+    """A function whose inner results are worked out again for the backward pass rather than kept."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, function: Callable[[], Tensor]) -> Tensor:
+        ctx.function = function
+        with torch.no_grad():
+            return function()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
+        with torch.enable_grad():
+            again = ctx.function()
+        torch.autograd.backward(again, gradients)
+        return None, None
+
+
+def recomputed(function: Callable[[], Tensor]) -> Tensor:
+    """``function()``, computed a second time when its gradient is wanted, so that little memory is held in between.
+
+    Gradients reach the parameters that ``function`` uses, through ``backward`` but not through ``torch.autograd.grad``.
+    """
+    if not torch.is_grad_enabled():
+        return function()
+    anchor = torch.zeros((), requires_grad=True)  # autograd passes over functions whose inputs need no gradient
+    result: Tensor = _Recomputed.apply(anchor, function)  # type: ignore[no-untyped-call]
+    return result

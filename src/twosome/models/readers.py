@@ -1,0 +1,410 @@
+"""Ways to read decisions with a causal language model, from the fastest to the one that works for every model.
+
+All of them return the log-probability of every action token, decision by decision, action by action: float32 [M], and
+the final hidden state at a prompt's last token: float32 [B, H].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from twosome.errors import ModelError
+from twosome.models.attention import reading
+from twosome.models.encoding import EncodedDecision
+from twosome.models.layers import Layers, Stop, recomputed
+from twosome.models.memory import Memory, recall
+from twosome.models.packing import Block, Integers, Pack, block_mask, build_blocks, build_pack, split_by_budget
+from twosome.models.reference import one_feature_at_a_time, padded_rows
+from twosome.models.vocabulary import target_log_probs
+
+PromptIds = tuple[int, ...]
+
+
+class Reader(Protocol):
+    """A way to read decisions."""
+
+    def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
+        """Log-probability of every action token: float32 [M], differentiable."""
+        ...
+
+    def features(self, prompts: Sequence[PromptIds]) -> Tensor:
+        """Final hidden state at every prompt's last token: float32 [B, H], without gradient."""
+        ...
+
+    def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
+        """The decisions, by number, in groups that are best read together."""
+        ...
+
+    def describe(self) -> str:
+        """The way in a few words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Economies:
+    """What a packed reading leaves out, exactly; each was tried on the model.
+
+    Attributes:
+        share: Common beginnings of prompts are read once.
+        trim: The last layer computes wanted rows alone.
+        fuse: Log-probabilities of targets come straight from the vocabulary matrix, where it is a plain frozen one.
+    """
+
+    share: bool = True
+    trim: bool = True
+    fuse: bool = True
+
+
+class PackedReader:
+    """Every token once: prompts and the tries of their actions in packed rows (:mod:`twosome.models.packing`).
+
+    Args:
+        model: A model all of whose layers use transformers' attention interface.
+        token_budget: Most tokens in one pass.
+        economies: What may be left out.
+        frozen_layers: How many layers, from the bottom, no adapter changes: what they make of a decision is remembered.
+        lean: Whether readings of several packs, and of large decisions, are worked out again for the backward pass, so
+            that the memory of one pack is enough.
+        memory_limit: Bytes that plans, and activations of frozen layers, may each take.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        token_budget: int,
+        economies: Economies,
+        *,
+        frozen_layers: int = 0,
+        lean: bool = False,
+        memory_limit: int = 2**28,
+    ) -> None:
+        self.model = model
+        self.token_budget = token_budget
+        self.economies = economies
+        self.frozen_layers = frozen_layers
+        self.lean = lean
+        self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._decoder = self._base.get_decoder()
+        self._depth = model.config.get_text_config().num_hidden_layers
+        self._layers: Layers | None = None
+        self._plans: Memory[EncodedDecision, tuple[Block, ...]] = Memory(memory_limit)
+        self._lower: Memory[Block, Tensor] = Memory(memory_limit)
+
+    def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
+        """Log-probability of every action token: float32 [M]."""
+        blocks, places = self._blocks(encoded)
+        groups = self._groups(blocks)
+        lean = self.lean and len(groups) > 1
+        reads = [partial(self._pack_log_probs, members) for members, _ in groups]
+        found = [recomputed(read) if lean else read() for read in reads]
+        order = np.concatenate([places[number] for _, numbers in groups for number in numbers])
+        inverse = torch.from_numpy(np.argsort(order)).to(self.model.device)
+        return torch.cat(found).index_select(0, inverse)
+
+    def features(self, prompts: Sequence[PromptIds]) -> Tensor:
+        """Final hidden state at every prompt's last token: float32 [B, H]."""
+        blocks = [block for prompt in prompts for block in build_blocks(EncodedDecision(prompt, ()))]
+        found: dict[int, Tensor] = {}
+        with torch.no_grad():
+            for members, numbers in self._groups(blocks):
+                pack = self._pack(members)
+                hidden = self._hidden(pack)
+                found.update(zip(numbers, hidden[pack.lasts].float(), strict=True))
+        return torch.stack([found[number] for number in range(len(prompts))])
+
+    def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
+        """The decisions, by number, in groups that are best read together."""
+        blocks, _ = self._blocks(encoded)
+        owner = [number for number, item in enumerate(encoded) for _ in self._plan(item)]
+        return [
+            list(members)
+            for _, numbers in self._groups(blocks)
+            if (members := dict.fromkeys(owner[number] for number in numbers))
+        ]
+
+    def describe(self) -> str:
+        """The way in a few words."""
+        words = ["packed rows"]
+        words += ["shared prefixes"] if self.economies.share else []
+        words += ["wanted rows of the last layer"] if self.economies.trim else []
+        words += ["fused vocabulary"] if self.economies.fuse else []
+        words += [f"{self.frozen_layers} remembered layers"] if self.frozen_layers else []
+        return ", ".join(words)
+
+    def watch(self, encoded: Sequence[EncodedDecision]) -> dict[int, int | None]:
+        """Read once to learn the model's layers; returns the sliding window of each.
+
+        Raises:
+            ModelError: If the model cannot be read in packs, or not with these economies.
+        """
+        pack = self._pack([block for item in encoded for block in self._plan(item)])
+        with torch.no_grad(), reading(self.model, pack):
+            hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
+            self._check(pack, self._depth)
+            if self.economies.fuse:
+                logits = self.model(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).logits
+                # To the last bits: a soft cap or a scale hardly shows in the probabilities of an untrained model.
+                torch.testing.assert_close(self._base.get_output_embeddings()(hidden), logits, rtol=1e-6, atol=1e-7)
+        self._layers = Layers(self.model, pack.readers)
+        return dict(pack.readers)
+
+    def _plan(self, encoded: EncodedDecision) -> tuple[Block, ...]:
+        blocks = self._plans.get(encoded)
+        if blocks is None:
+            blocks = build_blocks(encoded, self.token_budget)
+            self._plans.put(encoded, blocks, sum(block.nbytes for block in blocks))
+        return blocks
+
+    def _blocks(self, encoded: Sequence[EncodedDecision]) -> tuple[list[Block], list[Integers]]:
+        """The blocks of the decisions, and for each the place of its scored tokens among all."""
+        blocks, places, base = [], [], 0
+        for item in encoded:
+            starts = base + np.cumsum([0, *map(len, item.action_ids)])
+            for block in self._plan(item):
+                blocks.append(block)
+                places.append(starts[block.action] + block.offset)
+            base = int(starts[-1])
+        return blocks, places
+
+    def _groups(self, blocks: Sequence[Block]) -> list[tuple[list[Block], list[int]]]:
+        """The blocks of each pass, and their numbers; prompts that begin alike are neighbours."""
+        share = self.economies.share
+        order = sorted(range(len(blocks)), key=lambda number: blocks[number].prompt_ids)
+        ordered = [blocks[number] for number in order]
+        return [
+            ([ordered[i] for i in group], [order[i] for i in group])
+            for group in split_by_budget(ordered, self.token_budget, share=share)
+        ]
+
+    def _pack(self, blocks: Sequence[Block]) -> Pack:
+        return build_pack(blocks, self.model.device, share=self.economies.share)
+
+    def _pack_log_probs(self, blocks: Sequence[Block]) -> Tensor:
+        pack = self._pack(blocks)
+        head = self._base.get_output_embeddings() if self.economies.fuse else None
+        if type(head) is nn.Linear and not head.weight.requires_grad:
+            found = target_log_probs(head, self._hidden(pack, blocks), pack.row_of, pack.targets)
+        else:
+            found = torch.log_softmax(self._logits(pack).float(), dim=-1)[pack.row_of, pack.targets]
+        return found.index_select(0, pack.order)
+
+    def _hidden(self, pack: Pack, blocks: Sequence[Block] = ()) -> Tensor:
+        """Final hidden states of the wanted rows [R, H]; those of frozen layers are remembered for ``blocks``."""
+        frozen = self.frozen_layers if blocks else 0
+        with self._reading(pack) as stack:
+            if frozen:
+                stack.enter_context(self._known_layers.starting_at(frozen, self._below(pack, blocks)))
+            hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
+        self._check(pack, self._depth - frozen)
+        return cast(Tensor, hidden[0].index_select(0, pack.rows))
+
+    def _logits(self, pack: Pack) -> Tensor:
+        """Logits of the wanted rows [R, V]."""
+        with self._reading(pack):
+            output = self.model(
+                input_ids=pack.ids, position_ids=pack.positions, use_cache=False, logits_to_keep=pack.rows
+            )
+        self._check(pack, self._depth)
+        if output.logits.shape[1] != len(pack.rows):
+            raise ModelError(f"{type(self._base).__name__} does not select rows by logits_to_keep")
+        return cast(Tensor, output.logits[0])
+
+    def _below(self, pack: Pack, blocks: Sequence[Block]) -> Tensor:
+        """What the frozen layers make of the pack's tokens [1, T, H]."""
+        activations = torch.cat(recall(self._lower, blocks, self._read_below))
+        places = np.zeros(pack.ids.shape[1], dtype=np.int64)
+        start = 0
+        for rows in pack.members:
+            places[rows] = np.arange(start, start + len(rows))
+            start += len(rows)
+        return activations.index_select(0, torch.from_numpy(places).to(activations.device)).unsqueeze(0)
+
+    def _read_below(self, blocks: Sequence[Block]) -> list[Tensor]:
+        """What the frozen layers make of each block's tokens [L, H]."""
+        found: dict[int, Tensor] = {}
+        with torch.no_grad():
+            for members, numbers in self._groups(blocks):
+                pack = self._pack(members)
+                inputs: list[Tensor] = []
+                with (
+                    reading(self.model, pack),
+                    self._known_layers.stopping_before(self.frozen_layers, inputs),
+                    suppress(Stop),
+                ):
+                    self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False)
+                self._check(pack, self.frozen_layers)
+                for number, rows in zip(numbers, pack.members, strict=True):
+                    found[number] = inputs[0][0][torch.from_numpy(rows).to(self.model.device)]
+        return [found[number] for number in range(len(blocks))]
+
+    @contextmanager
+    def _reading(self, pack: Pack) -> Iterator[ExitStack]:
+        """The model confined to the pack's segments, and its last layer to the wanted rows."""
+        with ExitStack() as stack:
+            if self.economies.trim:
+                stack.enter_context(self._known_layers.last_restricted(pack.rows))
+                stack.enter_context(reading(self.model, pack, self._known_layers.last_attention))
+            else:
+                stack.enter_context(reading(self.model, pack))
+            yield stack
+
+    @property
+    def _known_layers(self) -> Layers:
+        if self._layers is None:
+            raise ModelError("the model's layers are not known yet; watch() finds them")
+        return self._layers
+
+    def _check(self, pack: Pack, layers: int) -> None:
+        """Refuse numbers of a reading in which some layer looked across segments."""
+        if len(pack.readers) != layers:
+            raise ModelError(
+                f"{type(self._base).__name__} has {layers} layers to read with, but {len(pack.readers)} of them let "
+                "attention be confined to segments"
+            )
+
+
+class _RowReader:
+    """What the slower ways share: decisions are read in rows, prompts for the critic one at a time."""
+
+    def __init__(self, model: Any, token_budget: int) -> None:
+        self.model = model
+        self.token_budget = token_budget
+
+    def features(self, prompts: Sequence[PromptIds]) -> Tensor:
+        """Final hidden state at every prompt's last token: float32 [B, H]."""
+        with torch.no_grad():
+            return one_feature_at_a_time(self.model, prompts)
+
+    def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
+        """The decisions, by number, in groups that are best read together."""
+        sizes = [len(e.prompt_ids) + sum(map(len, e.action_ids)) for e in encoded]
+        groups: list[list[int]] = []
+        room = 0
+        for number, size in enumerate(sizes):
+            if not groups or size > room:
+                groups.append([])
+                room = self.token_budget
+            groups[-1].append(number)
+            room -= size
+        return groups
+
+
+class MaskedReader(_RowReader):
+    """A padded row per decision, its trie spelled out as an attention mask of its own."""
+
+    def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
+        """Log-probability of every action token: float32 [M]."""
+        return torch.cat([self._read([encoded[number] for number in group]) for group in self.batches(encoded)])
+
+    def describe(self) -> str:
+        """The way in a few words."""
+        return "a masked row per decision"
+
+    def _read(self, encoded: Sequence[EncodedDecision]) -> Tensor:
+        blocks = [build_blocks(item)[0] for item in encoded]
+        width, device = max(map(len, blocks)), self.model.device
+        ids = np.zeros((len(blocks), width), dtype=np.int64)
+        positions = np.zeros_like(ids)
+        seen = np.zeros((len(blocks), 1, width, width), dtype=bool)
+        seen[..., 0] = True
+        for row, block in enumerate(blocks):
+            ids[row, : len(block)] = [*block.prompt_ids, *block.tree_ids]
+            positions[row, : len(block)] = [*range(len(block.prompt_ids)), *block.tree_positions]
+            seen[row, 0, : len(block), : len(block)] = block_mask(block)
+        allowed = torch.from_numpy(seen).to(device)
+        # As numbers: a boolean mask of this shape is added as 0 and 1 by some implementations.
+        mask = torch.zeros(allowed.shape, dtype=self.model.dtype, device=device)
+        mask = mask.masked_fill(~allowed, torch.finfo(self.model.dtype).min)
+        logits = self.model(
+            input_ids=torch.from_numpy(ids).to(device),
+            attention_mask=mask,
+            position_ids=torch.from_numpy(positions).to(device),
+            use_cache=False,
+        ).logits
+        return torch.cat([_block_log_probs(logits[row], block) for row, block in enumerate(blocks)])
+
+
+class CachedReader(_RowReader):
+    """The prompt once; its keys and values are repeated for the actions, which are padded on the right."""
+
+    def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
+        """Log-probability of every action token: float32 [M]."""
+        return torch.cat([self._read(item) for item in encoded])
+
+    def describe(self) -> str:
+        """The way in a few words."""
+        return "the prompt's keys and values repeated for every action"
+
+    def _read(self, encoded: EncodedDecision) -> Tensor:
+        device = self.model.device
+        prompt = torch.tensor([encoded.prompt_ids], device=device)
+        output = self.model(input_ids=prompt, use_cache=True)
+        first = torch.log_softmax(output.logits[0, -1].float(), dim=-1)
+        starts = first[torch.tensor([action[0] for action in encoded.action_ids], device=device)].unsqueeze(-1)
+        rows = [action[:-1] for action in encoded.action_ids]
+        if not any(rows):
+            return starts.flatten()
+        filled = [row or (action[0],) for row, action in zip(rows, encoded.action_ids, strict=True)]
+        ids, mask = padded_rows(self.model, filled)
+        cache = output.past_key_values
+        cache.batch_repeat_interleave(len(rows))
+        length = len(encoded.prompt_ids)
+        logits = self.model(
+            input_ids=ids,
+            attention_mask=torch.cat([mask.new_ones(len(rows), length), mask], dim=1),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        log_probs = torch.log_softmax(logits.float(), dim=-1)
+        return torch.cat(
+            [
+                torch.cat(
+                    [start, log_probs[row, : len(action) - 1].gather(-1, _column(action[1:], device)).squeeze(-1)]
+                )
+                for row, (start, action) in enumerate(zip(starts, encoded.action_ids, strict=True))
+            ]
+        )
+
+
+class PaddedReader(_RowReader):
+    """A right-padded row per prompt and action: what every causal model can read."""
+
+    def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
+        """Log-probability of every action token: float32 [M]."""
+        pairs = [(item.prompt_ids, action) for item in encoded for action in item.action_ids]
+        longest = max(len(prompt) + len(action) for prompt, action in pairs)
+        size = max(1, self.token_budget // longest)
+        return torch.cat([self._read(pairs[start : start + size]) for start in range(0, len(pairs), size)])
+
+    def describe(self) -> str:
+        """The way in a few words."""
+        return "a padded row per prompt and action"
+
+    def _read(self, pairs: Sequence[tuple[PromptIds, tuple[int, ...]]]) -> Tensor:
+        ids, mask = padded_rows(self.model, [prompt + action[:-1] for prompt, action in pairs])
+        logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        spans = [logits[row, len(p) - 1 : len(p) - 1 + len(a)] for row, (p, a) in enumerate(pairs)]
+        log_probs = torch.log_softmax(torch.cat(spans).float(), dim=-1)
+        targets = [token for _, action in pairs for token in action]
+        return log_probs.gather(-1, _column(targets, logits.device)).squeeze(-1)
+
+
+def _block_log_probs(logits: Tensor, block: Block) -> Tensor:
+    """A block's scored tokens, action by action."""
+    rows, row_of = np.unique(block.context, return_inverse=True)
+    log_probs = torch.log_softmax(logits[torch.from_numpy(rows).to(logits.device)].float(), dim=-1)
+    order = np.lexsort((block.offset, block.action))
+    chosen = (torch.from_numpy(x[order]).to(logits.device) for x in (row_of, block.targets))
+    return log_probs[tuple(chosen)]
+
+
+def _column(tokens: Sequence[int], device: torch.device) -> Tensor:
+    return torch.tensor(tokens, device=device, dtype=torch.long).unsqueeze(-1)
