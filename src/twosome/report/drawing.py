@@ -146,3 +146,28 @@ def _band(axes: Axes, line: Line) -> Markup:
 def _line(axes: Axes, line: Line) -> Markup:
     points = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y, _, _ in line.points)
     return Markup('<polyline class="line style-{}" points="{}"/>').format(line.style % STYLES, points)
+
+
+def track(before: float, after: float, best: float | None) -> Markup:
+    """Where a score was and where it is now, on the way from 0 to the best possible."""
+    low = min(0.0, before, after)
+    high = max(after, before, best or 0.0) or 1.0
+    left, right, y = 10.0, 310.0, 12.0
+
+    def x(value: float) -> str:
+        return f"{left + (right - left) * (value - low) / (high - low or 1):.1f}"
+
+    parts = [
+        Markup('<line class="rail" x1="{}" y1="{y}" x2="{}" y2="{y}"/>').format(left, right, y=y),
+        Markup('<line class="gain" x1="{}" y1="{y}" x2="{}" y2="{y}"/>').format(x(before), x(after), y=y),
+    ]
+    if best is not None:
+        parts.append(
+            Markup('<line class="best" x1="{at}" y1="{}" x2="{at}" y2="{}"/>').format(y - 10, y + 10, at=x(best))
+        )
+    parts.append(Markup('<circle class="before" cx="{}" cy="{}" r="5.5"/>').format(x(before), y))
+    parts.append(Markup('<circle class="after" cx="{}" cy="{}" r="6"/>').format(x(after), y))
+    parts.append(Markup('<text x="{}" y="{}" text-anchor="middle">0</text>').format(x(0.0), y + 24))
+    if best is not None:
+        parts.append(Markup('<text x="{}" y="{}" text-anchor="end">best possible</text>').format(right + 6, y + 24))
+    return Markup('<svg class="track" viewBox="0 0 320 40" aria-hidden="true">{}</svg>').format(Markup("").join(parts))

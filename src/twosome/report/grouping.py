@@ -27,6 +27,8 @@ AGENTS = {
     "optimum": "optimum",
 }
 """Agents in the order in which they are shown, and how they are called."""
+TRAINED_AGENTS = ("twosome", "twosome-full")
+"""Language models that were trained, as opposed to what they are compared with."""
 
 
 @dataclass(frozen=True)
