@@ -86,12 +86,12 @@ def _profile(agents: Sequence[tuple[str, Strata]]) -> Panel:
         fractions = performance_profile(strata, THRESHOLDS)
         points = [(at, part.value, part.low, part.high) for at, part in zip(THRESHOLDS, fractions, strict=True)]
         lines.append(Line(f"{label}, {sum(map(len, strata))} runs", style, points))
-    axes = Axes(
-        "normalised score", "runs that score higher", (THRESHOLDS[0], THRESHOLDS[-1]), (0.0, 1.0), percent=True
-    )
+    axes = Axes("normalised score", (THRESHOLDS[0], THRESHOLDS[-1]), (0.0, 1.0), percent=True)
     spoken = "; ".join(f"{line.label}: {_at(line, 0.9):.0%} of runs score above 0.9" for line in lines)
     figure = line_chart(axes, lines, [], "Performance profile", spoken)
-    return Panel("Performance profile", figure, [(swatch(line.style), line.label) for line in lines])
+    return Panel(
+        "Performance profile: runs that score higher than", figure, [(swatch(line.style), line.label) for line in lines]
+    )
 
 
 def _at(line: Line, x: float) -> float:

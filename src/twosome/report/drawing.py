@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 400, 250
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 18, 40
 STYLES = 8
 """Line styles in the style sheet; each has a colour and a dash pattern."""
 
@@ -42,10 +42,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the plot measures, and over which range."""
+    """What the plot measures, and over which range; what stands on the vertical axis belongs above the plot."""
 
     x_label: str
-    y_label: str
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     percent: bool = False
@@ -105,7 +104,7 @@ def _frame(axes: Axes) -> Markup:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for value in ticks(*axes.y_range):
-        label = f"{value:.0%}" if axes.percent else f"{value:g}"
+        label = f"{value:.0%}".replace("%", " %") if axes.percent else f"{value:g}"
         parts.append(
             Markup(
                 '<line class="grid{}" x1="{}" y1="{y:.1f}" x2="{}" y2="{y:.1f}"/>'
@@ -119,8 +118,8 @@ def _frame(axes: Axes) -> Markup:
             )
         )
     parts.append(
-        Markup('<text class="label middle" x="{}" y="{}">{}</text><text class="label" x="{}" y="{}">{}</text>').format(
-            (LEFT + right) / 2, HEIGHT - 6, axes.x_label, LEFT + 6, TOP - 2, axes.y_label
+        Markup('<text class="label middle" x="{}" y="{}">{}</text>').format(
+            (LEFT + right) / 2, HEIGHT - 6, axes.x_label
         )
     )
     return Markup("").join(parts)

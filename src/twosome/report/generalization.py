@@ -94,22 +94,18 @@ def _plain(key: Key) -> bool:
     return key.control is None and not key.greedy
 
 
-def _matrix(
-    agent: str, measure: str, tested: Mapping[tuple[str | None, str], Cell], untrained: Mapping[str, Cell]
-) -> Matrix:
+def _matrix(agent: str, measure: str, tested: Mapping[tuple[str, str], Cell], untrained: Mapping[str, Cell]) -> Matrix:
     trained_on = list(dict.fromkeys(on for on, _ in tested))
     tasks = [*trained_on, *sorted({task for _, task in tested} - set(trained_on))]
     rows = []
     for task in tasks:
-        if task is None:
-            continue
         base = untrained.get(task)
         fields = [_tested(base, None, measure, own=False)]
         fields += [_tested(tested.get((on, task)), base, measure, own=on == task) for on in trained_on]
         optimum = next((cell.optimum for (_, name), cell in tested.items() if name == task and cell.optimum), None)
         rows.append((task, optimum, fields))
     methods = list(dict.fromkeys(cell.method for cell in tested.values()))
-    return Matrix(agent, measure, ["untrained", *(str(on) for on in trained_on)], rows, methods)
+    return Matrix(agent, measure, ["untrained", *trained_on], rows, methods)
 
 
 def _tested(cell: Cell | None, base: Cell | None, measure: str, *, own: bool) -> Tested | None:

@@ -73,7 +73,8 @@ def agent_order(agent: str) -> tuple[int, str]:
 def group(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
     """Groups in the order they are shown, and sentences about runs that were left out.
 
-    A second run with the same settings and the same seed is no second replicate: it is the same run again.
+    A second run with the same settings and the same seed is no second replicate: it is the same run again. A run that
+    is not finished is no replicate of finished ones.
     """
     notes: list[str] = []
     families: dict[tuple[str, str, str | None], dict[str, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
@@ -91,10 +92,20 @@ def group(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
     for (agent, task, normalization), variants in families.items():
         names = _variant_names(list(variants))
         for fingerprint, by_seed in variants.items():
-            replicates = [by_seed[seed] for seed in sorted(by_seed)]
+            replicates = _alike([by_seed[seed] for seed in sorted(by_seed)], notes)
             groups.append(Group(agent, task, normalization, names[fingerprint], replicates))
     groups.sort(key=lambda g: (g.task, agent_order(g.agent), g.normalization or "", g.variant))
     return groups, notes
+
+
+def _alike(runs: Sequence[Run], notes: list[str]) -> list[Run]:
+    """The finished runs, or all where none is finished."""
+    unfinished = [run for run in runs if not run.finished]
+    if len(unfinished) == len(runs):
+        notes.extend(f"{run.path.name} is not finished; what there is of it is shown." for run in runs)
+        return list(runs)
+    notes.extend(f"{run.path.name} is not finished, so it was left out." for run in unfinished)
+    return [run for run in runs if run.finished]
 
 
 def _fingerprint(config: Mapping[str, Any]) -> str:

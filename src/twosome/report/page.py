@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +17,7 @@ from markupsafe import Markup
 from twosome.errors import RunError
 from twosome.report.comparison import compare
 from twosome.report.curves import LAST, SUFFICIENT, WINDOW
+from twosome.report.formatting import FILTERS, percent
 from twosome.report.generalization import controls, matrices
 from twosome.report.grouping import group
 from twosome.report.language import abilities
@@ -25,7 +25,6 @@ from twosome.report.measures import cells
 from twosome.report.reading import Material, read
 from twosome.report.replays import changes, collect
 from twosome.report.results import headlines, learning_panels, optima, results
-from twosome.report.statistics import Interval
 
 FEW = 5
 """Fewer runs than this make a bootstrap interval too narrow, which the report then says."""
@@ -63,28 +62,32 @@ def render(material: Material) -> str:
     replays = collect(groups)
     rows = results(groups, measured, best)
     style, script = _asset("report.css"), _asset("report.js")
-    return _environment().get_template("page.html").render(
-        policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        groups=groups,
-        tasks=list(dict.fromkeys(row.task for row in rows)),
-        models=list(dict.fromkeys(str(run.config["model"]) for run in material.runs if "model" in run.config)),
-        headlines=headlines(groups, measured, best),
-        panels=learning_panels(groups, best),
-        results=rows,
-        comparison=compare(measured),
-        matrices=matrices(measured),
-        controls=controls(measured),
-        abilities=abilities(material.language),
-        changes=changes(groups),
-        replays=replays,
-        replay_data=_json_for_script(replays.data),
-        notes=[*material.notes, *notes],
-        few=FEW,
-        window=WINDOW,
-        last=LAST,
-        sufficient=SUFFICIENT,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            groups=groups,
+            tasks=list(dict.fromkeys(row.task for row in rows)),
+            models=list(dict.fromkeys(str(run.config["model"]) for run in material.runs if "model" in run.config)),
+            headlines=headlines(groups, measured, best),
+            panels=learning_panels(groups, best),
+            results=rows,
+            comparison=compare(measured),
+            matrices=matrices(measured),
+            controls=controls(measured),
+            abilities=abilities(material.language),
+            changes=changes(groups),
+            replays=replays,
+            replay_data=_json_for_script(replays.data),
+            notes=[*material.notes, *notes],
+            few=FEW,
+            window=WINDOW,
+            last=LAST,
+            sufficient=percent(SUFFICIENT, digits=0),
+        )
     )
 
 
@@ -115,47 +118,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "score": score,
-        "percent": percent,
-        "ends": ends,
-        "count": count,
-        "runs": runs,
-    }
+    environment.filters |= FILTERS
     return environment
 
 
 def _asset(name: str) -> str:
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8").strip()
-
-
-def score(value: float | None) -> str:
-    """A return, with a minus sign that is one."""
-    return "–" if value is None else f"{value:.3f}".replace("-", "−")
-
-
-def percent(value: float | None) -> str:
-    """A fraction, with a digit after the point where it matters: near the ends."""
-    if value is None:
-        return "–"
-    return f"{value:.1%}".replace(".0%", "%").replace("%", " %") if 0 < abs(value) < 1 else f"{value:.0%}".replace("%", " %")
-
-
-def ends(interval: Interval | None, kind: str = "score") -> str:
-    """An interval in brackets, or nothing where there is none."""
-    if interval is None or interval.low is None or interval.high is None:
-        return ""
-    shown = {"score": score, "percent": percent, "count": count}[kind]
-    return f"[{shown(interval.low)}, {shown(interval.high)}]"
-
-
-def count(value: float | None) -> str:
-    """A number of decisions; infinitely many are never."""
-    if value is None:
-        return "–"
-    return "not reached" if math.isinf(value) else f"{value:,.0f}".replace(",", "\u202f")
-
-
-def runs(number: int) -> str:
-    """How many runs."""
-    return "1 run" if number == 1 else f"{number} runs"

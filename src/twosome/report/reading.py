@@ -58,6 +58,16 @@ class Run:
     episodes: Sequence[Mapping[str, Any]] = field(repr=False)
     replay: Mapping[str, Any] | None = field(repr=False, default=None)
 
+    @property
+    def decisions(self) -> int:
+        """Decisions taken so far."""
+        return int(self.metrics[-1]["decisions"]) if self.metrics else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether it took all decisions it was to take."""
+        return self.decisions >= (number(self.config.get("decisions")) or 0)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -211,21 +221,31 @@ def _measured(line: Mapping[str, Any]) -> Measured | None:
     success, discounted_return = number(line.get("success")), number(line.get("return"))
     if not isinstance(agent, str) or not isinstance(task, str) or success is None or discounted_return is None:
         return None
-    words = {name: line[name] for name in ("trained_on", "normalization", "control") if isinstance(line.get(name), str)}
-    counts = {name: int(found) for name in ("seed", "episodes") if (found := number(line.get(name))) is not None}
     return Measured(
         agent,
         task,
         success,
         discounted_return,
-        **words,
-        **counts,
+        trained_on=_word(line.get("trained_on")),
+        normalization=_word(line.get("normalization")),
+        control=_word(line.get("control")),
+        seed=_count(line.get("seed")),
+        episodes=_count(line.get("episodes")),
         method=str(line.get("method", "episodes")),
         success_interval=_ends(line.get("success_interval")),
         return_interval=_ends(line.get("return_interval")),
         optimum=number(line.get("optimum")),
         greedy=line.get("greedy") is True,
     )
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int | None:
+    found = number(value)
+    return None if found is None else int(found)
 
 
 def _ends(value: Any) -> tuple[float, float] | None:

@@ -107,9 +107,7 @@ def results(groups: Sequence[Group], cells: Mapping[Key, Cell], best: Mapping[st
     own = own_task(cells)
     rows = [_trained(group, own, best.get(group.task)) for group in groups]
     shown = {_key(group) for group in groups if not group.variant}
-    rows += [
-        _measured(key, cell) for key, cell in own.items() if key not in shown and key.agent != "optimum"
-    ]
+    rows += [_measured(key, cell) for key, cell in own.items() if key not in shown and key.agent != "optimum"]
     found = [row for row in rows if row is not None]
     return sorted(found, key=lambda row: (row.task, agent_order(row.agent), row.label))
 
@@ -166,13 +164,13 @@ def _panel(groups: Sequence[Group], task: str, name: str, what: str, optimum: fl
     heights = [y for line in lines for _, *ys in line.points for y in ys if y is not None]
     heights += [0.0, 1.0] if name == curves.SUCCESS else [0.0, *(mark.y * 1.06 for mark in marks)]
     end = max(line.points[-1][0] for line in lines)
-    axes = Axes("decisions", what, (0.0, end), (min(heights), max(heights)), percent=name == curves.SUCCESS)
+    axes = Axes("decisions", (0.0, end), (min(heights), max(heights)), percent=name == curves.SUCCESS)
     spoken = "; ".join(
-        f"{line.label}: from {line.points[0][1]:.2f} to {line.points[-1][1]:.2f} after {line.points[-1][0]:.0f} decisions"
+        f"{line.label}: from {line.points[0][1]:.2f} to {line.points[-1][1]:.2f} after {line.points[-1][0]:.0f}"
         for line in lines
     )
     figure = line_chart(axes, lines, marks, f"{task}: {what} over decisions", spoken)
-    return Panel(task, figure, [(swatch(line.style), line.label) for line in lines])
+    return Panel(f"{task}: {what}", figure, [(swatch(line.style), line.label) for line in lines])
 
 
 def _trained(group: Group, own: Mapping[Key, Cell], optimum: float | None) -> Result | None:
@@ -189,7 +187,7 @@ def _trained(group: Group, own: Mapping[Key, Cell], optimum: float | None) -> Re
         success=success,
         of_optimum=discounted_return.value / optimum if optimum and optimum > 0 else None,
         learned_after=None if optimum is None else curves.learned_after(group, optimum),
-        decisions=max((int(run.metrics[-1]["decisions"]) for run in group.runs if run.metrics), default=None),
+        decisions=max(run.decisions for run in group.runs),
         runs=discounted_return.runs,
         method=cell.method if cell else f"last {curves.LAST} episodes of training",
     )

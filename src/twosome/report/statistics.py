@@ -75,9 +75,7 @@ def bootstrap(
     if max(len(stratum) for stratum in scores) < 2:
         return Interval(value, None, None, runs)
     generator = np.random.default_rng(seed)
-    resampled = [
-        stratum[generator.integers(len(stratum), size=(repetitions, len(stratum)))] for stratum in scores
-    ]
+    resampled = [stratum[generator.integers(len(stratum), size=(repetitions, len(stratum)))] for stratum in scores]
     found = statistic(resampled)
     # No interpolation: between a number and infinity there is none. With 2000 resamples it changes nothing else.
     low = np.quantile(found, (1 - level) / 2, method="lower")

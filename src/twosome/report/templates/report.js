@@ -11,7 +11,7 @@
   let moment = 0;
   let timer = null;
 
-  const percent = (p) => (p >= 0.9995 ? "100 %" : p < 0.0005 ? "0 %" : (100 * p).toFixed(1) + " %");
+  const percent = (p) => (p >= 0.9995 ? "> 99.9 %" : p < 0.0005 ? "< 0.1 %" : (100 * p).toFixed(1) + " %");
   const score = (x, digits = 3) => (x === null ? "–" : x.toFixed(digits).replace("-", "−"));
   const element = (name, className, text) => {
     const made = document.createElement(name);
@@ -56,6 +56,7 @@
       const end = at === episode.steps.length;
       const step = end ? null : episode.steps[at];
       const result = episode.success ? "Success" : episode.truncated ? "Time ran out" : "Failure";
+      this.part("which").textContent = data.runs[Number(this.runs.value)].label + ": " + episode.name;
       this.part("outcome").textContent =
         `${result}: return ${score(episode.return)} in ${episode.decisions} decisions`;
       this.picture(end ? episode.last_frame : step.frame, end ? "the end" : "decision " + (at + 1));

@@ -1,0 +1,56 @@
+"""Numbers as people read them; the filters of the page's templates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from twosome.report.statistics import Interval
+
+MINUS, MISSING, NARROW_SPACE = "\u2212", "\u2013", "\u202f"
+
+
+def score(value: float | None) -> str:
+    """A return, or whatever else lies around 1: 0.921."""
+    return MISSING if value is None else f"{value:.3f}".replace("-", MINUS)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction, 97.3 %; only what is exactly all or nothing is written so."""
+    if value is None:
+        return MISSING
+    if value in (0, 1):
+        digits = 0
+    elif 0 < value < 0.0005:
+        return "< 0.1 %"
+    elif 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{100 * value:.{digits}f} %".replace("-", MINUS)
+
+
+def count(value: float | None) -> str:
+    """A number of decisions; infinitely many are never."""
+    if value is None:
+        return MISSING
+    return "not reached" if math.isinf(value) else f"{value:,.0f}".replace(",", NARROW_SPACE)
+
+
+def shown(value: float | None, kind: str) -> str:
+    """A number of a kind: score, percent or count."""
+    return KINDS[kind](value)
+
+
+def ends(interval: Interval | None, kind: str) -> str:
+    """An interval in brackets, or nothing where there is none."""
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f"[{shown(interval.low, kind)}, {shown(interval.high, kind)}]"
+
+
+def runs(number: int) -> str:
+    """How many runs."""
+    return "1 run" if number == 1 else f"{number} runs"
+
+
+KINDS: dict[str, Callable[[float | None], str]] = {"score": score, "percent": percent, "count": count}
+FILTERS = {**KINDS, "shown": shown, "ends": ends, "runs": runs}
