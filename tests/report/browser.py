@@ -44,6 +44,7 @@ class Page:
     Attributes:
         complaints: Errors and warnings of the console, uncaught exceptions, refused loads, in words.
         requests: Addresses that the page asked for.
+        refused: Why the browser refused to load something.
     """
 
     def __init__(self, sink: int, source: int) -> None:
@@ -51,6 +52,7 @@ class Page:
         self._buffer, self._number, self._session = b"", 0, None
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.refused: list[str] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -76,6 +78,7 @@ class Page:
         """Load a file and wait until it is there."""
         self.complaints.clear()
         self.requests.clear()
+        self.refused.clear()
         self.send("Page.navigate", url=file.as_uri())
         self.wait("document.readyState === 'complete'")
 
@@ -147,6 +150,8 @@ class Page:
             self.complaints.append(details["entry"]["text"])
         elif method == "Network.requestWillBeSent":
             self.requests.append(details["request"]["url"])
+        elif method == "Network.loadingFailed":
+            self.refused.append(details.get("blockedReason", details["errorText"]))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twosome.report.drawing import Axes, Line, line_chart, swatch
-from twosome.report.grouping import agent_label, agent_order
+from twosome.report.formatting import runs
+from twosome.report.grouping import TRAINED_AGENTS, agent_label, agent_order
 from twosome.report.measures import Cell, Key, own_task, scores
 from twosome.report.results import Panel
 from twosome.report.statistics import Interval, bootstrap, iqm, performance_profile, probability_of_improvement
@@ -17,6 +18,8 @@ THRESHOLDS = [round(0.025 * index, 3) for index in range(-4, 41)]
 
 Agent = tuple[str, str | None]
 Strata = list[list[float]]
+
+UNIFORM: Agent = ("uniform", None)
 
 
 @dataclass(frozen=True)
@@ -30,44 +33,50 @@ class Duel:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Agents on the tasks that all of them were measured on.
+    """Agents on the tasks of one of them, the reference: the trained language model measured on most tasks.
 
     Attributes:
         tasks: These tasks.
+        left_out: Agents that were not measured on all of them.
         from_uniform: Whether a score of 0 is uniform play; else it is a return of 0. 1 is the optimum.
         aggregate: Agent and interquartile mean of the scores of its runs.
         profile: Fraction of runs above every score.
-        duels: The first agent against each other one.
+        duels: The reference against each other agent.
     """
 
     tasks: Sequence[str]
+    left_out: Sequence[str]
     from_uniform: bool
     aggregate: Sequence[tuple[str, Interval]]
     profile: Panel
     duels: Sequence[Duel]
 
 
-def compare(cells: Mapping[Key, Cell]) -> Comparison | None:
-    """The comparison, or None where fewer than two agents were measured on a common task."""
+def compare(cells: Mapping[Key, Cell], style: Mapping[str, int]) -> Comparison | None:
+    """The comparison, or None where no other agent was measured on all tasks of the reference."""
     by_agent: dict[Agent, dict[str, Cell]] = defaultdict(dict)
     for key, cell in own_task(cells).items():
         if key.agent not in NOT_COMPARED and cell.optimum is not None and cell.optimum > 0:
             by_agent[key.agent, key.normalization][key.task] = cell
-    agents = sorted(by_agent, key=lambda agent: (agent_order(agent[0]), agent[1] or ""))
-    tasks = sorted(set.intersection(*(set(found) for found in by_agent.values()))) if agents else []
-    if len(agents) < 2 or not tasks:
+    if not by_agent:
         return None
-    uniform = by_agent.get(("uniform", None), {})
+    everyone = sorted(by_agent, key=lambda agent: (agent_order(agent[0]), agent[1] or ""))
+    reference = max(everyone, key=lambda agent: (agent[0] in TRAINED_AGENTS, len(by_agent[agent])))
+    tasks = sorted(by_agent[reference])
+    agents = [reference, *(a for a in everyone if a != reference and set(tasks) <= set(by_agent[a]))]
+    if len(agents) < 2:
+        return None
+    uniform = by_agent[UNIFORM] if UNIFORM in agents else {}
     strata = {agent: [_normalised(by_agent[agent][task], uniform.get(task)) for task in tasks] for agent in agents}
-    labels = {agent: agent_label(*agent) for agent in agents}
-    first = agents[0]
+    labels = {agent: agent_label(*agent) for agent in everyone}
     return Comparison(
         tasks=tasks,
+        left_out=[labels[agent] for agent in everyone if agent not in agents],
         from_uniform=bool(uniform),
         aggregate=[(labels[agent], bootstrap(strata[agent], iqm)) for agent in agents],
-        profile=_profile([(labels[agent], strata[agent]) for agent in agents]),
+        profile=_profile([(labels[agent], strata[agent]) for agent in agents], style),
         duels=[
-            Duel(labels[first], labels[other], probability_of_improvement(strata[first], strata[other]))
+            Duel(labels[reference], labels[other], probability_of_improvement(strata[reference], strata[other]))
             for other in agents[1:]
         ],
     )
@@ -80,12 +89,12 @@ def _normalised(cell: Cell, uniform: Cell | None) -> list[float]:
     return [(value - zero) / (cell.optimum - zero) for value in scores(cell, lambda one: one.discounted_return)]
 
 
-def _profile(agents: Sequence[tuple[str, Strata]]) -> Panel:
+def _profile(agents: Sequence[tuple[str, Strata]], style: Mapping[str, int]) -> Panel:
     lines = []
-    for style, (label, strata) in enumerate(agents):
+    for label, strata in agents:
         fractions = performance_profile(strata, THRESHOLDS)
         points = [(at, part.value, part.low, part.high) for at, part in zip(THRESHOLDS, fractions, strict=True)]
-        lines.append(Line(f"{label}, {sum(map(len, strata))} runs", style, points))
+        lines.append(Line(f"{label}, {runs(sum(map(len, strata)))}", style[label], points))
     axes = Axes("normalised score", (THRESHOLDS[0], THRESHOLDS[-1]), (0.0, 1.0), percent=True)
     spoken = "; ".join(f"{line.label}: {_at(line, 0.9):.0%} of runs score above 0.9" for line in lines)
     figure = line_chart(axes, lines, [], "Performance profile", spoken)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twosome.report.reading import Run
+from twosome.report.reading import TRAINED, Run
 
 OWN = ("seed", "task", "normalization", "threads", "save_every", "record_every", "tensorboard", "loading")
 """Settings that do not make another experiment, or that a group is named by anyway."""
+MOST_MAIN = 3
+"""Groups of a language model on one task that the report tells of at length; of more only one."""
 SHOWN = 3
 """Differing settings that are named before the rest is only counted."""
 
@@ -96,6 +98,17 @@ def group(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
             groups.append(Group(agent, task, normalization, names[fingerprint], replicates))
     groups.sort(key=lambda g: (g.task, agent_order(g.agent), g.normalization or "", g.variant))
     return groups, notes
+
+
+def main_groups(groups: Sequence[Group]) -> list[Group]:
+    """The groups of a language model that was trained; where a task has many, the one of most runs."""
+    found = []
+    for task in dict.fromkeys(group.task for group in groups):
+        trained = [group for group in groups if group.task == task and group.agent in TRAINED_AGENTS]
+        if len(trained) > MOST_MAIN:
+            trained = [max(trained, key=lambda g: (g.agent == TRAINED, len(g.runs), g.normalization == "word"))]
+        found += trained
+    return found
 
 
 def _alike(runs: Sequence[Run], notes: list[str]) -> list[Run]:

@@ -19,12 +19,12 @@ from twosome.report.comparison import compare
 from twosome.report.curves import LAST, SUFFICIENT, WINDOW
 from twosome.report.formatting import FILTERS, percent
 from twosome.report.generalization import controls, matrices
-from twosome.report.grouping import group
+from twosome.report.grouping import group, main_groups
 from twosome.report.language import abilities
 from twosome.report.measures import cells
 from twosome.report.reading import Material, read
 from twosome.report.replays import changes, collect
-from twosome.report.results import headlines, learning_panels, optima, results
+from twosome.report.results import headlines, learning_panels, optima, results, styles
 
 FEW = 5
 """Fewer runs than this make a bootstrap interval too narrow, which the report then says."""
@@ -60,6 +60,8 @@ def render(material: Material) -> str:
     measured = cells(material.measurements)
     best = optima(groups, measured)
     replays = collect(groups)
+    style_of = styles(groups, measured)
+    main = main_groups(groups)
     rows = results(groups, measured, best)
     style, script = _asset("report.css"), _asset("report.js")
     return (
@@ -72,14 +74,14 @@ def render(material: Material) -> str:
             groups=groups,
             tasks=list(dict.fromkeys(row.task for row in rows)),
             models=list(dict.fromkeys(str(run.config["model"]) for run in material.runs if "model" in run.config)),
-            headlines=headlines(groups, measured, best),
-            panels=learning_panels(groups, best),
+            headlines=headlines(main, measured, best),
+            panels=learning_panels(groups, best, style_of),
             results=rows,
-            comparison=compare(measured),
+            comparison=compare(measured, style_of),
             matrices=matrices(measured),
             controls=controls(measured),
             abilities=abilities(material.language),
-            changes=changes(groups),
+            changes=changes(main),
             replays=replays,
             replay_data=_json_for_script(replays.data),
             notes=[*material.notes, *notes],

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from twosome.report import curves
 from twosome.report.drawing import Axes, Line, Mark, line_chart, swatch, track
-from twosome.report.grouping import TRAINED_AGENTS, Group, agent_label, agent_order
+from twosome.report.formatting import runs
+from twosome.report.grouping import Group, agent_label, agent_order
 from twosome.report.measures import Cell, Key, own_task
 from twosome.report.reading import number
 from twosome.report.statistics import Interval
@@ -103,61 +104,73 @@ def optima(groups: Sequence[Group], cells: Mapping[Key, Cell]) -> dict[str, floa
 
 
 def results(groups: Sequence[Group], cells: Mapping[Key, Cell], best: Mapping[str, float]) -> list[Result]:
-    """Rows by task and agent. Where a trained agent was measured, that counts; else the end of its training."""
+    """Rows by task and agent. Where a trained agent was measured, that counts; else the end of its training.
+
+    Where something was trained, tasks that nothing was trained on are left to the matrix of generalisation.
+    """
     own = own_task(cells)
     rows = [_trained(group, own, best.get(group.task)) for group in groups]
     shown = {_key(group) for group in groups if not group.variant}
-    rows += [_measured(key, cell) for key, cell in own.items() if key not in shown and key.agent != "optimum"]
+    tasks = {group.task for group in groups} | {key.task for key in own if key.trained_on is not None}
+    for key, cell in own.items():
+        if key not in shown and key.agent != "optimum" and (key.task in tasks or not tasks):
+            rows.append(_measured(key, cell))
     found = [row for row in rows if row is not None]
     return sorted(found, key=lambda row: (row.task, agent_order(row.agent), row.label))
 
 
 def headlines(groups: Sequence[Group], cells: Mapping[Key, Cell], best: Mapping[str, float]) -> list[Headline]:
-    """One for every group of a language model that was trained."""
+    """One for each of the main groups (:func:`twosome.report.grouping.main_groups`)."""
     own = own_task(cells)
     found = []
     for group in groups:
-        row = _trained(group, own, best.get(group.task)) if group.agent in TRAINED_AGENTS else None
-        before = own.get(Key("zero-shot", group.normalization, None, group.task, None, False))
-        began = [curves.first_performance(group, name) for name in (curves.RETURN, curves.SUCCESS)]
-        if row is None or (before is None and None in began):
-            continue
-        pair = (before.discounted_return, before.success) if before is not None else (began[0], began[1])
-        found.append(
-            Headline(
-                task=group.task,
-                label=group.label,
-                before=pair,  # type: ignore[arg-type]
-                before_source="untrained" if before is not None else f"first {curves.WINDOW} episodes",
-                after=(row.discounted_return, row.success),
-                after_source=row.method,
-                learned_after=row.learned_after,
-                optimum=best.get(group.task),
-                runs=row.runs,
+        row, before = _trained(group, own, best.get(group.task)), _before(group, own)
+        if row is not None and before is not None:
+            found.append(
+                Headline(
+                    task=group.task,
+                    label=group.label,
+                    before=before[:2],
+                    before_source=before[2],
+                    after=(row.discounted_return, row.success),
+                    after_source=row.method,
+                    learned_after=row.learned_after,
+                    optimum=best.get(group.task),
+                    runs=row.runs,
+                )
             )
-        )
     return found
 
 
-def learning_panels(groups: Sequence[Group], best: Mapping[str, float]) -> list[Panel]:
+def styles(groups: Sequence[Group], cells: Mapping[Key, Cell]) -> dict[str, int]:
+    """A line style for everything that is drawn, by its label, the same in all plots."""
+    agents = sorted({(key.agent, key.normalization) for key in cells}, key=lambda agent: agent_order(agent[0]))
+    labels = [group.label for group in sorted(groups, key=lambda group: agent_order(group.agent))]
+    labels += [agent_label(*agent) for agent in agents]
+    return {label: style for style, label in enumerate(dict.fromkeys(labels))}
+
+
+def learning_panels(groups: Sequence[Group], best: Mapping[str, float], style: Mapping[str, int]) -> list[Panel]:
     """For every task, return and success over decisions, a line for every group."""
     panels = []
     for task in dict.fromkeys(group.task for group in groups):
         siblings = [group for group in groups if group.task == task]
         panels += [
-            _panel(siblings, task, curves.RETURN, "mean discounted return", best.get(task)),
-            _panel(siblings, task, curves.SUCCESS, "success", None),
+            _panel(siblings, curves.RETURN, "mean discounted return", best.get(task), style),
+            _panel(siblings, curves.SUCCESS, "success", None, style),
         ]
     return [panel for panel in panels if panel is not None]
 
 
-def _panel(groups: Sequence[Group], task: str, name: str, what: str, optimum: float | None) -> Panel | None:
-    lines = []
-    for style, group in enumerate(groups):
+def _panel(
+    groups: Sequence[Group], name: str, what: str, optimum: float | None, style: Mapping[str, int]
+) -> Panel | None:
+    task, lines = groups[0].task, []
+    for group in groups:
         points = curves.group_curve(group, name)
         drawn = [(float(point.decisions), point.score.value, point.score.low, point.score.high) for point in points]
         if drawn:
-            lines.append(Line(f"{group.label}, {_runs(len(group.runs))}", style, drawn))
+            lines.append(Line(f"{group.label}, {runs(len(group.runs))}", style[group.label], drawn))
     if not lines:
         return None
     marks = [] if optimum is None else [Mark(optimum, f"optimum {optimum:.3g}")]
@@ -193,6 +206,18 @@ def _trained(group: Group, own: Mapping[Key, Cell], optimum: float | None) -> Re
     )
 
 
+def _before(group: Group, own: Mapping[Key, Cell]) -> tuple[Interval, Interval, str] | None:
+    """Return and success before training, else at its beginning, and which of the two."""
+    cell = own.get(Key("zero-shot", group.normalization, None, group.task, None, False))
+    if cell is not None:
+        return cell.discounted_return, cell.success, f"untrained, {cell.method}"
+    discounted_return = curves.first_performance(group, curves.RETURN)
+    success = curves.first_performance(group, curves.SUCCESS)
+    if discounted_return is None or success is None:
+        return None
+    return discounted_return, success, f"first {curves.WINDOW} episodes"
+
+
 def _measured(key: Key, cell: Cell) -> Result:
     return Result(
         task=key.task,
@@ -210,7 +235,3 @@ def _measured(key: Key, cell: Cell) -> Result:
 
 def _key(group: Group) -> Key:
     return Key(group.agent, group.normalization, group.task, group.task, None, False)
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
