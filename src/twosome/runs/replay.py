@@ -100,7 +100,7 @@ def record_replay(directory: Path) -> Path:
 
 def chosen_episodes(records: Sequence[Mapping[str, Any]]) -> list[tuple[list[str], Mapping[str, Any]]]:
     """The recorded episodes worth showing, in the order they were played, each with why: first, best, failed, last."""
-    whole = [record for record in records if record.get("steps")]
+    whole = [record for record in records if _is_whole(record)]
     if not whole:
         return []
     failed = [record for record in whole if not record["success"]]
@@ -223,6 +223,17 @@ class Recording:
         if digest not in self.frames:
             self.frames[digest] = _png(picture)
         return list(self.frames).index(digest)
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a line of episodes.jsonl has all that replaying needs; most have no steps."""
+    steps = record.get("steps")
+    return (
+        isinstance(steps, list)
+        and bool(steps)
+        and record.keys() >= {"index", "seed", "success", "discounted_return"}
+        and all(isinstance(step, dict) and step.keys() >= {"prompt", "actions", "action", "reward"} for step in steps)
+    )
 
 
 def _make_env(config: RunConfig) -> gymnasium.Env[Any, int]:
