@@ -114,6 +114,7 @@ def test_of_many_groups_on_a_task_one_is_told_of_at_length(tmp_path: Path) -> No
     groups, _ = group(read([tmp_path]).runs)
     assert len(groups) == 4
     assert [each.normalization for each in main_groups(groups)] == ["sum"]
+    assert [each.normalization for each in main_groups(groups, ("twosome", "token"))] == ["token"]
 
 
 def test_a_point_of_a_curve_is_the_mean_of_the_last_twenty_episodes(tmp_path: Path) -> None:
@@ -243,6 +244,7 @@ def test_agents_are_compared_on_the_tasks_of_the_reference(tmp_path: Path) -> No
         "PPO from scratch": 1.0,
         "uniform play": 1.0,
     }
+    assert comparison.duels[0].first == "TWOSOME (word)"
     assert compare(cells([Measured("uniform", "a", 0.2, 0.2, optimum=1.0)]), {}) is None
 
 
@@ -306,6 +308,8 @@ def test_numbers_as_people_read_them() -> None:
     assert [count(value) for value in (1536.0, math.inf, None)] == ["1\u202f536", "not reached", "\u2013"]
     assert ends(Interval(1.0, 0.5, 1.5, 3), "score") == "[0.500, 1.500]"
     assert ends(Interval(1.0, None, None, 1), "score") == ""
+    assert ends(Interval(9.0, 5.0, math.inf, 3), "count") == "[5, not reached]"
+    assert ends(Interval(math.inf, math.inf, math.inf, 3), "count") == ""
 
 
 def test_ticks_are_round_numbers() -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from twosome.report.drawing import Axes, Line, line_chart, swatch
 from twosome.report.formatting import runs
-from twosome.report.grouping import TRAINED_AGENTS, agent_label, agent_order
-from twosome.report.measures import Cell, Key, own_task, scores
+from twosome.report.grouping import agent_label, agent_order
+from twosome.report.measures import Cell, Key, own_task, principal, scores
 from twosome.report.results import Panel
 from twosome.report.statistics import Interval, bootstrap, iqm, performance_profile, probability_of_improvement
 
@@ -33,7 +33,7 @@ class Duel:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Agents on the tasks of one of them, the reference: the trained language model measured on most tasks.
+    """Agents on the tasks of one of them, the reference: the trained language model that was measured most.
 
     Attributes:
         tasks: These tasks.
@@ -61,7 +61,9 @@ def compare(cells: Mapping[Key, Cell], style: Mapping[str, int]) -> Comparison |
     if not by_agent:
         return None
     everyone = sorted(by_agent, key=lambda agent: (agent_order(agent[0]), agent[1] or ""))
-    reference = max(everyone, key=lambda agent: (agent[0] in TRAINED_AGENTS, len(by_agent[agent])))
+    reference = principal(cells)
+    if reference not in by_agent:
+        reference = max(everyone, key=lambda agent: len(by_agent[agent]))
     tasks = sorted(by_agent[reference])
     agents = [reference, *(a for a in everyone if a != reference and set(tasks) <= set(by_agent[a]))]
     if len(agents) < 2:

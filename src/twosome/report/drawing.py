@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 18, 40
-STYLES = 8
-"""Line styles in the style sheet; each has a colour and a dash pattern."""
+STYLES = 16
+"""Line styles in the style sheet; each has a colour and a dash pattern, no two the same."""
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ def shown(value: float | None, kind: str) -> str:
 
 
 def ends(interval: Interval | None, kind: str) -> str:
-    """An interval in brackets, or nothing where there is none."""
-    if interval is None or interval.low is None or interval.high is None:
+    """An interval in brackets, or nothing where there is none or all of it is infinite."""
+    if interval is None or interval.low is None or interval.high is None or math.isinf(interval.low):
         return ""
     return f"[{shown(interval.low, kind)}, {shown(interval.high, kind)}]"
 

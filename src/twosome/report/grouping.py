@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twosome.report.reading import TRAINED, Run
+from twosome.report.reading import Run
 
 OWN = ("seed", "task", "normalization", "threads", "save_every", "record_every", "tensorboard", "loading")
 """Settings that do not make another experiment, or that a group is named by anyway."""
@@ -100,13 +100,18 @@ def group(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
     return groups, notes
 
 
-def main_groups(groups: Sequence[Group]) -> list[Group]:
-    """The groups of a language model that was trained; where a task has many, the one of most runs."""
+def main_groups(groups: Sequence[Group], principal: tuple[str, str | None] | None = None) -> list[Group]:
+    """The groups of a language model that was trained; where a task has many, one of them.
+
+    Args:
+        groups: All groups.
+        principal: Agent and normalization to choose where there are many; else those of most runs are chosen.
+    """
     found = []
     for task in dict.fromkeys(group.task for group in groups):
         trained = [group for group in groups if group.task == task and group.agent in TRAINED_AGENTS]
         if len(trained) > MOST_MAIN:
-            trained = [max(trained, key=lambda g: (g.agent == TRAINED, len(g.runs), g.normalization == "word"))]
+            trained = [max(trained, key=lambda g: ((g.agent, g.normalization) == principal, len(g.runs)))]
         found += trained
     return found
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from twosome.report.grouping import TRAINED_AGENTS
 from twosome.report.reading import Measured
 from twosome.report.statistics import Interval, bootstrap, iqm
 
@@ -65,6 +66,12 @@ def own_task(found: Mapping[Key, Cell]) -> dict[Key, Cell]:
         for key, cell in found.items()
         if key.trained_on in (None, key.task) and key.control is None and not key.greedy
     }
+
+
+def principal(found: Mapping[Key, Cell]) -> tuple[str, str | None] | None:
+    """The trained language model that was measured most: agent and normalization. None where none was."""
+    counts = Counter((key.agent, key.normalization) for key in found if key.agent in TRAINED_AGENTS)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def scores(cell: Cell, score: Callable[[Measured], float]) -> list[float]:

@@ -21,7 +21,7 @@ from twosome.report.formatting import FILTERS, percent
 from twosome.report.generalization import controls, matrices
 from twosome.report.grouping import group, main_groups
 from twosome.report.language import abilities
-from twosome.report.measures import cells
+from twosome.report.measures import cells, principal
 from twosome.report.reading import Material, read
 from twosome.report.replays import changes, collect
 from twosome.report.results import headlines, learning_panels, optima, results, styles
@@ -61,7 +61,7 @@ def render(material: Material) -> str:
     best = optima(groups, measured)
     replays = collect(groups)
     style_of = styles(groups, measured)
-    main = main_groups(groups)
+    main = main_groups(groups, principal(measured))
     rows = results(groups, measured, best)
     style, script = _asset("report.css"), _asset("report.js")
     return (
