@@ -67,8 +67,9 @@ class Page:
         if self._session is not None:
             message["sessionId"] = self._session
         os.write(self._sink, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + TIMEOUT
         while True:
-            answer = self._receive()
+            answer = self._receive(deadline)
             if answer.get("id") == self._number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
@@ -129,8 +130,7 @@ class Page:
         paper = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": False}
         return base64.b64decode(self.send("Page.printToPDF", printBackground=True, **paper)["data"])
 
-    def _receive(self) -> dict[str, Any]:
-        deadline = time.monotonic() + TIMEOUT
+    def _receive(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._source], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, "the browser does not answer"
@@ -175,6 +175,8 @@ def browse(program: str, profile: Path) -> Iterator[Page]:
         pass_fds=(to_browser, from_browser),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # keeps its helpers away from the terminal that the tests run in
         env={**os.environ, "HOME": str(profile)},
     )
     os.close(to_browser)

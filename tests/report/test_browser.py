@@ -129,7 +129,7 @@ def test_keys_and_slider_go_through_the_episodes_in_step(page: Page) -> None:
     page.run("const s = document.getElementById('replay-slider'); s.value = 2; s.dispatchEvent(new Event('input'))")
     assert page.run(MOMENT) == "Decision 3 of 4"
     assert page.run("document.querySelector('#player-left .taken th').firstChild.data").startswith("act")
-    assert page.run("document.querySelector('#player-left .taken .probability').textContent") == "25.0 %"
+    assert page.run("document.querySelector('#player-left .taken .probability').textContent") == "25.0\u00a0%"
 
 
 def test_space_plays_and_pauses(page: Page) -> None:

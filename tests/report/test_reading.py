@@ -297,7 +297,8 @@ def test_a_damaged_replay_is_left_out(tmp_path: Path, damage: dict[str, object])
 
 def test_numbers_as_people_read_them() -> None:
     assert [score(value) for value in (0.92051, -0.5, None)] == ["0.921", "\u22120.500", "\u2013"]
-    assert [percent(v) for v in (0, 1, 0.5, 0.0001, 0.9999, -0.1)] == [
+    read_out = [percent(v).replace("\u00a0", " ") for v in (0, 1 + 1e-12, 0.5, 0.0001, 0.9999, -0.1)]
+    assert read_out == [
         "0 %",
         "100 %",
         "50.0 %",

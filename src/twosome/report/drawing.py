@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from twosome.report.formatting import percent
+
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 18, 40
 STYLES = 16
@@ -104,7 +106,7 @@ def _frame(axes: Axes) -> Markup:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for value in ticks(*axes.y_range):
-        label = f"{value:.0%}".replace("%", " %") if axes.percent else f"{value:g}"
+        label = percent(value, digits=0) if axes.percent else f"{value:g}"
         parts.append(
             Markup(
                 '<line class="grid{}" x1="{}" y1="{y:.1f}" x2="{}" y2="{y:.1f}"/>'

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from twosome.report.statistics import Interval
 
-MINUS, MISSING, NARROW_SPACE = "\u2212", "\u2013", "\u202f"
+MINUS, MISSING = "\u2212", "\u2013"
+SPACE, NARROW_SPACE = "\u00a0", "\u202f"
+"""Spaces at which no line is broken."""
 
 
 def score(value: float | None) -> str:
@@ -16,16 +18,16 @@ def score(value: float | None) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A fraction, 97.3 %; only what is exactly all or nothing is written so."""
+    """A fraction, 97.3 %; only what is all or nothing, up to rounding errors, is written so."""
     if value is None:
         return MISSING
-    if value in (0, 1):
-        digits = 0
+    if min(abs(value), abs(value - 1)) < 1e-9:
+        value, digits = round(value), 0
     elif 0 < value < 0.0005:
-        return "< 0.1 %"
+        return f"<{SPACE}0.1{SPACE}%"
     elif 0.9995 <= value < 1:
-        return "> 99.9 %"
-    return f"{100 * value:.{digits}f} %".replace("-", MINUS)
+        return f">{SPACE}99.9{SPACE}%"
+    return f"{100 * value:.{digits}f}{SPACE}%".replace("-", MINUS)
 
 
 def count(value: float | None) -> str:

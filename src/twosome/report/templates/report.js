@@ -11,7 +11,7 @@
   let moment = 0;
   let timer = null;
 
-  const percent = (p) => (p >= 0.9995 ? "> 99.9 %" : p < 0.0005 ? "< 0.1 %" : (100 * p).toFixed(1) + " %");
+  const percent = (p) => (p >= 0.9995 ? ">\u00a099.9" : p < 0.0005 ? "<\u00a00.1" : (100 * p).toFixed(1)) + "\u00a0%";
   const score = (x, digits = 3) => (x === null ? "–" : x.toFixed(digits).replace("-", "−"));
   const element = (name, className, text) => {
     const made = document.createElement(name);
