@@ -20,7 +20,7 @@ from twosome.report.language import abilities
 from twosome.report.measures import Key, apart, cells
 from twosome.report.reading import Material, Measured, find_runs, read
 from twosome.report.replays import changes, collect
-from twosome.report.results import headlines, optima, results, styles
+from twosome.report.results import headlines, optima, results, styles, with_training
 from twosome.report.statistics import Interval
 
 
@@ -149,9 +149,7 @@ def test_the_band_is_over_seeds(tmp_path: Path) -> None:
     point = next(point for point in group_curve(found, RETURN) if point.decisions == 3000)
     assert point.score.value == pytest.approx((0.9 + 0.45) / 2)
     assert (point.score.low, point.score.high) == pytest.approx((0.45, 0.9))
-    last = last_performance(found, RETURN)
-    assert last is not None
-    assert last.value == pytest.approx((0.9 * 30 / 40 + 0.9 * 20 / 40) / 2)
+    assert last_performance(found.runs[0], RETURN) == pytest.approx(0.9 * 30 / 40)
 
 
 def test_measured_returns_are_preferred_to_those_of_training(tmp_path: Path) -> None:
@@ -166,6 +164,7 @@ def test_measured_returns_are_preferred_to_those_of_training(tmp_path: Path) -> 
     found = cells(material.measurements)
     best = optima(groups, found)
     assert best == {"tomato-salad": 1.0, "cheese": 1.0}
+    found = with_training(groups, found, best)
     rows = results(groups, found, best)
     assert [(row.label, row.discounted_return.value, row.method) for row in rows] == [
         ("TWOSOME (word)", 0.91, "exact"),
@@ -179,7 +178,7 @@ def test_without_measurements_the_report_tells_of_training(tmp_path: Path) -> No
     material = read([add_replay(make_run(tmp_path / "run"))])
     groups, _ = group(material.runs)
     best = optima(groups, {})
-    [line] = headlines(groups, {}, best)
+    [line] = headlines(groups, with_training(groups, {}, best), best)
     assert (line.optimum, line.before[0].value) == (0.92, pytest.approx(0.45))
     assert (line.before_source, line.after_source) == ("first 20 episodes", "last 100 episodes of training")
 
@@ -232,7 +231,7 @@ def test_agents_are_compared_on_the_tasks_of_the_reference(tmp_path: Path) -> No
             lines.append(measurement("ppo", task, 0.6, **trained))
     lines.append(measurement("zero-shot", "a", 0.4, normalization="sum"))
     found = cells(measured(tmp_path, lines).measurements)
-    comparison = compare(found, styles([], found))
+    comparison = compare(found, styles(found))
     assert comparison is not None
     assert comparison.tasks == ["a", "b"]
     assert comparison.left_out == ["untrained model (sum)"]
@@ -246,6 +245,20 @@ def test_agents_are_compared_on_the_tasks_of_the_reference(tmp_path: Path) -> No
     }
     assert comparison.duels[0].first == "TWOSOME (word)"
     assert compare(cells([Measured("uniform", "a", 0.2, 0.2, optimum=1.0)]), {}) is None
+
+
+def test_runs_that_were_not_measured_are_compared_by_the_end_of_their_training(tmp_path: Path) -> None:
+    for seed in range(2):
+        make_run(tmp_path / f"fast{seed}", seed=seed, learned_at=5)
+        make_run(tmp_path / f"slow{seed}", seed=seed, learned_at=25, ppo={"policy_learning_rate": 0.01, "gamma": 0.99})
+    groups, _ = group(read([tmp_path]).runs)
+    together = with_training(groups, {}, {"tomato-salad": 0.9})
+    comparison = compare(together, styles(together))
+    assert comparison is not None
+    assert comparison.methods == ["last 100 episodes of training"]
+    assert [round(interval.value, 6) for _, interval in comparison.aggregate] == [35 / 40, 15 / 40]
+    [duel] = comparison.duels
+    assert (duel.first, duel.probability.value) == ("TWOSOME (word), ppo.policy_learning_rate 0.001", 1.0)
 
 
 def test_language_tables_are_read_leniently() -> None:

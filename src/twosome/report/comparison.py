@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from twosome.report.drawing import Axes, Line, line_chart, swatch
 from twosome.report.formatting import runs
-from twosome.report.grouping import agent_label, agent_order
+from twosome.report.grouping import agent_order
 from twosome.report.measures import Cell, Key, own_task, principal, scores
 from twosome.report.results import Panel
 from twosome.report.statistics import Interval, bootstrap, iqm, performance_profile, probability_of_improvement
@@ -16,10 +16,9 @@ from twosome.report.statistics import Interval, bootstrap, iqm, performance_prof
 NOT_COMPARED = ("optimum",)
 THRESHOLDS = [round(0.025 * index, 3) for index in range(-4, 41)]
 
-Agent = tuple[str, str | None]
-Strata = list[list[float]]
+UNIFORM = "uniform"
 
-UNIFORM: Agent = ("uniform", None)
+Strata = list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Comparison:
     Attributes:
         tasks: These tasks.
         left_out: Agents that were not measured on all of them.
+        methods: How the agents were measured.
         from_uniform: Whether a score of 0 is uniform play; else it is a return of 0. 1 is the optimum.
         aggregate: Agent and interquartile mean of the scores of its runs.
         profile: Fraction of runs above every score.
@@ -46,6 +46,7 @@ class Comparison:
 
     tasks: Sequence[str]
     left_out: Sequence[str]
+    methods: Sequence[str]
     from_uniform: bool
     aggregate: Sequence[tuple[str, Interval]]
     profile: Panel
@@ -54,34 +55,39 @@ class Comparison:
 
 def compare(cells: Mapping[Key, Cell], style: Mapping[str, int]) -> Comparison | None:
     """The comparison, or None where no other agent was measured on all tasks of the reference."""
-    by_agent: dict[Agent, dict[str, Cell]] = defaultdict(dict)
+    by_agent: dict[Key, dict[str, Cell]] = defaultdict(dict)
     for key, cell in own_task(cells).items():
         if key.agent not in NOT_COMPARED and cell.optimum is not None and cell.optimum > 0:
-            by_agent[key.agent, key.normalization][key.task] = cell
-    if not by_agent:
+            by_agent[key._replace(trained_on=None, task="")][key.task] = cell
+    everyone = sorted(by_agent, key=lambda agent: (agent_order(agent.agent), agent.label))
+    if not everyone:
         return None
-    everyone = sorted(by_agent, key=lambda agent: (agent_order(agent[0]), agent[1] or ""))
-    reference = principal(cells)
-    if reference not in by_agent:
-        reference = max(everyone, key=lambda agent: len(by_agent[agent]))
+    reference = _reference(by_agent, everyone, principal(cells))
     tasks = sorted(by_agent[reference])
     agents = [reference, *(a for a in everyone if a != reference and set(tasks) <= set(by_agent[a]))]
     if len(agents) < 2:
         return None
-    uniform = by_agent[UNIFORM] if UNIFORM in agents else {}
+    uniform = next((by_agent[agent] for agent in agents if agent.agent == UNIFORM), {})
     strata = {agent: [_normalised(by_agent[agent][task], uniform.get(task)) for task in tasks] for agent in agents}
-    labels = {agent: agent_label(*agent) for agent in everyone}
     return Comparison(
         tasks=tasks,
-        left_out=[labels[agent] for agent in everyone if agent not in agents],
+        left_out=[agent.label for agent in everyone if agent not in agents],
+        methods=list(dict.fromkeys(by_agent[agent][task].method for agent in agents for task in tasks)),
         from_uniform=bool(uniform),
-        aggregate=[(labels[agent], bootstrap(strata[agent], iqm)) for agent in agents],
-        profile=_profile([(labels[agent], strata[agent]) for agent in agents], style),
+        aggregate=[(agent.label, bootstrap(strata[agent], iqm)) for agent in agents],
+        profile=_profile([(agent.label, strata[agent]) for agent in agents], style),
         duels=[
-            Duel(labels[reference], labels[other], probability_of_improvement(strata[reference], strata[other]))
+            Duel(reference.label, other.label, probability_of_improvement(strata[reference], strata[other]))
             for other in agents[1:]
         ],
     )
+
+
+def _reference(
+    by_agent: Mapping[Key, Mapping[str, Cell]], everyone: Sequence[Key], principal: tuple[str, str | None] | None
+) -> Key:
+    """The principal agent if it was measured; else who was measured on most tasks."""
+    return max(everyone, key=lambda agent: ((agent.agent, agent.normalization) == principal, len(by_agent[agent])))
 
 
 def _normalised(cell: Cell, uniform: Cell | None) -> list[float]:

@@ -55,7 +55,7 @@ def run_curve(run: Run, name: str) -> Curve | None:
         run: metrics.jsonl tells how many episodes ended in an update, episodes.jsonl, in the same order, how.
         name: ``discounted_return`` or ``success``.
     """
-    outcomes = [float(found) for episode in run.episodes if (found := _outcome(episode.get(name))) is not None]
+    outcomes = [found for episode in run.episodes if (found := _outcome(episode.get(name))) is not None]
     decisions, scores, episodes = [], [], []
     ended = 0
     for line in run.metrics:
@@ -80,12 +80,13 @@ def group_curve(group: Group, name: str) -> list[Point]:
 
 def first_performance(group: Group, name: str) -> Interval | None:
     """The first :data:`WINDOW` episodes of training: interquartile mean over seeds of their means."""
-    return _part(group, name, slice(0, WINDOW))
+    means = [mean for run in group.runs if (mean := _mean(run, name, slice(0, WINDOW))) is not None]
+    return bootstrap([means], iqm) if means else None
 
 
-def last_performance(group: Group, name: str) -> Interval | None:
-    """The last :data:`LAST` episodes of training: interquartile mean over seeds of their means."""
-    return _part(group, name, slice(-LAST, None))
+def last_performance(run: Run, name: str) -> float | None:
+    """Mean of the last :data:`LAST` episodes of a run's training, or None if none ended."""
+    return _mean(run, name, slice(-LAST, None))
 
 
 def learned_after(group: Group, optimum: float) -> Interval | None:
@@ -103,13 +104,9 @@ def learned_after(group: Group, optimum: float) -> Interval | None:
     return bootstrap([needed], median) if needed and optimum > 0 else None
 
 
-def _part(group: Group, name: str, part: slice) -> Interval | None:
-    means = []
-    for run in group.runs:
-        outcomes = [found for episode in run.episodes if (found := _outcome(episode.get(name))) is not None]
-        if outcomes:
-            means.append(sum(outcomes[part]) / len(outcomes[part]))
-    return bootstrap([means], iqm) if means else None
+def _mean(run: Run, name: str, part: slice) -> float | None:
+    outcomes = [found for episode in run.episodes if (found := _outcome(episode.get(name))) is not None][part]
+    return sum(outcomes) / len(outcomes) if outcomes else None
 
 
 def _outcome(value: object) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from twosome.report.grouping import TRAINED_AGENTS
+from twosome.report.grouping import TRAINED_AGENTS, agent_label
 from twosome.report.reading import Measured
 from twosome.report.statistics import Interval, bootstrap, iqm
 
@@ -22,8 +22,15 @@ class Key(NamedTuple):
     normalization: str | None
     trained_on: str | None
     task: str
-    control: str | None
-    greedy: bool
+    control: str | None = None
+    greedy: bool = False
+    variant: str = ""
+    """What sets the settings of runs apart that were not measured; see :class:`twosome.report.grouping.Group`."""
+
+    @property
+    def label(self) -> str:
+        """What the agent is called."""
+        return agent_label(self.agent, self.normalization) + (f", {self.variant}" if self.variant else "")
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,19 @@ def cells(measurements: Iterable[Measured]) -> dict[Key, Cell]:
     for one in measurements:
         key = Key(one.agent, one.normalization, one.trained_on, one.task, one.control, one.greedy)
         by_key[key][one.seed] = one
-    return {key: _cell(list(seeds.values())) for key, seeds in by_key.items()}
+    return {key: cell_of(list(seeds.values())) for key, seeds in by_key.items()}
+
+
+def cell_of(replicates: Sequence[Measured]) -> Cell:
+    """Replicates put together."""
+    first = replicates[0]
+    return Cell(
+        success=_together([one.success for one in replicates], first.success_interval),
+        discounted_return=_together([one.discounted_return for one in replicates], first.return_interval),
+        optimum=next((one.optimum for one in replicates if one.optimum is not None), None),
+        method=" and ".join(dict.fromkeys(_method(one) for one in replicates)),
+        replicates=replicates,
+    )
 
 
 def own_task(found: Mapping[Key, Cell]) -> dict[Key, Cell]:
@@ -94,17 +113,6 @@ def apart(first: Interval, second: Interval) -> int:
 def _ends(interval: Interval) -> tuple[float, float]:
     low = interval.value if interval.low is None else interval.low
     return low, interval.value if interval.high is None else interval.high
-
-
-def _cell(replicates: list[Measured]) -> Cell:
-    first = replicates[0]
-    return Cell(
-        success=_together([one.success for one in replicates], first.success_interval),
-        discounted_return=_together([one.discounted_return for one in replicates], first.return_interval),
-        optimum=next((one.optimum for one in replicates if one.optimum is not None), None),
-        method=" and ".join(dict.fromkeys(_method(one) for one in replicates)),
-        replicates=replicates,
-    )
 
 
 def _together(values: list[float], own: tuple[float, float] | None) -> Interval:

@@ -24,7 +24,7 @@ from twosome.report.language import abilities
 from twosome.report.measures import cells, principal
 from twosome.report.reading import Material, read
 from twosome.report.replays import changes, collect
-from twosome.report.results import headlines, learning_panels, optima, results, styles
+from twosome.report.results import headlines, learning_panels, optima, results, styles, with_training
 
 FEW = 5
 """Fewer runs than this make a bootstrap interval too narrow, which the report then says."""
@@ -60,9 +60,10 @@ def render(material: Material) -> str:
     measured = cells(material.measurements)
     best = optima(groups, measured)
     replays = collect(groups)
-    style_of = styles(groups, measured)
+    achieved = with_training(groups, measured, best)
+    style_of = styles(achieved)
     main = main_groups(groups, principal(measured))
-    rows = results(groups, measured, best)
+    rows = results(groups, achieved, best)
     style, script = _asset("report.css"), _asset("report.js")
     return (
         _environment()
@@ -74,10 +75,10 @@ def render(material: Material) -> str:
             groups=groups,
             tasks=list(dict.fromkeys(row.task for row in rows)),
             models=list(dict.fromkeys(str(run.config["model"]) for run in material.runs if "model" in run.config)),
-            headlines=headlines(main, measured, best),
+            headlines=headlines(main, achieved, best),
             panels=learning_panels(groups, best, style_of),
             results=rows,
-            comparison=compare(measured, style_of),
+            comparison=compare(achieved, style_of),
             matrices=matrices(measured),
             controls=controls(measured),
             abilities=abilities(material.language),

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from twosome.report import curves
 from twosome.report.drawing import Axes, Line, Mark, line_chart, swatch, track
 from twosome.report.formatting import runs
-from twosome.report.grouping import Group, agent_label, agent_order
-from twosome.report.measures import Cell, Key, own_task
-from twosome.report.reading import number
+from twosome.report.grouping import Group, agent_order
+from twosome.report.measures import Cell, Key, cell_of, own_task
+from twosome.report.reading import Measured, Run, number
 from twosome.report.statistics import Interval
 
 
@@ -103,20 +103,36 @@ def optima(groups: Sequence[Group], cells: Mapping[Key, Cell]) -> dict[str, floa
     return known
 
 
+def with_training(groups: Sequence[Group], measured: Mapping[Key, Cell], best: Mapping[str, float]) -> dict[Key, Cell]:
+    """The measured cells, and the end of training of those groups that were not measured."""
+    together = dict(measured)
+    for group in groups:
+        ends = [_end_of_training(group, run, best.get(group.task)) for run in group.runs]
+        replicates = [end for end in ends if end is not None]
+        if replicates:
+            together.setdefault(_key(group), cell_of(replicates))
+    return together
+
+
 def results(groups: Sequence[Group], cells: Mapping[Key, Cell], best: Mapping[str, float]) -> list[Result]:
-    """Rows by task and agent. Where a trained agent was measured, that counts; else the end of its training.
+    """Rows by task and agent.
 
     Where something was trained, tasks that nothing was trained on are left to the matrix of generalisation.
+
+    Args:
+        groups: All groups.
+        cells: Of :func:`with_training`.
+        best: Of :func:`optima`.
     """
     own = own_task(cells)
-    rows = [_trained(group, own, best.get(group.task)) for group in groups]
-    shown = {_key(group) for group in groups if not group.variant}
-    tasks = {group.task for group in groups} | {key.task for key in own if key.trained_on is not None}
-    for key, cell in own.items():
-        if key not in shown and key.agent != "optimum" and (key.task in tasks or not tasks):
-            rows.append(_measured(key, cell))
-    found = [row for row in rows if row is not None]
-    return sorted(found, key=lambda row: (row.task, agent_order(row.agent), row.label))
+    tasks = {key.task for key in own if key.trained_on is not None}
+    trained = {_key(group): group for group in groups}
+    rows = [
+        _result(key, cell, trained.get(key), best.get(key.task))
+        for key, cell in own.items()
+        if key.agent != "optimum" and (key.task in tasks or not tasks)
+    ]
+    return sorted(rows, key=lambda row: (row.task, agent_order(row.agent), row.label))
 
 
 def headlines(groups: Sequence[Group], cells: Mapping[Key, Cell], best: Mapping[str, float]) -> list[Headline]:
@@ -124,30 +140,29 @@ def headlines(groups: Sequence[Group], cells: Mapping[Key, Cell], best: Mapping[
     own = own_task(cells)
     found = []
     for group in groups:
-        row, before = _trained(group, own, best.get(group.task)), _before(group, own)
-        if row is not None and before is not None:
+        cell, before = own.get(_key(group)), _before(group, own)
+        if cell is not None and before is not None:
+            row = _result(_key(group), cell, group, best.get(group.task))
             found.append(
                 Headline(
-                    task=group.task,
-                    label=group.label,
+                    task=row.task,
+                    label=row.label,
                     before=before[:2],
                     before_source=before[2],
                     after=(row.discounted_return, row.success),
                     after_source=row.method,
                     learned_after=row.learned_after,
-                    optimum=best.get(group.task),
+                    optimum=best.get(row.task),
                     runs=row.runs,
                 )
             )
     return found
 
 
-def styles(groups: Sequence[Group], cells: Mapping[Key, Cell]) -> dict[str, int]:
+def styles(cells: Mapping[Key, Cell]) -> dict[str, int]:
     """A line style for everything that is drawn, by its label, the same in all plots."""
-    agents = sorted({(key.agent, key.normalization) for key in cells}, key=lambda agent: agent_order(agent[0]))
-    labels = [group.label for group in sorted(groups, key=lambda group: agent_order(group.agent))]
-    labels += [agent_label(*agent) for agent in agents]
-    return {label: style for style, label in enumerate(dict.fromkeys(labels))}
+    ordered = sorted(cells, key=lambda key: (agent_order(key.agent), key.label))
+    return {label: style for style, label in enumerate(dict.fromkeys(key.label for key in ordered))}
 
 
 def learning_panels(groups: Sequence[Group], best: Mapping[str, float], style: Mapping[str, int]) -> list[Panel]:
@@ -186,29 +201,43 @@ def _panel(
     return Panel(f"{task}: {what}", figure, [(swatch(line.style), line.label) for line in lines])
 
 
-def _trained(group: Group, own: Mapping[Key, Cell], optimum: float | None) -> Result | None:
-    cell = own.get(_key(group)) if not group.variant else None
-    discounted_return = cell.discounted_return if cell else curves.last_performance(group, curves.RETURN)
-    success = cell.success if cell else curves.last_performance(group, curves.SUCCESS)
+def _end_of_training(group: Group, run: Run, optimum: float | None) -> Measured | None:
+    discounted_return = curves.last_performance(run, curves.RETURN)
+    success = curves.last_performance(run, curves.SUCCESS)
     if discounted_return is None or success is None:
         return None
+    return Measured(
+        group.agent,
+        group.task,
+        success,
+        discounted_return,
+        trained_on=group.task,
+        normalization=group.normalization,
+        seed=run.seed,
+        method=f"last {curves.LAST} episodes of training",
+        optimum=optimum,
+    )
+
+
+def _result(key: Key, cell: Cell, group: Group | None, optimum: float | None) -> Result:
+    """A row; ``group`` are the runs behind it, if there are any."""
     return Result(
-        task=group.task,
-        agent=group.agent,
-        label=group.label,
-        discounted_return=discounted_return,
-        success=success,
-        of_optimum=discounted_return.value / optimum if optimum and optimum > 0 else None,
-        learned_after=None if optimum is None else curves.learned_after(group, optimum),
-        decisions=max(run.decisions for run in group.runs),
-        runs=discounted_return.runs,
-        method=cell.method if cell else f"last {curves.LAST} episodes of training",
+        task=key.task,
+        agent=key.agent,
+        label=key.label,
+        discounted_return=cell.discounted_return,
+        success=cell.success,
+        of_optimum=cell.of_optimum,
+        learned_after=None if group is None or optimum is None else curves.learned_after(group, optimum),
+        decisions=None if group is None else max(run.decisions for run in group.runs),
+        runs=cell.discounted_return.runs,
+        method=cell.method,
     )
 
 
 def _before(group: Group, own: Mapping[Key, Cell]) -> tuple[Interval, Interval, str] | None:
     """Return and success before training, else at its beginning, and which of the two."""
-    cell = own.get(Key("zero-shot", group.normalization, None, group.task, None, False))
+    cell = own.get(Key("zero-shot", group.normalization, None, group.task))
     if cell is not None:
         return cell.discounted_return, cell.success, f"untrained, {cell.method}"
     discounted_return = curves.first_performance(group, curves.RETURN)
@@ -218,20 +247,5 @@ def _before(group: Group, own: Mapping[Key, Cell]) -> tuple[Interval, Interval, 
     return discounted_return, success, f"first {curves.WINDOW} episodes"
 
 
-def _measured(key: Key, cell: Cell) -> Result:
-    return Result(
-        task=key.task,
-        agent=key.agent,
-        label=agent_label(key.agent, key.normalization),
-        discounted_return=cell.discounted_return,
-        success=cell.success,
-        of_optimum=cell.of_optimum,
-        learned_after=None,
-        decisions=None,
-        runs=cell.discounted_return.runs,
-        method=cell.method,
-    )
-
-
 def _key(group: Group) -> Key:
-    return Key(group.agent, group.normalization, group.task, group.task, None, False)
+    return Key(group.agent, group.normalization, group.task, group.task, variant=group.variant)
