@@ -49,7 +49,7 @@ class Page:
 
     def __init__(self, sink: int, source: int) -> None:
         self._sink, self._source = sink, source
-        self._buffer, self._number, self._session = b"", 0, None
+        self._buffer, self._number, self._session, self._lost = b"", 0, None, False
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.refused: list[str] = []
@@ -61,7 +61,8 @@ class Page:
         self.send("Network.emulateNetworkConditions", **offline)
 
     def send(self, method: str, **parameters: Any) -> Any:
-        """Give a command and wait for its answer."""
+        """Give a command and wait for its answer; once it did not come, no further command is given."""
+        assert not self._lost, "the browser did not answer before"
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -133,9 +134,9 @@ class Page:
     def _receive(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._source], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, "the browser does not answer"
-            part = os.read(self._source, 1 << 20)
-            assert part, "the browser went away"
+            part = os.read(self._source, 1 << 20) if ready else b""
+            self._lost = not part
+            assert part, "the browser went away" if ready else "the browser does not answer"
             self._buffer += part
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)

@@ -137,6 +137,17 @@ def test_an_environment_without_pictures_has_none(
     assert any(episode["index"] is not None for episode in replay["episodes"])
 
 
+def test_an_episode_that_does_not_end_is_left(
+    run: Path, replay: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twosome.runs.replay.MOST", 3)
+    (run / "replay.json").unlink()
+    played = json.loads(record_replay(run).read_text())["episodes"][:2]
+    assert [(episode["decisions"], episode["truncated"], episode["success"]) for episode in played] == [
+        (3, True, False)
+    ] * 2
+
+
 def test_the_household_is_replayed_with_pictures(model_directory: str, tmp_path: Path) -> None:
     run = trained(model_directory, tmp_path / "household", "food-preparation", environment={})
     replay = json.loads(record_replay(run).read_text())

@@ -260,7 +260,7 @@ def _read_json(path: Path, notes: list[str]) -> Mapping[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
             raise ValueError("it holds no JSON object")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         notes.append(f"{path.parent.name}/{path.name} was left out: {_reason(error)}.")
         return None
     return content
@@ -272,7 +272,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
         for line in file:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             if isinstance(record, Mapping):
                 yield record

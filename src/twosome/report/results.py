@@ -185,7 +185,7 @@ def _panel(
         points = curves.group_curve(group, name)
         drawn = [(float(point.decisions), point.score.value, point.score.low, point.score.high) for point in points]
         if drawn:
-            lines.append(Line(f"{group.label}, {runs(len(group.runs))}", style[group.label], drawn))
+            lines.append(Line(f"{group.label}, {runs(len(group.runs))}", style.get(group.label, len(style)), drawn))
     if not lines:
         return None
     marks = [] if optimum is None else [Mark(optimum, f"optimum {optimum:.3g}")]

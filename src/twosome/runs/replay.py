@@ -43,6 +43,8 @@ WIDTH = 560
 """Pixels that a picture is at most wide."""
 LONGEST = 60
 """Decisions of an episode that are kept; an agent in a loop shows nothing new after that."""
+MOST = 1000
+"""Decisions after which a played episode is left; nothing says that every environment has a time limit."""
 
 Choose = Callable[[Decision, int], int | None]
 """The action for a decision and its number in the episode; None to leave."""
@@ -140,7 +142,9 @@ class Recording:
         generator = torch.Generator().manual_seed(seed)
         ask = self.policy.action_log_probs if trained else self.policy.reference_action_log_probs
 
-        def choose(decision: Decision, _: int) -> int:
+        def choose(decision: Decision, number: int) -> int | None:
+            if number == MOST:
+                return None
             with torch.no_grad():
                 return int(sample(ask([decision])[:1].cpu(), generator)[0])
 
@@ -176,6 +180,7 @@ class Recording:
             decision = Decision(observation["prompt"], tuple(observation["actions"]))
             action = choose(decision, len(steps))
             if action is None:
+                truncated = True
                 break
             kept = self._asked(decision) if len(steps) < LONGEST else {}
             observation, reward, terminated, truncated, info = self.env.step(action)
