@@ -43,7 +43,9 @@ def test_runs_are_found_where_they_lie(tmp_path: Path) -> None:
 
 def test_the_place_of_a_run_names_agent_and_normalization(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs" / "twosome" / "cheese" / "sum" / "seed0", task="cheese", normalization="sum")
-    assert [(r.agent, r.task, r.normalization) for r in read([run]).runs] == [("twosome", "cheese", "sum")]
+    [found] = read([run]).runs
+    assert (found.agent, found.task, found.normalization) == ("twosome", "cheese", "sum")
+    assert found.name == "twosome/cheese/sum/seed0"
 
 
 def test_a_run_given_twice_is_read_once(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def trained(model: str, out: Path, task: str, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def run(model_directory: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(model_directory, tmp_path_factory.mktemp("runs") / "run", "tomato-salad")
+    short = {"time_limit": 12}  # so that some episodes end, and none is long
+    return trained(model_directory, tmp_path_factory.mktemp("runs") / "run", "tomato-salad", environment=short)
 
 
 @pytest.fixture(scope="module")

@@ -60,4 +60,4 @@ def _record(directories: Sequence[Path]) -> None:
                 try:
                     record_replay(one.path)
                 except TwosomeError as error:
-                    print(f"no episodes of {one.path.name}: {' '.join(str(error).split())}", file=sys.stderr)
+                    print(f"no episodes of {one.name}: {' '.join(str(error).split())}", file=sys.stderr)

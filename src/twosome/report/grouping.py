@@ -83,9 +83,9 @@ def group(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
     for run in runs:
         variant = families[run.agent, run.task, run.normalization][_fingerprint(run.config)]
         if run.seed in variant:
-            other = variant[run.seed].path.name
+            other = variant[run.seed].name
             notes.append(
-                f"{run.path.name} has the seed and the settings of {other}; the same run twice is no second "
+                f"{run.name} has the seed and the settings of {other}; the same run twice is no second "
                 "measurement, so it was left out."
             )
         else:
@@ -120,9 +120,9 @@ def _alike(runs: Sequence[Run], notes: list[str]) -> list[Run]:
     """The finished runs, or all where none is finished."""
     unfinished = [run for run in runs if not run.finished]
     if len(unfinished) == len(runs):
-        notes.extend(f"{run.path.name} is not finished; what there is of it is shown." for run in runs)
+        notes.extend(f"{run.name} is not finished; what there is of it is shown." for run in runs)
         return list(runs)
-    notes.extend(f"{run.path.name} is not finished, so it was left out." for run in unfinished)
+    notes.extend(f"{run.name} is not finished, so it was left out." for run in unfinished)
     return [run for run in runs if run.finished]
 
 

@@ -59,6 +59,12 @@ class Run:
     replay: Mapping[str, Any] | None = field(repr=False, default=None)
 
     @property
+    def name(self) -> str:
+        """What it is called: its directory, or all of its place where that names the agent."""
+        place = _place(self.path)
+        return "/".join(place) if place else self.path.name
+
+    @property
     def decisions(self) -> int:
         """Decisions taken so far."""
         return int(self.metrics[-1]["decisions"]) if self.metrics else 0
@@ -120,11 +126,6 @@ def find_runs(directory: Path) -> list[Path]:
     return [run for run in found if not any(other in run.parents for other in found)]
 
 
-def agent_of(run: Path) -> str:
-    """The agent that the place of a run names: RUNS/AGENT/TASK/NORMALIZATION/seedN, else ``twosome``."""
-    return _place(run)[0]
-
-
 def read(directories: Sequence[Path]) -> Material:
     """Read all that lies in the directories.
 
@@ -169,9 +170,10 @@ def _read_run(path: Path, notes: list[str]) -> Run | None:
     except (OSError, ValueError, yaml.YAMLError) as error:
         notes.append(f"The run {path.name} was left out: {_reason(error)}.")
         return None
-    agent, normalization = _place(path)
-    if normalization is None and agent == TRAINED:
-        normalization = str(config.get("normalization", "word"))
+    place = _place(path)
+    agent = place[0] if place else TRAINED
+    scored = str(config.get("normalization", "word")) if agent == TRAINED else None
+    normalization = place[2] if place and place[2] in NORMALIZATIONS else scored
     replay = _read_json(path / REPLAY_FILE, notes) if (path / REPLAY_FILE).is_file() else None
     return Run(
         path=path,
@@ -193,12 +195,10 @@ def _read_episodes(path: Path) -> list[Mapping[str, Any]]:
     return [{name: value for name, value in line.items() if name != "steps"} for line in _lines(path)]
 
 
-def _place(run: Path) -> tuple[str, str | None]:
-    """Agent and normalization that the place of a run names."""
+def _place(run: Path) -> tuple[str, ...]:
+    """Agent, task, normalization and seed that the place of a run names, or nothing."""
     parts = run.resolve().parts[-5:]
-    if len(parts) == 5 and parts[0] == RUNS and parts[4].startswith("seed"):
-        return parts[1], parts[3] if parts[3] in NORMALIZATIONS else None
-    return TRAINED, None
+    return parts[1:] if len(parts) == 5 and parts[0] == RUNS and parts[4].startswith("seed") else ()
 
 
 def _read_measurements(path: Path, notes: list[str]) -> list[Measured]:
