@@ -36,7 +36,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "baselines": LEARNING,
     "rollout": LEARNING,
     "algorithms": LEARNING,
-    "report": ("matplotlib", "errors"),
+    "report": ("numpy", "yaml", "jinja2", "markupsafe", "errors"),
     "runs": KNOWS_ALL,
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
@@ -47,7 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 PUBLIC = {"Decision", "score"}
-COMMANDS = {"demo", "train", "evaluate", "play", "score", "tasks", "check-env", "bench"}
+COMMANDS = {"demo", "train", "evaluate", "play", "score", "tasks", "check-env", "bench", "report"}
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,7 @@ def test_git_ignores_no_source_file() -> None:
 
 def test_the_package_holds_code_and_data_only() -> None:
     kinds = {".py", ".typed", ".safetensors", ".json", ".yaml", ".md"}  # md: the model's card
+    kinds |= {".html", ".css", ".js"}  # the report's template
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert not [str(path.relative_to(ROOT)) for path in files if path.suffix not in kinds and path.name != "py.typed"]
     assert (PACKAGE / "py.typed").exists()

@@ -1,0 +1,63 @@
+"""``twosome report RUN...``: one HTML file about runs, to look at, to send, and to print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twosome.cli.parsing import Parser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REPORT_FILE = "report.html"
+
+
+def run(words: list[str]) -> int:
+    """Run the command."""
+    parser = Parser(
+        prog="twosome report",
+        description="Write one self-contained HTML file about runs: learning curves, results with intervals, "
+        "comparisons, and episodes to step through.",
+    )
+    parser.add_argument(
+        "directories", nargs="+", metavar="RUN", type=Path, help="a run directory, or a directory that holds runs"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=f"default: {REPORT_FILE} in the directory, if one is given, else here"
+    )
+    parser.add_argument(
+        "--no-replay", action="store_true", help="do not load models to record episodes that are not recorded yet"
+    )
+    arguments = parser.parse_args(words)
+
+    from twosome.report import write_report
+
+    alone = arguments.directories[0] if len(arguments.directories) == 1 else Path()
+    out = arguments.out or alone / REPORT_FILE
+    if not arguments.no_replay:
+        _record(arguments.directories)
+    write_report(arguments.directories, out)
+    print(f"{out} ({out.stat().st_size / 1e6:.1f} MB): open it in any browser")
+    return 0
+
+
+def _record(directories: Sequence[Path]) -> None:
+    """Record the episodes of the first run of every group; a run that cannot be replayed is told and passed over."""
+    from twosome.errors import TwosomeError
+    from twosome.report.grouping import TRAINED_AGENTS, group
+    from twosome.report.reading import read
+    from twosome.runs.replay import record_replay
+
+    named = {directory.resolve() for directory in directories}
+    groups, _ = group(read(directories).runs)
+    for each in groups:
+        if each.agent not in TRAINED_AGENTS:
+            continue
+        for rank, one in enumerate(each.runs):
+            if rank == 0 or one.path in named:
+                try:
+                    record_replay(one.path)
+                except TwosomeError as error:
+                    print(f"no episodes of {one.name}: {' '.join(str(error).split())}", file=sys.stderr)
