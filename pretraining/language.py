@@ -17,13 +17,13 @@ from typing import Any
 from pretraining.audit import LIMIT, ngram_hashes, ngrams, read_prompts, shares_ngram
 from pretraining.corpus import FAMILIES, HoldOutError, check_hold_outs, document
 from pretraining.grammar import anyone, sentence, third_person
-from pretraining.household import random_home
+from pretraining.household import Home, random_home
 from pretraining.household_words import cue_words, goal_phrase, opening, told
 from pretraining.household_words import describe as describe_home
 from pretraining.kitchen import make_style, random_kitchen
 from pretraining.kitchen_words import describe as describe_kitchen
 from pretraining.kitchen_words import goal_clause, join
-from pretraining.words import COLOURS, FOODS, ROOMS, THINGS, distinct, invented
+from pretraining.words import COLOURS, FOODS, ROOMS, SURFACES, THINGS, are, distinct, invented
 
 SEED = 900_001  # of the text; corpora are made with small seeds
 DOCUMENTS = 250  # of each text
@@ -70,41 +70,50 @@ def copying(rng: Random) -> Example | None:
 
 
 def whereabouts(rng: Random) -> Example | None:
-    """Somebody goes from room to room; where is he or she in the end?"""
+    """Somebody walks about and handles things; where is he or she, or one of the things, in the end?"""
     home = random_home(rng, rng.random() < 0.3, third_person(rng), 0)
     text = " ".join([opening(rng, home), *told(rng, home, rng.randrange(1, 6), 0.3)])
-    rooms = [room for room in dict.fromkeys((*home.rooms, *rng.sample(ROOMS, CHOICES))) if room != home.here]
-    if home.here not in text or home.here in " ".join(rooms):
+    things = [thing for thing in home.things if thing in text]
+    if things and rng.random() < 0.7:
+        asked = rng.choice(things)
+        question, right, others = (
+            f"Where {are(asked)} the {asked}?",
+            _place(home, home.place[asked]),
+            _places(rng, home),
+        )
+    else:
+        question, right = f"Where is {home.person.name}?", f"in the {home.here}"
+        others = [f"in the {room}" for room in (*home.rooms, *rng.sample(ROOMS, CHOICES))]
+    choices = list(dict.fromkeys((right, *others)))[:CHOICES]
+    if right.split()[-1] not in (*text.replace(".", "").split(), "hand") or len(choices) < CHOICES:
         return None
-    choices = [home.here, *rooms[: CHOICES - 1]]
     rng.shuffle(choices)
-    question = f"{text} Where is {home.person.name}?"
-    return _example(question, [f"In the {room}." for room in choices], choices.index(home.here))
+    return _example(f"{text} {question}", [sentence(choice) for choice in choices], choices.index(right))
 
 
-def word_order(rng: Random) -> Example | None:
-    """A text and its last sentence, as it was written and with two words in each other's place."""
-    sentences = re.findall(r"[^.?!]+[.?!]", document(SEED + 1, rng.randrange(10**9))[1])
-    if len(sentences) < 3:
+def _place(home: Home, place: str) -> str:
+    if place == "hand":
+        return f"in {home.person.possessive} hand"
+    return f"{'in' if place == home.container else 'on'} the {place}"
+
+
+def _places(rng: Random, home: Home) -> list[str]:
+    """Where a thing could be: first in the hand and where others are, then anywhere."""
+    places = ["hand", *home.place.values(), *home.furniture()]
+    return [_place(home, place) for place in (*places, *rng.sample(SURFACES, CHOICES))]
+
+
+def fitting_word(rng: Random) -> Example | None:
+    """A text without its last word, which is to be told from other words that the text has already used."""
+    text = document(SEED + 1, rng.randrange(10**9))[1]
+    context, _, last = text.rpartition(" ")
+    right = last.rstrip(".?!")
+    used = dict.fromkeys(word for word in re.findall(r"[a-z]{4,}", context) if word != right.lower())
+    if len(context.split()) < 12 or len(right) < 4 or len(used) < CHOICES - 1:
         return None
-    words = sentences[-1].strip()[:-1].split()
-    if len(set(words)) < 5:
-        return None
-    orders = {" ".join(words)}
-    for _ in range(50):
-        one, other = sorted(rng.sample(range(1, len(words)), 2))  # the first word keeps its capital
-        swapped = [*words]
-        swapped[one], swapped[other] = words[other], words[one]
-        orders.add(" ".join(swapped))
-        if len(orders) == CHOICES:
-            break
-    if len(orders) < CHOICES:
-        return None
-    choices = sorted(orders)
+    choices = [right, *rng.sample(list(used), CHOICES - 1)]
     rng.shuffle(choices)
-    end = sentences[-1].strip()[-1]
-    context = "".join(sentences[:-1]).strip()
-    return _example(context, [choice + end for choice in choices], choices.index(" ".join(words)))
+    return _example(context, [f"{choice}{last[len(right) :]}" for choice in choices], choices.index(right))
 
 
 def sensible_step(rng: Random) -> Example | None:
@@ -151,7 +160,7 @@ TEXTS: dict[str, Callable[[frozenset[int]], list[str]]] = {"everyday": everyday,
 TASKS: dict[str, Callable[[Random], Example | None]] = {
     "copying": copying,
     "whereabouts": whereabouts,
-    "word-order": word_order,
+    "fitting-word": fitting_word,
     "sensible-step": sensible_step,
 }
 

@@ -48,8 +48,8 @@ def _parser() -> Parser:
         description="Measure a model's language with its adapter off and on, paired, with 95 % intervals: loss on "
         "held-out text, the change of next-token distributions there and on the prompts of the training task, and "
         "tasks of lm-evaluation-harness. A finished part is not computed again.",
-        epilog="Language tasks without network: copying, whereabouts, word-order, sensible-step. Any other task of the "
-        "harness (arc_challenge, hellaswag, piqa, mmlu) gets its data from a hub. The harness: "
+        epilog="Language tasks without network: copying, whereabouts, fitting-word, sensible-step. Any other task of "
+        "the harness (arc_challenge, hellaswag, piqa, mmlu) gets its data from a hub. The harness: "
         'pip install "twosome[language]".',
     )
     parser.add_argument("source", metavar="RUN_OR_ADAPTER")

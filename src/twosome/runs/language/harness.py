@@ -24,7 +24,7 @@ from twosome.runs.language.intervals import paired_bootstrap, paired_proportions
 from twosome.runs.language.measures import Better, LanguageMeasure
 
 DATA = Path(__file__).parent / "data"
-OFFLINE_TASKS = ("copying", "whereabouts", "word-order", "sensible-step")
+OFFLINE_TASKS = ("copying", "whereabouts", "fitting-word", "sensible-step")
 """Tasks that ship with twosome and need no network."""
 
 INSTALL = 'pip install "twosome[language]"'
