@@ -10,9 +10,9 @@ import torch
 from twosome.models.loading import add_adapter
 
 
-def adapt(model: Any, scale: float) -> Any:
+def adapt(model: Any, scale: float, targets: str = "all-linear") -> Any:
     """The model with an adapter of random weights; with scale 0 it changes nothing, with a large one it destroys."""
-    adapted = add_adapter(model, rank=2, alpha=4.0, targets="all-linear")
+    adapted = add_adapter(model, rank=2, alpha=4.0, targets=targets)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:

@@ -52,7 +52,7 @@ def naive(model: Any, passage: Passage) -> dict[int, float]:
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "bloom", "mamba"])
 def test_sums_equal_a_naive_loop(architecture: str) -> None:
-    model = adapt(build_model(architecture), 0.05)
+    model = adapt(build_model(architecture), 0.05, "in_proj" if architecture == "mamba" else "all-linear")
     passages = text_passages(TEXT, byte_level(bos=True), context=64)
     sums = read_passages(model, passages)
     expected = np.zeros_like(sums)
@@ -60,7 +60,7 @@ def test_sums_equal_a_naive_loop(architecture: str) -> None:
         for column, value in naive(model, passage).items():
             expected[passage.unit, column] += value
     np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4)
-    assert sums[:, KL].min() > 0.01
+    assert sums[:, KL].min() > 1e-3  # there is something to compare
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)

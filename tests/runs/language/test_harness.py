@@ -73,7 +73,7 @@ def test_our_tasks_give_the_accuracy_of_our_scores() -> None:
 
 @needs_harness
 @pytest.mark.parametrize("task", OFFLINE_TASKS)
-def test_an_adapter_of_zeros_changes_nothing_in_any_task(task: str, embedded: tuple[Any, Any]) -> None:
+def test_an_adapter_of_zeros_changes_nothing_in_any_task(task: str) -> None:
     for measure in runner(0.0).measure(task, limit=10):
         assert measure.difference == 0.0
         assert measure.off == measure.on
