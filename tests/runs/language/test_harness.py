@@ -84,7 +84,7 @@ def test_an_adapter_of_zeros_changes_nothing_in_any_task(task: str) -> None:
 
 @needs_harness
 def test_a_vandalised_adapter_loses_significantly() -> None:
-    measure = runner(0.3).measure("fitting-word", limit=60)[0]
+    measure = runner(2.0).measure("fitting-word", limit=60)[0]
     assert measure.name == "fitting-word/acc"
     assert measure.off is not None
     assert measure.off > 0.7

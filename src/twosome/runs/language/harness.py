@@ -12,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,16 +94,19 @@ class Harness:
         Raises:
             ConfigError: If its data cannot be had, or it has no metric per example.
         """
-        from lm_eval.tasks import TaskManager
-
         offline = name in OFFLINE_TASKS
         with tempfile.TemporaryDirectory() as cache, _quiet(logging.WARNING):
-            manager = TaskManager(include_defaults=False) if offline else _manager([name])
+            manager = _manager([name])
             task = _offline_task(name, Path(cache)) if offline else name
             on = self._run(name, task, manager, limit, shots, nullcontext())
             off = self._run(name, task, manager, limit, shots, self.model.disable_adapter())
+        if not on:
+            raise ConfigError(
+                f"the language task {name!r} has no metric per example, so adapter off and on cannot be paired; choose "
+                "a task with a metric such as acc or exact_match"
+            )
         label = Path(name).stem if _is_file(name) else name
-        return [_paired(f"{label}/{metric}", off[metric], on[metric], better) for metric, better in _metrics(name, on)]
+        return [_paired(f"{label}/{metric}", off[metric], on[metric]) for metric in on]
 
     def _run(
         self,
@@ -125,16 +130,18 @@ class Harness:
                     num_fewshot=shots,
                     bootstrap_iters=0,  # its intervals are not of paired differences
                 )
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except Exception as error:  # whatever a task of somebody's, or its data, raises is what is to be told
             raise ConfigError(_explain(name, error)) from None
         assert result is not None  # only on other processes of a distributed evaluation
         return _read(result)
 
 
-class _Metric(dict[Example, float]):
-    """The values of one metric, and whether higher is better."""
+@dataclass
+class _Metric:
+    """The values of one metric by example."""
 
-    higher_is_better = True
+    higher_is_better: bool
+    values: dict[Example, float] = field(default_factory=dict)
 
 
 def _read(result: Mapping[str, Any]) -> dict[str, _Metric]:
@@ -147,27 +154,17 @@ def _read(result: Mapping[str, Any]) -> dict[str, _Metric]:
                 if not isinstance(value, bool | int | float | np.number):
                     continue  # parts of a metric that only means something over a whole corpus
                 name = metric if sample["filter"] == "none" else f"{metric},{sample['filter']}"
-                values = found.setdefault(name, _Metric())
+                higher = bool(result["higher_is_better"].get(task, {}).get(metric, True))
+                values = found.setdefault(name, _Metric(higher)).values
                 values[task, sample["filter"], sample["doc_id"]] = float(value)
-                values.higher_is_better = bool(result["higher_is_better"].get(task, {}).get(metric, True))
     return found
 
 
-def _metrics(name: str, values: Mapping[str, _Metric]) -> list[tuple[str, bool]]:
-    if not values:
-        raise ConfigError(
-            f"the language task {name!r} has no metric per example, so adapter off and on cannot be paired; choose a "
-            "task with a metric such as acc or exact_match"
-        )
-    return [(metric, found.higher_is_better) for metric, found in values.items()]
-
-
-def _paired(name: str, off: Mapping[Example, float], on: Mapping[Example, float], higher: bool) -> LanguageMeasure:
-    """The measure of one metric from its values per example."""
-    examples = sorted(on)
-    pairs = np.array([[off[example], on[example]] for example in examples])
+def _paired(name: str, off: _Metric, on: _Metric) -> LanguageMeasure:
+    """The measure of one metric, example by example."""
+    pairs = np.array([[off.values[example], on.values[example]] for example in sorted(on.values)])
     before, after = (float(mean) for mean in pairs.mean(0))
-    better: Better = "higher" if higher else "lower"
+    better: Better = "higher" if on.higher_is_better else "lower"
     if np.isin(pairs, (0.0, 1.0)).all():
         gained, lost = (int((pairs[:, 1] - pairs[:, 0] == sign).sum()) for sign in (1, -1))
         interval = paired_proportions(gained, lost, len(pairs))
@@ -203,11 +200,16 @@ def _offline_task(name: str, cache: Path) -> dict[str, Any]:
 
 
 def _manager(names: Sequence[str]) -> Any:
-    """The harness's list of its tasks; made only where one is asked for, as that takes seconds."""
+    """What knows the tasks; with the harness's own only where one is asked for, as listing them takes seconds."""
+    return _make_manager(any(name not in OFFLINE_TASKS and not _is_file(name) for name in names))
+
+
+@cache
+def _make_manager(include_defaults: bool) -> Any:
     with _quiet(logging.ERROR):
         from lm_eval.tasks import TaskManager
 
-        return TaskManager(include_defaults=any(not _is_file(name) for name in names))
+        return TaskManager(include_defaults=include_defaults)
 
 
 def _is_file(name: str) -> bool:
