@@ -110,6 +110,7 @@ def test_a_yaml_file_of_the_users_runs(tmp_path: Path) -> None:
     assert (measure.name, measure.n) == ("mine/acc", 3)
 
 
+@pytest.mark.slow  # listing the harness's 14,000 tasks takes long
 @needs_harness
 def test_unknown_tasks_and_a_missing_network_are_told() -> None:
     check_tasks(["arc_challenge", "hellaswag", "piqa", "mmlu"])  # the names of the paper's tasks are right
