@@ -192,15 +192,8 @@ def test_git_ignores_no_source_file() -> None:
 
 
 def test_the_package_holds_code_and_data_only() -> None:
-    kinds = {
-        ".py",
-        ".typed",
-        ".safetensors",
-        ".json",
-        ".yaml",
-        ".md",
-        ".txt",
-    }  # md: the model's card; txt: held-out text
+    # md: the model's card; txt: held-out text
+    kinds = {".py", ".typed", ".safetensors", ".json", ".yaml", ".md", ".txt"}
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert not [str(path.relative_to(ROOT)) for path in files if path.suffix not in kinds and path.name != "py.typed"]
     assert (PACKAGE / "py.typed").exists()

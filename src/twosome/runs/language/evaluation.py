@@ -86,7 +86,7 @@ def evaluate_language(
         on_part: Called with the name of every part before it is computed.
 
     Raises:
-        ConfigError, ModelError, RunError: If something is missing, or does not fit.
+        ConfigError, ModelError, RunError: If something is missing or does not fit.
     """
     settings = settings or LanguageSettings(tasks=default_tasks())
     harness.check_tasks(settings.tasks)
@@ -97,8 +97,6 @@ def evaluate_language(
     weights = (run.adapter if run else source) / ADAPTER_WEIGHTS
     with run.in_use() if run else nullcontext():
         agent = load_agent(source, model=model)
-        if not hasattr(agent.policy.model, "disable_adapter"):
-            raise ConfigError(f"{str(source)!r} has no adapter that could be switched off; there is nothing to compare")
         file = out or (run.path / LANGUAGE_FILE if run else None)
         report = LanguageReport(agent.policy.model.config._name_or_path, _sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):
