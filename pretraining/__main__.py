@@ -1,4 +1,7 @@
-"""Commands: ``python -m pretraining corpus | audit | prompts | prepare | train | probe | zero-shot | release``."""
+"""Commands: ``python -m pretraining corpus | audit | prompts | prepare | train | probe | zero-shot | release``.
+
+And ``language``, which writes what ``twosome evaluate-language`` measures on.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 AVOID = HERE / "avoid.txt"
+LANGUAGE = HERE.parent / "src" / "twosome" / "runs" / "language" / "data"
 EMBEDDED = HERE.parent / "src" / "twosome" / "models" / "embedded"
 
 
@@ -42,6 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     zero.add_argument(
         "--swap", action="append", default=[], metavar="OLD=NEW", help="put another noun into the prompts"
     )
+    language = commands.add_parser("language", help="held-out text and language tasks into the package")
+    language.add_argument("directory", type=Path, nargs="?", default=LANGUAGE)
+    language.add_argument("--avoid", type=Path, default=AVOID, help="as for the corpus (default: %(default)s)")
+    language.add_argument("--corpus", type=Path, help="also tell what this corpus shares with them; fails at a text")
     release = commands.add_parser("release", help="model directory of a finished run, with its model card")
     release.add_argument("run", type=Path)
     release.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
@@ -181,6 +189,20 @@ def _zero_shot(options: argparse.Namespace) -> int:
                 f"{row.optimal_mass:6.3f}  {path}"
             )
     return 0
+
+
+def _language(options: argparse.Namespace) -> int:
+    from pretraining.language import shared_with, write_language
+
+    files = write_language(options.directory, options.avoid)
+    print(f"{len(files)} files written to {options.directory}")
+    if options.corpus is None:
+        return 0
+    with options.corpus.open(encoding="utf-8") as corpus:
+        report = shared_with(corpus, files)
+    for name, shared in report.items():
+        print(f"{name:<14} {json.dumps(shared)}")
+    return 1 if any(shared["whole"] for shared in report.values()) else 0
 
 
 def _release(options: argparse.Namespace) -> int:

@@ -45,9 +45,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
 # Modules that `import twosome` and `--help` pass through: what they import as they load, not inside a function.
 # `envs` is among them because importing twosome registers its worlds with Gymnasium.
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
-COMMANDS = {"demo", "train", "evaluate", "play", "score", "tasks", "check-env", "bench", "report"}
+COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "play", "score", "tasks", "check-env", "bench", "report"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def test_what_help_passes_through_imports_inside_functions() -> None:
 
 def test_every_import_is_a_declared_dependency() -> None:
     project = CONFIGURATION["project"]
-    wishes = [*project["dependencies"], *project["optional-dependencies"]["tensorboard"]]
+    extras = project["optional-dependencies"]
+    wishes = [*project["dependencies"], *extras["tensorboard"], *extras["language"]]
     declared = {re.match(r"[\w-]+", wish).group().lower() for wish in wishes}  # type: ignore[union-attr]
     used = {item.target for path in MODULES for item in foreign(path)} - set(LAYERS)
     undeclared = {name for name in used if DISTRIBUTIONS.get(name, name).lower() not in declared}
@@ -191,7 +192,8 @@ def test_git_ignores_no_source_file() -> None:
 
 
 def test_the_package_holds_code_and_data_only() -> None:
-    kinds = {".py", ".typed", ".safetensors", ".json", ".yaml", ".md"}  # md: the model's card
+    kinds = {".py", ".typed", ".safetensors", ".json", ".yaml"}
+    kinds |= {".md", ".txt"}  # the model's card; held-out text
     kinds |= {".html", ".css", ".js"}  # the report's template
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert not [str(path.relative_to(ROOT)) for path in files if path.suffix not in kinds and path.name != "py.typed"]

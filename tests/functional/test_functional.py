@@ -142,3 +142,19 @@ def test_explained_variance() -> None:
     assert explained_variance(returns, returns) == 1
     assert explained_variance(torch.full((3,), 2.0), returns) == 0
     assert explained_variance(returns, torch.ones(3)) == 0
+
+
+@pytest.mark.parametrize("name", ["sum", "token", "word", "byte"])
+def test_no_bit_of_a_distribution_depends_on_how_far_its_row_is_padded(name: str) -> None:
+    """Found when decisions were read together: a plain sum rounds differently with more padding behind it."""
+    generator = torch.Generator().manual_seed(0)
+    for actions, tokens in ((2, 7), (5, 3), (9, 12), (17, 6)):
+        decision = Decision("now", tuple(f"do {'it ' * (i % 3)}{i}" for i in range(actions)))
+        real = -torch.rand(1, actions, tokens, generator=generator) * 9
+        found = []
+        for wider, longer in ((0, 0), (3, 2), (12, 9), (40, 30)):
+            log_probs = torch.nn.functional.pad(real, (0, longer, 0, wider))
+            mask = torch.nn.functional.pad(torch.ones_like(real, dtype=torch.bool), (0, longer, 0, wider))
+            logits = resolve_normalization(name)(ActionScores((decision,), log_probs, mask))
+            found.append(masked_log_softmax(logits)[0, :actions])
+        assert all(torch.equal(each, found[0]) for each in found)

@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "train on tomato salad and compare with untrained play",
     "train": "align a language model with a task by practice",
     "evaluate": "measure a trained run, an adapter, or an untrained model",
+    "evaluate-language": "measure what training changed of a model's language",
     "report": "write one HTML file about runs: curves, tables, episodes",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",
@@ -74,7 +75,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    lines = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+    lines = "\n".join(f"  {name:<17} {summary}" for name, summary in COMMANDS.items())
     return argparse.ArgumentParser(
         prog="twosome",
         usage="twosome [-h] [--version] COMMAND ...",

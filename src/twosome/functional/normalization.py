@@ -17,7 +17,9 @@ from twosome.types import ActionScores, Normalization
 
 def sum_logits(scores: ActionScores) -> Tensor:
     """Joint log-probability, ``sum_i log P(w_i | prompt, w_<i)`` (eq. 1): float32 [B, A]."""
-    joint = scores.token_log_probs.sum(-1)
+    # Token after token: how a plain sum rounds depends on how many padded tokens stand behind the action's own, and
+    # so on the batch.
+    joint = scores.token_log_probs.cumsum(-1)[..., -1]
     return joint.masked_fill(~scores.action_mask, -torch.inf)
 
 
