@@ -16,6 +16,8 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from twosome.errors import EnvironmentFault, NumericalError
+
 if TYPE_CHECKING:
     from twosome.envs.oracle import Play
     from twosome.runs.config import RunConfig
@@ -84,6 +86,11 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
             file=sys.stderr,
         )
         raise
+    except (EnvironmentFault, NumericalError) as error:
+        if not (out / "config.yaml").is_file():
+            raise
+        again = f"`{command_name()} train --resume {out}` goes on from the last checkpoint"
+        raise type(error)(f"{error}; {again}") from error
     print(f"done; `{command_name()} evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
 
 

@@ -18,7 +18,7 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.encoding import Tokenizer
+from twosome.models.encoding import LongPrompts, Tokenizer
 from twosome.models.scoring import Path as ScoringPath
 from twosome.models.scoring import Scorer
 
@@ -65,6 +65,7 @@ class LanguageModelPolicy:
         path: How to score; None to find out.
         token_budget: Most tokens in one forward pass; None for what suits the device.
         memory: How many decisions, and how many prompts, are remembered.
+        long_prompts: What becomes of a prompt that does not fit into the model's context.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class LanguageModelPolicy:
         path: ScoringPath | None = None,
         token_budget: int | None = None,
         memory: int = 50_000,
+        long_prompts: LongPrompts = "refuse",
     ) -> None:
         self.model = model
         self.critic = critic.to(model.device) if critic is not None else None
@@ -84,7 +86,7 @@ class LanguageModelPolicy:
         self._normalize = resolve_normalization(normalization)
         # Listed once: PEFT switches requires_grad off and on with the adapter.
         self._actor = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.scorer = Scorer(model, tokenizer, path, token_budget)
+        self.scorer = Scorer(model, tokenizer, path, token_budget, long_prompts)
         self._acting: dict[Decision, Tensor] = {}
         self._acting_version = -1
         self._reference: dict[Decision, Tensor] = {}
@@ -122,6 +124,10 @@ class LanguageModelPolicy:
             _make_room(self._features, len(missing), self._memory, keep=set(prompts))
             self._features.update(zip(missing, found, strict=True))
         return torch.stack([self._features[prompt] for prompt in prompts])
+
+    def cut_prompts(self, decisions: Sequence[Decision]) -> int:
+        """How many of the decisions have a prompt that the model reads only a part of."""
+        return sum(self.scorer.encoder.encode(decision).cut > 0 for decision in decisions)
 
     def actor_parameters(self) -> list[Parameter]:
         """The adapter's weights."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from twosome.decision import Decision
 from twosome.errors import ModelError
 from twosome.models.attention import use_block_attention
-from twosome.models.encoding import EncodedDecision, Encoder, Tokenizer
+from twosome.models.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer
 from twosome.models.packing import MULTIPLE, Block, Pack, build_block, build_pack, split_by_budget
 from twosome.types import ActionScores
 
@@ -58,13 +58,19 @@ class Scorer:
         path: ``"packed"``, ``"padded"``, or None to find out by :func:`choose_path`.
         token_budget: Most tokens in one forward pass, a single longer decision goes alone; None for what suits the
             device.
+        long_prompts: What becomes of a prompt that does not fit into the model's context.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, path: Path | None = None, token_budget: int | None = None
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        path: Path | None = None,
+        token_budget: int | None = None,
+        long_prompts: LongPrompts = "refuse",
     ) -> None:
         self.model = model
-        self.encoder = Encoder(tokenizer, context_length(model))
+        self.encoder = Encoder(tokenizer, context_length(model), long_prompts=long_prompts)
         self.path: Path = path or choose_path(model)
         self.token_budget = token_budget or (_CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET)
         self._blocks: dict[Decision, Block] = {}

@@ -6,7 +6,7 @@ Nothing here imports torch, so that ``--help`` and a mistyped setting answer at 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -80,12 +80,19 @@ class RunConfig:
     """Decisions to train for, over all environments; rounded up to whole updates."""
     num_envs: int = 4
     """Environments acting side by side."""
+    env_processes: bool = False
+    """Each environment in a process of its own: for simulators that are slow, or that may crash or hang."""
+    env_timeout: float = 300.0
+    """Seconds that such a process may take to be made, for a reset or for a step, before the run is stopped."""
     rollout_steps: int = 32
     """Decisions in each environment between updates."""
     model: str = "embedded"
     """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
     normalization: str = "word"
     """sum, token, word, byte, or package.module:function."""
+    long_prompts: Literal["refuse", "keep_end", "keep_start"] = "refuse"
+    """What becomes of a prompt that does not fit into the model's context with its longest action: refused, or cut to
+    its last or first tokens; metrics then count cut_prompts."""
     seed: int = 0
     """Seeds weights, actions, shuffling and episodes."""
     threads: int = 1
@@ -105,6 +112,10 @@ class RunConfig:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.env_timeout < float("inf"):
+            raise ConfigError(f"env_timeout must be a positive number of seconds, got {self.env_timeout}")
+        if self.long_prompts not in ("refuse", "keep_end", "keep_start"):
+            raise ConfigError(f"long_prompts must be refuse, keep_end or keep_start, got {self.long_prompts!r}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
@@ -136,6 +147,12 @@ def preset_files(task: str, preset: str) -> list[Path]:
     if task in TASKS:
         names += [f"{TASKS[task].world}.{preset}.yaml", f"{task}.{preset}.yaml"]
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
+
+
+def same_numbers(config: RunConfig, other: RunConfig) -> bool:
+    """Whether two configurations give the same numbers: all is equal but how environments are waited for."""
+    free = {"env_processes": False, "env_timeout": 1.0}
+    return replace(config, **free) == replace(other, **free)  # type: ignore[arg-type]
 
 
 def to_yaml(config: RunConfig) -> str:
