@@ -1,4 +1,4 @@
-"""A run whose environments die, hang or misbehave stops with one sentence, keeps its state, and goes on to the same end.
+"""A run whose environments die, hang or misbehave stops with one sentence, is kept, and goes on to the same end.
 
 Every kind of fault is tried in ``tests/text/test_guard.py`` and, at random steps of whole runs, in ``tests/faults``.
 """
@@ -94,9 +94,10 @@ def test_a_run_of_before_a_setting_existed_goes_on(
 
     assert same_numbers(from_mapping({}), RunConfig())
     faulty = with_fault(config, tmp_path / "now", "raised", at=29)
-    with monkeypatch.context() as patch, pytest.raises(EnvironmentFault):
+    with monkeypatch.context() as patch:
         patch.setattr(trainer, "to_yaml", older)
-        train(faulty, tmp_path / "run")
+        with pytest.raises(EnvironmentFault):
+            train(faulty, tmp_path / "run")
     (tmp_path / "now").unlink()
     resume(tmp_path / "run")
     assert outcome(tmp_path / "run") == outcome(undisturbed)

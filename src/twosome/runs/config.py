@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -114,8 +115,6 @@ class RunConfig:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.env_timeout < float("inf"):
             raise ConfigError(f"env_timeout must be a positive number of seconds, got {self.env_timeout}")
-        if self.long_prompts not in ("refuse", "keep_end", "keep_start"):
-            raise ConfigError(f"long_prompts must be refuse, keep_end or keep_start, got {self.long_prompts!r}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
@@ -178,7 +177,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
 
 
 def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
-    """Refuse a group of settings that is no mapping, and null where a setting must have a value.
+    """Refuse a group of settings that is no mapping, and a value that is not of its setting's type.
 
     Args:
         kind: The configuration dataclass that ``values`` are meant for.
@@ -196,5 +195,47 @@ def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{prefix}{name} must be a mapping of settings, got {value!r}")
             check_shape(hint, value, f"{prefix}{name}.")
-        elif value is None and type(None) not in get_args(hint):
-            raise ConfigError(f"{prefix}{name} must have a value, got null")
+        elif not _fits(value, hint):
+            raise ConfigError(
+                f"{prefix}{name} must be {_described(hint)}, got {'null' if value is None else repr(value)}"
+            )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value, as YAML or JSON give it, is of a setting's type."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    """A type in words: `a number`, `one of sum, token`..."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(parts)}"
+    if origin in (Union, UnionType):
+        return " or ".join(_described(part) for part in parts)
+    if origin is list:
+        return f"a list, each item {_described(parts[0])}"
+    return _WORDS.get(origin or hint, str(hint))
+
+
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    dict: "a mapping",
+    float: "a number",
+    int: "a whole number",
+    str: "a text",
+    type(None): "null",
+}

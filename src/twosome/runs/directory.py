@@ -25,7 +25,7 @@ import yaml
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from twosome.errors import ConfigError, RunError
+from twosome.errors import RunError
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
@@ -71,7 +71,7 @@ class RunDirectory:
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
             return cls(path, from_mapping(values))
-        except (OSError, yaml.YAMLError, ConfigError, AttributeError) as error:
+        except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
             raise RunError(f"cannot read {str(file)!r}: {error}") from None
 
     @property

@@ -77,8 +77,10 @@ class Recorder:
         """Cut the files to what they held.
 
         Raises:
-            RunError: If something of that was lost or changed.
+            RunError: If something of that was lost or changed; the files are left as they are.
         """
+        self._metrics.check(state["metrics"])
+        self._episodes.check(state["episodes"])
         self._metrics.load_state_dict(state["metrics"])
         self._episodes.load_state_dict(state["episodes"])
 

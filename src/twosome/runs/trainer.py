@@ -20,7 +20,7 @@ from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import add_adapter, load_adapter, load_model
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
-from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
+from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from twosome.runs.config import LoadingConfig, RunConfig, from_mapping, same_numbers, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
@@ -173,6 +173,16 @@ class Training:
         if checkpoint is None:
             recorder.clear()
             return
+        try:
+            self._load(checkpoint, recorder)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise RunError(
+                f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
+                f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
+            ) from None
+
+    def _load(self, checkpoint: Checkpoint, recorder: Recorder) -> None:
         # Settings that are younger than the checkpoint have their defaults in both.
         if not same_numbers(from_mapping(yaml.safe_load(checkpoint.state["config"])), self.config):
             raise RunError(

@@ -1,4 +1,4 @@
-"""Checks every answer of an environment, so that a fault is told where it happens: which environment, when, and what."""
+"""Checks every answer of an environment, so that a fault is told where it happens: in which one, when, and what."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from twosome.text.environment import TextObservation
 
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 """Rewards are kept in float32; what is larger would be infinite there."""
+
+LONGEST_DURATION = 2**31 - 1
+"""Primitive steps of one action."""
 
 
 class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
@@ -109,7 +112,12 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
     def _reward(self, reward: Any, action: int) -> float:
         if not isinstance(reward, numbers.Real) and getattr(reward, "shape", None) != ():
             raise self._fault(f"returned a reward of type {type(reward).__name__}; a reward must be a finite number")
-        number = float(reward)
+        try:
+            number = float(reward)
+        except OverflowError:  # an integer with hundreds of digits
+            number = math.inf
+        except (TypeError, ValueError):
+            raise self._fault(f"returned the reward {_short(reward)}; a reward must be a finite number") from None
         if not math.isfinite(number) or abs(number) > LARGEST_REWARD:
             phrase = self._decision.actions[action] if self._decision is not None else action
             raise self._fault(f"paid {number} for {phrase!r}; a reward must be a finite number, also in float32")
@@ -117,13 +125,14 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
 
     def _flag(self, name: str, value: Any) -> bool:
         if not isinstance(value, (bool, np.bool_)):
-            raise self._fault(f"returned {name}={value!r} of type {type(value).__name__}; expected True or False")
+            raise self._fault(f"returned {name}={_short(value)} of type {type(value).__name__}; expected True or False")
         return bool(value)
 
     def _duration(self, duration: Any) -> int:
-        if isinstance(duration, bool) or not isinstance(duration, numbers.Integral) or duration < 1:
+        whole = isinstance(duration, numbers.Integral) and not isinstance(duration, bool)
+        if not whole or not 1 <= duration <= LONGEST_DURATION:
             raise self._fault(
-                f"returned info['duration']={duration!r}; expected a whole number of primitive steps, at least 1"
+                f"returned info['duration']={_short(duration)}; expected a whole number of primitive steps, at least 1"
             )
         return int(duration)
 
@@ -140,3 +149,8 @@ def _said(error: BaseException) -> str:
     """An error's kind and its first line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def _short(value: Any) -> str:
+    """A value in a message, on one line and not too long."""
+    return " ".join(repr(value).split())[:80]
