@@ -73,9 +73,15 @@ WRONG: dict[str, tuple[Callable[[Answer], Answer], str]] = {
         _changed(_OBSERVATION, lambda seen: {**seen, "actions": ("wait", "wait")}),
         "'wait' is listed twice",
     ),
-    "action of no type": (_changed(_OBSERVATION, lambda seen: {**seen, "actions": ("wait", 3)}), "got 3"),
+    "action of no type": (
+        _changed(_OBSERVATION, lambda seen: {**seen, "actions": ("wait", 3)}),
+        "returned 3 of type int",
+    ),
     "actions of no type": (_changed(_OBSERVATION, lambda seen: {**seen, "actions": "wait"}), "actions of type str"),
-    "prompt of no type": (_changed(_OBSERVATION, lambda seen: {**seen, "prompt": None}), "got None"),
+    "prompt of no type": (
+        _changed(_OBSERVATION, lambda seen: {**seen, "prompt": None}),
+        "returned None of type NoneType",
+    ),
     "half a character": (_changed(_OBSERVATION, lambda seen: {**seen, "prompt": "\ud800"}), "half a surrogate pair"),
     "no prompt": (_changed(_OBSERVATION, lambda seen: {"actions": seen["actions"]}), "an observation without 'prompt'"),
     "observation of no type": (_changed(_OBSERVATION, None), "returned the observation as NoneType"),

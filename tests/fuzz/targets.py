@@ -300,7 +300,7 @@ def check_journals(bench: Bench, draw: st.DrawFn) -> None:
     assert all(isinstance(line, dict) for line in read_lines(file))
 
 
-class _Answering(gymnasium.Env[Any, Any]):
+class Answering(gymnasium.Env[Any, Any]):
     """An environment that gives the answer it was told to give."""
 
     observation_space = gymnasium.spaces.Discrete(2)
@@ -325,7 +325,7 @@ def check_environments(bench: Bench, draw: st.DrawFn) -> None:
     whole = [seen, draw(st.just(1.0) | SCALARS), draw(st.booleans() | SCALARS), draw(st.booleans() | SCALARS), info]
     if draw(st.integers(0, 3)) == 0:
         whole[draw(st.integers(0, 4))] = draw(VALUES)
-    env = _Answering()
+    env = Answering()
     env.answer = draw(st.sampled_from([tuple(whole), tuple(whole), tuple(whole), whole, tuple(whole[:3]), None]))
     env.first = draw(st.sampled_from([env.first, env.first, (whole[0], whole[4]), whole]))
     guarded = GuardedEnv(env, "environment 0")

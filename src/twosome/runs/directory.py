@@ -12,6 +12,7 @@ learning_curve.png    return and success over decisions
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -107,8 +108,9 @@ class RunDirectory:
         """Keep other processes from writing here while the context lasts.
 
         Raises:
-            RunError: If another process does already.
+            RunError: If another process does already, or a link in it leads elsewhere.
         """
+        self._check_inside()
         lock = FileLock(self.path / LOCK_FILE, timeout=0)
         try:
             lock.acquire()
@@ -120,6 +122,16 @@ class RunDirectory:
             yield self
         finally:
             lock.release()
+
+    def _check_inside(self) -> None:
+        """Refuse links that lead out of the run: an archive may hold some, and they would be written through."""
+        root = os.path.realpath(self.path)
+        for path in self.path.rglob("*"):
+            if path.is_symlink() and os.path.commonpath([root, os.path.realpath(path)]) != root:
+                raise RunError(
+                    f"the link {str(path)!r} leads out of the run, which is only written below its own directory; put "
+                    "what it leads to in its place"
+                )
 
     def save(self, policy: LanguageModelPolicy) -> None:
         """Write adapter and critic, each file whole or not at all.

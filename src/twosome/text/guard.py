@@ -103,6 +103,9 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
         actions = observation["actions"]
         if not isinstance(actions, (tuple, list)):
             raise self._fault(f"returned actions of type {type(actions).__name__}; expected a tuple of texts")
+        for text in (observation["prompt"], *actions):
+            if not isinstance(text, str):
+                raise self._fault(f"returned {_short(text)} of type {type(text).__name__} where a text was expected")
         try:
             self._decision = Decision(observation["prompt"], tuple(actions))
         except InvalidDecision as error:
@@ -115,7 +118,7 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
         try:
             number = float(reward)
         except OverflowError:  # an integer with hundreds of digits
-            number = math.inf
+            number = math.inf if reward > 0 else -math.inf
         except (TypeError, ValueError):
             raise self._fault(f"returned the reward {_short(reward)}; a reward must be a finite number") from None
         if not math.isfinite(number) or abs(number) > LARGEST_REWARD:
@@ -153,4 +156,7 @@ def _said(error: BaseException) -> str:
 
 def _short(value: Any) -> str:
     """A value in a message, on one line and not too long."""
-    return " ".join(repr(value).split())[:80]
+    try:
+        return " ".join(repr(value).split())[:80]
+    except Exception:  # a number with too many digits, or an object that cannot even say what it is
+        return f"a {type(value).__name__}"
