@@ -50,6 +50,7 @@ def main() -> int:
                     wrong.append(f"{name} trial {trial}: {detail}")
                 if sys.stderr.isatty():
                     print(f"\r{name} {trial + 1}  wrong {len(wrong)}  ", end="", file=sys.stderr)
+            print(f"{name}: " + ", ".join(f"{number} {o.value}" for o, number in counts[name].items()), file=sys.stderr)
     table = {name: {outcome.value: number for outcome, number in counter.items()} for name, counter in counts.items()}
     if arguments.json:
         print(json.dumps({"seconds": round(time.monotonic() - began), "table": table, "wrong": wrong}))
