@@ -165,7 +165,8 @@ class ProcessVectorEnv(VectorEnv):
         if code is None:
             how = "closed its pipe"
         elif code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
+            known = {number.value: number.name for number in signal.Signals}
+            how = f"was killed by {known.get(-code, f'signal {-code}')}"
         else:
             how = f"ended with status {code}"
         # Every new process begins by importing the script that started the run.
