@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "types": ("torch", *FOUNDATION),
     "functional": ("torch", "types", *FOUNDATION),
     "envs": ("gymnasium", "numpy", "PIL", "errors"),
-    "text": ("gymnasium", "envs", *FOUNDATION),
+    "text": ("gymnasium", "numpy", "envs", *FOUNDATION),
     "models": ("torch", "numpy", "transformers", "peft", "safetensors", "types", "functional", *FOUNDATION),
     "baselines": LEARNING,
     "rollout": LEARNING,

@@ -14,9 +14,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tests.table_policy import TablePolicy
 from twosome import TextEnv
 from twosome.baselines import UniformPolicy
-from twosome.errors import EnvironmentFault, InadmissibleAction, InvalidDecision
+from twosome.errors import EnvironmentFault, InadmissibleAction, InvalidDecision, NumericalError
 from twosome.rollout import Collector
 from twosome.text.environment import Option
+from twosome.text.guard import GuardedEnv
 from twosome.text.tasks import make_task, make_vector_task
 
 
@@ -158,10 +159,22 @@ def test_a_reward_that_is_not_finite_is_told_with_its_action() -> None:
             observation, _, *rest = super().step(action)
             return observation, float("nan"), *rest  # type: ignore[return-value]
 
-    with closing(SyncVectorEnv([lambda: TextEnv(Broken(), Words())], autoreset_mode=AutoresetMode.DISABLED)) as envs:
+    makers = [lambda: GuardedEnv(TextEnv(Broken(), Words()), "environment 0")]
+    with closing(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)) as envs:
         collector = Collector(envs, seed=0, generator=torch.Generator())
-        with pytest.raises(EnvironmentFault, match="paid nan for 'go on'"):
+        with pytest.raises(EnvironmentFault, match=r"environment 0, at step 1 .* paid nan for 'go on'"):
             collector.collect(Script(1), 1)  # type: ignore[arg-type]
+
+
+def test_a_policy_whose_probabilities_are_no_numbers_is_refused() -> None:
+    class Overflown(Script):
+        def action_log_probs(self, decisions: Any) -> torch.Tensor:
+            return super().action_log_probs(decisions) * torch.nan
+
+    with closing(corridors(1)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator())
+        with pytest.raises(NumericalError, match="probabilities are not numbers"):
+            collector.collect(Overflown(1), 1)  # type: ignore[arg-type]
 
 
 def test_an_environment_without_actions_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from twosome.decision import Decision
-from twosome.errors import EnvironmentFault
+from twosome.errors import EnvironmentFault, NumericalError
 from twosome.functional.categorical import sample
 from twosome.types import Policy, Rollout
 
@@ -173,11 +172,10 @@ class Collector:
         """One decision in every environment: a row of the rollout, and the episodes that ended."""
         decisions = self._decisions
         with torch.no_grad():
-            log_probs = policy.action_log_probs(decisions).cpu()
+            log_probs = _numbers(policy.action_log_probs(decisions).cpu())
             values = policy.values(decisions).cpu() if with_values else torch.full((len(decisions),), torch.nan)
         actions = log_probs.argmax(-1) if self._greedy else sample(log_probs, self._generator)
         observations, rewards, terminated, truncated, infos = self.envs.step(actions.numpy())
-        _check_rewards(rewards, decisions, actions)
         durations = _info(infos, "duration", default=np.ones(len(decisions), dtype=np.int64))
         success = _info(infos, "success", default=terminated)
         followed = _decisions(observations)
@@ -233,14 +231,6 @@ class Collector:
         return Episode(index=self._began - 1, seed=int(self._seeds.integers(2**31)))
 
 
-def _check_rewards(rewards: Any, decisions: Sequence[Decision], actions: torch.Tensor) -> None:
-    for index, (reward, decision, action) in enumerate(zip(rewards, decisions, actions.tolist(), strict=True)):
-        if not math.isfinite(reward):
-            raise EnvironmentFault(
-                f"environment {index} paid {reward} for {decision.actions[action]!r}; a reward must be a finite number"
-            )
-
-
 def _pack_episode(episode: Episode) -> dict[str, Any]:
     """An open episode without its texts, which replaying brings back."""
     steps = [{name: getattr(step, name) for name in _STEP_NUMBERS} for step in episode.steps]
@@ -262,6 +252,16 @@ def _decisions(observations: Any) -> tuple[Decision, ...]:
     """The decisions in a batched text observation, one per environment."""
     pairs = zip(observations["prompt"], observations["actions"], strict=True)
     return tuple(Decision(prompt, tuple(actions)) for prompt, actions in pairs)
+
+
+def _numbers(log_probs: torch.Tensor) -> torch.Tensor:
+    """The log-probabilities, if they are numbers; drawing an action from anything else would mean nothing."""
+    if log_probs.isnan().any():
+        raise NumericalError(
+            "the policy's probabilities are not numbers: its weights have grown beyond bounds, or were damaged; start "
+            "again with a lower ppo.policy_learning_rate"
+        )
+    return log_probs
 
 
 def _info(infos: dict[str, Any], key: str, default: Any) -> Any:

@@ -17,16 +17,18 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.faults.campaign import Arena, Outcome
-from tests.faults.faults import FAULTS
-
 
 def main() -> int:
+    # Inside the function, because every environment process begins by importing this module.
+    from tests.faults.campaign import Arena, Outcome
+    from tests.faults.faults import FAULTS
+
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
     for name, fault in FAULTS.items():
         parser.add_argument(
             f"--{name}", type=int, default=fault.trials, help=f"{fault.summary} (default {fault.trials})"
         )
+    parser.add_argument("--only", action="append", choices=FAULTS, help="only this fault; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600, help="begin no trial after this (default 3600)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -37,7 +39,8 @@ def main() -> int:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         arena = Arena(Path(folder))
-        for name, fault in FAULTS.items():
+        for name in arguments.only or FAULTS:
+            fault = FAULTS[name]
             for trial in range(getattr(arguments, name.replace("-", "_"))):
                 if time.monotonic() - began > arguments.seconds:
                     break
@@ -47,6 +50,7 @@ def main() -> int:
                     wrong.append(f"{name} trial {trial}: {detail}")
                 if sys.stderr.isatty():
                     print(f"\r{name} {trial + 1}  wrong {len(wrong)}  ", end="", file=sys.stderr)
+            print(f"{name}: " + ", ".join(f"{number} {o.value}" for o, number in counts[name].items()), file=sys.stderr)
     table = {name: {outcome.value: number for outcome, number in counter.items()} for name, counter in counts.items()}
     if arguments.json:
         print(json.dumps({"seconds": round(time.monotonic() - began), "table": table, "wrong": wrong}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import time
@@ -16,6 +17,7 @@ import torch
 from tests.runs.outcome import outcome
 from tests.tiny import save_model, small_run
 from twosome.errors import TwosomeError
+from twosome.runs.config import RunConfig
 from twosome.runs.trainer import resume, train
 
 REFUSED = 2
@@ -27,6 +29,7 @@ class Outcome(Enum):
 
     IDENTICAL = "ended with the same bytes"
     REFUSED = "refused in one sentence, nothing changed"
+    SKIPPED = "could not be tried here"
     WRONG = "WRONG"
 
 
@@ -45,6 +48,7 @@ class Arena:
         train(self.config, undisturbed)
         self.seconds = time.monotonic() - began
         self.expected = outcome(undisturbed)
+        folder.chmod(0o755)  # for processes that give up their rights
 
     def fresh(self) -> Path:
         """A directory name that is free."""
@@ -52,7 +56,7 @@ class Arena:
         shutil.rmtree(run, ignore_errors=True)
         return run
 
-    def start(self, run: Path, before: Callable[[], None] = lambda: None) -> int:
+    def start(self, run: Path, before: Callable[[], None] = lambda: None, config: RunConfig | None = None) -> int:
         """Fork a process that trains, or resumes if there is a run; returns its id.
 
         Its status is 0 if it finished, 2 if it refused in a sentence, 3 for anything else.
@@ -71,7 +75,7 @@ class Arena:
             if (run / "config.yaml").exists():
                 resume(run)
             else:
-                train(self.config, run)
+                train(config or self.config, run)
             status = 0
         except (TwosomeError, OSError) as error:  # what the command line tells in one sentence
             os.write(2, str(error).encode())
@@ -83,16 +87,36 @@ class Arena:
         finally:
             os._exit(status)
 
-    def finish(self, run: Path, before: Callable[[], None] = lambda: None) -> int:
+    def finish(self, run: Path, before: Callable[[], None] = lambda: None, config: RunConfig | None = None) -> int:
         """Train or resume to the end; returns the status."""
-        _, status = os.waitpid(self.start(run, before), 0)
+        _, status = os.waitpid(self.start(run, before, config), 0)
         return os.waitstatus_to_exitcode(status)
+
+    def killed_late(self, chance: random.Random) -> Path:
+        """A run that was killed after its first checkpoint."""
+        run = self.fresh()
+        child = self.start(run)
+        while not list(run.glob("checkpoints/update-*")):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.5 * self.seconds))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return run
+
+    def to_the_end(self, run: Path, config: RunConfig | None = None) -> int:
+        """Resume until the run is finished, as a user would; returns the status."""
+        if (run / "versions.json").exists() and '"finished"' in (run / "versions.json").read_text():
+            return 0
+        return self.finish(run, config=config)
+
+    def said(self) -> str:
+        """What the last process said, its end."""
+        return self.log.read_text(errors="replace")[-400:]
 
     def judge(self, run: Path, status: int) -> tuple[Outcome, str]:
         """What a trial that should have ended well came to."""
-        said = self.log.read_text(errors="replace")[-400:]
         if status != 0:
-            return Outcome.WRONG, f"status {status}: {said}"
+            return Outcome.WRONG, f"status {status}: {self.said()}"
         found = outcome(run)
         different = [name for name in found if found[name] != self.expected[name]]
         return (Outcome.WRONG, f"differs in {different}") if different else (Outcome.IDENTICAL, "")

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from tests.faults import machine, misbehaviour
 from tests.faults.campaign import FAILED, REFUSED, Arena, Outcome
 from twosome.runs import checkpoint, directory, files
 
@@ -44,8 +45,8 @@ def signalled(*numbers: signal.Signals) -> Callable[[Arena, random.Random], tupl
             os.kill(child, chance.choice(numbers))
             _, status = os.waitpid(child, 0)
             if os.waitstatus_to_exitcode(status) == FAILED:
-                return Outcome.WRONG, arena.log.read_text()[-400:]
-        return arena.judge(run, _to_the_end(arena, run))
+                return Outcome.WRONG, arena.said()
+        return arena.judge(run, arena.to_the_end(run))
 
     return try_once
 
@@ -68,7 +69,7 @@ def killed_while_writing(arena: Arena, chance: random.Random) -> tuple[Outcome, 
     """A process kills itself right before or after one of the calls that write files."""
     run, fatal, after = arena.fresh(), chance.randint(1, 160), chance.random() < 0.5
     arena.finish(run, lambda: _arm(fatal, after))
-    return arena.judge(run, _to_the_end(arena, run))
+    return arena.judge(run, arena.to_the_end(run))
 
 
 def _arm(fatal: int, after: bool) -> None:
@@ -93,7 +94,7 @@ def _arm(fatal: int, after: bool) -> None:
 
 def damaged(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
     """A file of a killed run is cut, emptied, removed, or has a bit flipped; resuming ends the same, or refuses."""
-    run = _killed_late(arena, chance)
+    run = arena.killed_late(chance)
     victim = chance.choice(sorted(path for path in run.rglob("*") if path.is_file() and path.name != ".lock"))
     content, kind = victim.read_bytes(), chance.choice(("cut", "flipped", "emptied", "removed"))
     if kind == "removed":
@@ -123,37 +124,18 @@ def full_disk(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
 
     status = arena.finish(run, starve)
     if status not in (0, REFUSED):
-        return Outcome.WRONG, f"limit {limit}, status {status}: {arena.log.read_text()[-400:]}"
-    return arena.judge(run, _to_the_end(arena, run))
+        return Outcome.WRONG, f"limit {limit}, status {status}: {arena.said()}"
+    return arena.judge(run, arena.to_the_end(run))
 
 
 def occupied(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
     """A second process takes up a run that is being written: it is refused, and the first goes on."""
-    run = _killed_late(arena, chance)
+    run = arena.killed_late(chance)
     with FileLock(run / ".lock"):
         status = arena.finish(run)
     if status != REFUSED:
         return Outcome.WRONG, f"status {status}"
-    return arena.judge(run, _to_the_end(arena, run))
-
-
-def _killed_late(arena: Arena, chance: random.Random) -> Path:
-    """A run that was killed after its first checkpoint."""
-    run = arena.fresh()
-    child = arena.start(run)
-    while not list(run.glob("checkpoints/update-*")):
-        time.sleep(0.005)
-    time.sleep(chance.uniform(0, 0.5 * arena.seconds))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return run
-
-
-def _to_the_end(arena: Arena, run: Path) -> int:
-    """Resume until the run is finished, as a user would."""
-    if (run / "versions.json").exists() and '"finished"' in (run / "versions.json").read_text():
-        return 0
-    return arena.finish(run)
+    return arena.judge(run, arena.to_the_end(run))
 
 
 FAULTS = {
@@ -163,4 +145,10 @@ FAULTS = {
     "damages": Fault(damaged, 200, "a file is cut, emptied, removed, or a bit flipped"),
     "full-disks": Fault(full_disk, 60, "files may not grow beyond a random size"),
     "occupied": Fault(occupied, 20, "a second process on one run"),
+    "environments": Fault(misbehaviour.misbehaving, 60, "an environment dies, hangs, raises or lies at a random step"),
+    "process-kills": Fault(misbehaviour.killed_with_processes, 60, "SIGKILL of a run or of one of its environments"),
+    "losses": Fault(machine.losses, 40, "a loss that is not finite at a random moment"),
+    "clocks": Fault(machine.clocks, 20, "clocks that jump forth and back"),
+    "read-only": Fault(machine.read_only, 20, "a directory that must not be written"),
+    "small-disks": Fault(machine.small_disk, 40, "a file system of random size that is full (needs to mount one)"),
 }

@@ -12,7 +12,7 @@ from tests.models.oracle import DECISIONS
 from tests.tiny import build_model, byte_level
 from twosome import Decision, score
 from twosome.errors import InvalidDecision, TokenizationError
-from twosome.models.encoding import encode_decision
+from twosome.models.encoding import Encoder, LongPrompts, encode_decision
 
 
 def test_spans_decode_to_the_action(tokenizer: Any) -> None:
@@ -51,6 +51,48 @@ def test_a_sentence_longer_than_the_context_is_refused_by_its_length() -> None:
     model, tokenizer = build_model("llama", max_position_embeddings=32), byte_level(bos=False)
     with pytest.raises(TokenizationError, match="reads at most 32"):
         score(model, tokenizer, [Decision("very " * 30 + "long", ("prompt",))])
+
+
+LONG = Decision("one two three four five six seven eight nine ten " * 4 + "now", ("go", "pick up the tomato"))
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("rule", ["keep_end", "keep_start"])
+def test_a_long_prompt_is_cut_as_the_user_chose_and_that_is_told(rule: LongPrompts, bos: bool) -> None:
+    tokenizer = byte_level(bos=bos)
+    whole = encode_decision(tokenizer, LONG)
+    longest = max(map(len, whole.action_ids))
+    with pytest.warns(UserWarning, match=f"prompts are cut: .* reads at most 40, and long_prompts is {rule}"):
+        encoded = Encoder(tokenizer, 40, long_prompts=rule).encode(LONG)
+    assert encoded.action_ids == whole.action_ids
+    assert len(encoded.prompt_ids) + longest == 40
+    assert encoded.cut == len(whole.prompt_ids) - len(encoded.prompt_ids) > 0
+    text = whole.prompt_ids[bos:]
+    kept = encoded.prompt_ids[bos:]
+    assert kept == (text[-len(kept) :] if rule == "keep_end" else text[: len(kept)])
+    assert encoded.prompt_ids[:bos] == whole.prompt_ids[:bos]
+
+
+def test_a_prompt_alone_is_cut_to_the_context_too() -> None:
+    """The critic reads prompts alone; one too long for the model once reached it unchecked."""
+    tokenizer = byte_level(bos=True)
+    with pytest.raises(TokenizationError, match="reads at most 40"):
+        Encoder(tokenizer, 40).encode_prompt(LONG.prompt)
+    with pytest.warns(UserWarning, match="prompts are cut"):
+        assert len(Encoder(tokenizer, 40, long_prompts="keep_end").encode_prompt(LONG.prompt)) == 40
+
+
+def test_an_action_is_never_cut() -> None:
+    encoder = Encoder(byte_level(bos=True), 40, long_prompts="keep_end")
+    with pytest.raises(TokenizationError, match="the action's, which is never cut"):
+        encoder.encode(Decision("now", (LONG.prompt,)))
+
+
+def test_a_prompt_that_fits_is_never_cut() -> None:
+    tokenizer = byte_level(bos=True)
+    assert Encoder(tokenizer, 40, long_prompts="keep_end").encode(DECISIONS[0]) == encode_decision(
+        tokenizer, DECISIONS[0]
+    )
 
 
 @pytest.mark.parametrize(

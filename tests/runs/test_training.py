@@ -14,9 +14,9 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.runs.outcome import outcome
-from tests.tiny import small_run
+from tests.tiny import build_model, byte_level, small_run
 from twosome import Decision
-from twosome.errors import ModelError, RunError
+from twosome.errors import ModelError, RunError, TokenizationError
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig
@@ -146,6 +146,21 @@ def test_an_adapter_of_another_model_is_refused(run: Path, tmp_path: Path) -> No
     other = save_model(tmp_path / "other", "gpt2")
     with pytest.raises(ModelError, match="does not fit"):
         load_agent(run / "adapter", model=other)
+
+
+def test_prompts_too_long_are_refused_or_cut_and_counted(config: RunConfig, tmp_path: Path) -> None:
+    short = build_model("llama", max_position_embeddings=64)
+    short.save_pretrained(tmp_path / "model")
+    byte_level(bos=True).save_pretrained(tmp_path / "model")
+    config = replace(config, model=str(tmp_path / "model"))
+    with pytest.raises(TokenizationError, match=r"reads at most 64.*long_prompts"):
+        train(config, tmp_path / "refused")
+    with pytest.warns(UserWarning, match="prompts are cut"):
+        train(replace(config, long_prompts="keep_end"), tmp_path / "cut")
+    lines = read_lines(tmp_path / "cut" / "metrics.jsonl")
+    assert [line["cut_prompts"] for line in lines] == [16, 16]
+    with pytest.warns(UserWarning, match="prompts are cut"):
+        load_agent(tmp_path / "cut").policy.action_log_probs([Decision("far too long " * 40 + "now", ("go",))])
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from twosome.errors import EnvironmentFault, NumericalError
+
 if TYPE_CHECKING:
     from twosome.envs.oracle import Play
     from twosome.runs.config import RunConfig
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from twosome.runs.trainer import Progress
 
 PLAIN_INTERVAL = 15.0
-"""Seconds between lines where there is no terminal, so that a log file is not flooded."""
+"""Least seconds between lines where there is no terminal, so that a log file is not flooded."""
+PLAIN_SILENCE = 600.0
+"""Most seconds without a line; in between, a hundredth of the run makes one."""
 
 
 def command_name() -> str:
@@ -39,7 +43,7 @@ class TrainingDisplay:
     def __init__(self, total: int, bar: Bar | None) -> None:
         self._bar = bar
         self._task = bar.add_task("training", total=total, status="") if bar is not None else None
-        self._spoke = -PLAIN_INTERVAL
+        self._spoke, self._told = -PLAIN_SILENCE, 0
         self._recent: list[tuple[float, float]] = []
 
     def update(self, progress: Progress) -> None:
@@ -51,9 +55,14 @@ class TrainingDisplay:
         status = self._status(progress)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=progress.decisions, status=status)
-        elif time.monotonic() - self._spoke > PLAIN_INTERVAL or progress.decisions >= progress.total:
-            self._spoke = time.monotonic()
+        elif self._is_due(progress):
+            self._spoke, self._told = time.monotonic(), progress.decisions
             print(f"{progress.decisions:>7}/{progress.total} decisions  {status}", flush=True)
+
+    def _is_due(self, progress: Progress) -> bool:
+        silent, more = time.monotonic() - self._spoke, progress.decisions - self._told
+        enough = silent >= PLAIN_INTERVAL and more >= progress.total / 100
+        return enough or silent >= PLAIN_SILENCE or progress.decisions >= progress.total
 
     def _status(self, progress: Progress) -> str:
         if self._recent:
@@ -84,6 +93,11 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
             file=sys.stderr,
         )
         raise
+    except (EnvironmentFault, NumericalError) as error:
+        if not (out / "config.yaml").is_file():
+            raise
+        again = f"`{command_name()} train --resume {out}` goes on from the last checkpoint"
+        raise type(error)(f"{error}; {again}") from error
     print(f"done; `{command_name()} evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
 
 

@@ -66,9 +66,9 @@ def json_object(text: str) -> dict[str, Any]:
     """A JSON object, such as ``{"layout": "C"}``."""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is no JSON ({error}); write it like \'{{"layout": "C"}}\''
+            f'{text[:60]!r} is no JSON ({error}); write it like \'{{"layout": "C"}}\''
         ) from None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f'expected a JSON object like \'{{"layout": "C"}}\', got {text!r}')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-
 _VECTOR = 16  # float32 numbers of the widest vector instructions
 
 

@@ -58,8 +58,10 @@ def resolve_normalization(name: str) -> Normalization:
     if separator:
         try:
             found: Normalization = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever somebody's module raises as it is imported
             raise ConfigError(f"normalization {name!r} cannot be imported: {error}") from None
+        if not callable(found):
+            raise ConfigError(f"normalization {name!r} is a {type(found).__name__}; expected a function")
         return found
     raise ConfigError(
         f"unknown normalization {name!r}: expected one of {', '.join(NORMALIZATIONS)}, or package.module:function"

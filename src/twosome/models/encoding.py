@@ -8,15 +8,19 @@ would leave no such span and is refused.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from twosome.decision import Decision
 from twosome.errors import TokenizationError
 
 Tokenizer = Any
 """A Hugging Face tokenizer."""
+
+LongPrompts = Literal["refuse", "keep_end", "keep_start"]
+"""What becomes of a prompt that does not fit into the model's context: refused, or cut to its end or its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,12 @@ class EncodedDecision:
     Attributes:
         prompt_ids: Ids of the prompt, special tokens in front included; at least one.
         action_ids: For every action the ids that follow the prompt; at least one each.
+        cut: How many tokens of the prompt were left out because they did not fit.
     """
 
     prompt_ids: tuple[int, ...]
     action_ids: tuple[tuple[int, ...], ...]
+    cut: int = 0
 
 
 class Encoder:
@@ -38,10 +44,16 @@ class Encoder:
     Args:
         tokenizer: A Hugging Face tokenizer.
         max_length: The most tokens the model can read, or None if it has no limit.
+        long_prompts: What becomes of a prompt that does not fit with its longest action. Actions are never cut, and
+            neither are the special tokens in front of a prompt.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, max_length: int | None = None, long_prompts: LongPrompts = "refuse"
+    ) -> None:
         self.tokenizer = tokenizer
+        self.long_prompts = long_prompts
+        self._told = False
         self._max_length = max_length
 
     def encode(self, decision: Decision) -> EncodedDecision:
@@ -49,26 +61,48 @@ class Encoder:
 
         Raises:
             TokenizationError: If the tokenizer merges across the boundary, yields no tokens, or the sentence is
-                longer than the model's context.
+                longer than the model's context and may not be cut.
         """
         encoded = encode_decision(self.tokenizer, decision)
-        self._check_length(decision, encoded)
-        return encoded
+        prompt_ids = self._fit(decision.prompt, encoded.prompt_ids, max(map(len, encoded.action_ids)))
+        return replace(encoded, prompt_ids=prompt_ids, cut=len(encoded.prompt_ids) - len(prompt_ids))
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
-        """Token ids of a prompt alone."""
+        """Token ids of a prompt alone.
+
+        Raises:
+            TokenizationError: If there are none, or more than the model reads and they may not be cut.
+        """
         (ids,) = _token_ids(self.tokenizer, [prompt])
         if not ids:
             raise TokenizationError(f"the tokenizer yields no tokens for the prompt {prompt[-60:]!r}")
-        return ids
+        return self._fit(prompt, ids, 0)
 
-    def _check_length(self, decision: Decision, encoded: EncodedDecision) -> None:
-        longest = len(encoded.prompt_ids) + max(map(len, encoded.action_ids))
-        if self._max_length is not None and longest > self._max_length:
+    def _fit(self, prompt: str, ids: tuple[int, ...], action: int) -> tuple[int, ...]:
+        """The prompt's ids, cut as the rule says so that an action of ``action`` tokens fits behind them."""
+        if self._max_length is None or len(ids) + action <= self._max_length:
+            return ids
+        length = f"a prompt with its longest action has {len(ids) + action} tokens, but the model reads at most "
+        if self.long_prompts == "refuse":
             raise TokenizationError(
-                f"a prompt with its longest action has {longest} tokens, but the model reads at most "
-                f"{self._max_length}; shorten the prompt that begins {decision.prompt[:60]!r}"
+                f"{length}{self._max_length}; shorten the prompt that begins {prompt[:60]!r}, or have it cut with "
+                "long_prompts keep_end or keep_start"
             )
+        front = _leading_special(self.tokenizer, prompt)
+        room = self._max_length - action - front
+        if room < 1:
+            raise TokenizationError(
+                f"{length}{self._max_length}, and {action} of them are the action's, which is never cut; shorten the "
+                f"actions after the prompt that begins {prompt[:60]!r}"
+            )
+        if not self._told:
+            self._told = True
+            warnings.warn(
+                f"prompts are cut: {length}{self._max_length}, and long_prompts is {self.long_prompts}; this is said "
+                "once, metrics count cut_prompts",
+                stacklevel=2,
+            )
+        return ids[:front] + (ids[-room:] if self.long_prompts == "keep_end" else ids[front : front + room])
 
 
 def encode_decision(tokenizer: Tokenizer, decision: Decision) -> EncodedDecision:
@@ -110,6 +144,12 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[int, ..
         tuple(ids[: len(ids) - _trailing(mask)])
         for ids, mask in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
     ]
+
+
+def _leading_special(tokenizer: Tokenizer, text: str) -> int:
+    """How many special tokens the tokenizer puts in front of a text."""
+    mask = tokenizer(text, add_special_tokens=True, return_special_tokens_mask=True)["special_tokens_mask"]
+    return next((i for i, special in enumerate(mask) if not special), len(mask))
 
 
 def _trailing(mask: Sequence[int]) -> int:

@@ -161,9 +161,14 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
         raise ModelError(
             f"the adapter in {str(directory)!r} has no adapter_model.safetensors; pickled ones are not read"
         )
+    if _adapter_config(path).get("megatron_config") is not None:
+        raise ModelError(
+            f"the adapter in {str(directory)!r} has a megatron_config, for which PEFT would import whatever module the "
+            "file names; remove it from adapter_config.json"
+        )
     try:
         return PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+    except Exception as error:  # PEFT may raise anything on a configuration that was damaged or made up
         raise ModelError(
             f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {_first_line(error)}"
         ) from None
@@ -171,12 +176,17 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
 
 def adapter_base(directory: str | Path) -> str | None:
     """The base model an adapter was trained on, as its configuration names it."""
-    try:
-        config = json.loads((Path(directory) / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    name = _adapter_config(Path(directory)).get("base_model_name_or_path")
     return str(name) if name else None
+
+
+def _adapter_config(directory: Path) -> dict[str, Any]:
+    """An adapter's configuration, empty if it cannot be read."""
+    try:
+        config = json.loads((directory / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")

@@ -18,7 +18,7 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.encoding import Tokenizer
+from twosome.models.encoding import LongPrompts, Tokenizer
 from twosome.models.memory import MEGABYTE, Memory, recall
 from twosome.models.probing import Path as ScoringPath
 from twosome.models.scoring import Scorer
@@ -68,6 +68,7 @@ class LanguageModelPolicy:
         lean: Save memory in the backward pass by reading again.
         memory_limit: Bytes that each of the memories (probabilities, features, plans, activations of layers below the
             adapter) may take; the least recently used goes first.
+        long_prompts: What becomes of a prompt that does not fit into the model's context.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class LanguageModelPolicy:
         token_budget: int | None = None,
         lean: bool = False,
         memory_limit: int = 256 * MEGABYTE,
+        long_prompts: LongPrompts = "refuse",
     ) -> None:
         self.model = model
         self.critic = critic.to(model.device) if critic is not None else None
@@ -96,6 +98,7 @@ class LanguageModelPolicy:
             frozen_layers=layers_below_adapter(model),
             lean=lean,
             memory_limit=memory_limit,
+            long_prompts=long_prompts,
         )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version = -1
@@ -137,6 +140,10 @@ class LanguageModelPolicy:
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """Distinct decisions in groups that are best scored together."""
         return self.scorer.batches(decisions)
+
+    def cut_prompts(self, decisions: Sequence[Decision]) -> int:
+        """How many of the decisions have a prompt that the model reads only a part of."""
+        return sum(self.scorer.encode(decision).cut > 0 for decision in decisions)
 
     def actor_parameters(self) -> list[Parameter]:
         """The adapter's weights."""

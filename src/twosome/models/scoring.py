@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from twosome.decision import Decision
-from twosome.models.encoding import EncodedDecision, Encoder, Tokenizer
+from twosome.models.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer
 from twosome.models.memory import MEGABYTE, Memory
 from twosome.models.probing import Path, choose_reader
 from twosome.models.readers import Reader
@@ -51,6 +51,7 @@ class Scorer:
         frozen_layers: How many layers, from the bottom, no adapter changes; what they make of a decision is remembered.
         lean: Save memory in the backward pass by reading again; see :class:`~twosome.models.readers.PackedReader`.
         memory_limit: Bytes that each of the memories may take.
+        long_prompts: What becomes of a prompt that does not fit into the model's context.
         reader: A reader that was chosen before, in place of all the options.
     """
 
@@ -64,10 +65,11 @@ class Scorer:
         frozen_layers: int = 0,
         lean: bool = False,
         memory_limit: int = 256 * MEGABYTE,
+        long_prompts: LongPrompts = "refuse",
         reader: Reader | None = None,
     ) -> None:
         self.model = model
-        self.encoder = Encoder(tokenizer, context_length(model))
+        self.encoder = Encoder(tokenizer, context_length(model), long_prompts)
         self.reader = reader or choose_reader(
             model,
             path=path,
@@ -81,7 +83,7 @@ class Scorer:
     def scores(self, decisions: Sequence[Decision]) -> ActionScores:
         """Score decisions; see :func:`score`."""
         distinct = list(dict.fromkeys(decisions))
-        encoded = [self._encode(decision) for decision in distinct]
+        encoded = [self.encode(decision) for decision in distinct]
         scattered, mask = _scatter(encoded, self.reader.log_probs(encoded))
         if len(distinct) < len(decisions):
             row_of = {decision: row for row, decision in enumerate(distinct)}
@@ -98,10 +100,11 @@ class Scorer:
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """The decisions in groups that are best scored together: one pass each, as far as that is possible."""
-        groups = self.reader.batches([self._encode(decision) for decision in decisions])
+        groups = self.reader.batches([self.encode(decision) for decision in decisions])
         return [[decisions[number] for number in group] for group in groups]
 
-    def _encode(self, decision: Decision) -> EncodedDecision:
+    def encode(self, decision: Decision) -> EncodedDecision:
+        """Token ids of a decision, from memory where it was seen before."""
         encoded = self._encoded.get(decision)
         if encoded is None:
             encoded = self.encoder.encode(decision)

@@ -61,7 +61,7 @@ def write_checkpoint(run: Path, update: int, state: Mapping[str, Any], keep: int
 def _write(run: Path, update: int, state: Mapping[str, Any], keep: int) -> Path:
     folder = run / DIRECTORY
     folder.mkdir(exist_ok=True)
-    partial, final = folder / f".update-{update:06d}.partial", folder / f"update-{update:06d}"
+    partial, final = folder / f".{_name(update)}.partial", folder / _name(update)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     tensors: dict[str, Tensor] = {}
@@ -111,8 +111,10 @@ def _read(path: Path) -> Checkpoint:
     try:
         manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
         made, update, digests = int(manifest["format"]), int(manifest["update"]), dict(manifest["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _Damaged(f"its {_MANIFEST} cannot be read ({error})") from None
+    if path.name != _name(update):
+        raise _Damaged(f"its {_MANIFEST} says that it was made after update {update}")
     if made > FORMAT:
         raise RunError(
             f"{path.name} has format {made}, but this version of twosome reads up to {FORMAT}; resume it with the "
@@ -127,9 +129,13 @@ def _read(path: Path) -> Checkpoint:
     try:
         tensors = load_file(str(path / _TENSORS))
         state = _join(json.loads((path / _STATE).read_text(encoding="utf-8")), tensors)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise _Damaged(str(error)) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+        raise _Damaged(f"it cannot be read ({error})") from None
     return Checkpoint(update, state)
+
+
+def _name(update: int) -> str:
+    return f"update-{update:06d}"
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -6,9 +6,10 @@ Nothing here imports torch, so that ``--help`` and a mistyped setting answer at 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -95,12 +96,19 @@ class RunConfig:
     """Decisions to train for, over all environments; rounded up to whole updates."""
     num_envs: int = 4
     """Environments acting side by side."""
+    env_processes: bool = False
+    """Each environment in a process of its own: for simulators that are slow, or that may crash or hang."""
+    env_timeout: float = 300.0
+    """Seconds that such a process may take to be made, for a reset or for a step, before the run is stopped."""
     rollout_steps: int = 32
     """Decisions in each environment between updates."""
     model: str = "embedded"
     """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
     normalization: str = "word"
     """sum, token, word, byte, or package.module:function."""
+    long_prompts: Literal["refuse", "keep_end", "keep_start"] = "refuse"
+    """What becomes of a prompt that does not fit into the model's context with its longest action: refused, or cut to
+    its last or first tokens; metrics then count cut_prompts."""
     seed: int = 0
     """Seeds weights, actions, shuffling and episodes."""
     threads: int = 1
@@ -120,6 +128,8 @@ class RunConfig:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.env_timeout < float("inf"):
+            raise ConfigError(f"env_timeout must be a positive number of seconds, got {self.env_timeout}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
@@ -153,6 +163,12 @@ def preset_files(task: str, preset: str) -> list[Path]:
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 
 
+def same_numbers(config: RunConfig, other: RunConfig) -> bool:
+    """Whether two configurations give the same numbers: all is equal but how environments are waited for."""
+    free = {"env_processes": False, "env_timeout": 1.0}
+    return replace(config, **free) == replace(other, **free)  # type: ignore[arg-type]
+
+
 def to_yaml(config: RunConfig) -> str:
     """The configuration as YAML that ``--config`` reads back."""
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
@@ -176,7 +192,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
 
 
 def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
-    """Refuse a group of settings that is no mapping, and null where a setting must have a value.
+    """Refuse a group of settings that is no mapping, and a value that is not of its setting's type.
 
     Args:
         kind: The configuration dataclass that ``values`` are meant for.
@@ -194,5 +210,47 @@ def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{prefix}{name} must be a mapping of settings, got {value!r}")
             check_shape(hint, value, f"{prefix}{name}.")
-        elif value is None and type(None) not in get_args(hint):
-            raise ConfigError(f"{prefix}{name} must have a value, got null")
+        elif not _fits(value, hint):
+            raise ConfigError(
+                f"{prefix}{name} must be {_described(hint)}, got {'null' if value is None else repr(value)}"
+            )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value, as YAML or JSON give it, is of a setting's type."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    """A type in words: `a number`, `one of sum, token`..."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(parts)}"
+    if origin in (Union, UnionType):
+        return " or ".join(_described(part) for part in parts)
+    if origin is list:
+        return f"a list, each item {_described(parts[0])}"
+    return _WORDS.get(origin or hint, str(hint))
+
+
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    dict: "a mapping",
+    float: "a number",
+    int: "a whole number",
+    str: "a text",
+    type(None): "null",
+}

@@ -12,6 +12,7 @@ learning_curve.png    return and success over decisions
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -25,7 +26,7 @@ import yaml
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from twosome.errors import ConfigError, RunError
+from twosome.errors import RunError
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
@@ -71,7 +72,7 @@ class RunDirectory:
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
             return cls(path, from_mapping(values))
-        except (OSError, yaml.YAMLError, ConfigError, AttributeError) as error:
+        except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
             raise RunError(f"cannot read {str(file)!r}: {error}") from None
 
     @property
@@ -107,8 +108,9 @@ class RunDirectory:
         """Keep other processes from writing here while the context lasts.
 
         Raises:
-            RunError: If another process does already.
+            RunError: If another process does already, or a link in it leads elsewhere.
         """
+        self._check_inside()
         lock = FileLock(self.path / LOCK_FILE, timeout=0)
         try:
             lock.acquire()
@@ -120,6 +122,16 @@ class RunDirectory:
             yield self
         finally:
             lock.release()
+
+    def _check_inside(self) -> None:
+        """Refuse links that lead out of the run: an archive may hold some, and they would be written through."""
+        root = os.path.realpath(self.path)
+        for path in self.path.rglob("*"):
+            if path.is_symlink() and os.path.commonpath([root, os.path.realpath(path)]) != root:
+                raise RunError(
+                    f"the link {str(path)!r} leads out of the run, which is only written below its own directory; put "
+                    "what it leads to in its place"
+                )
 
     def save(self, policy: LanguageModelPolicy) -> None:
         """Write adapter and critic, each file whole or not at all.

@@ -36,11 +36,11 @@ class Journal:
         os.fsync(self._file.fileno())
         return {"bytes": self._file.tell(), "sha256": self._digest.hexdigest()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Cut off what was written since :meth:`state_dict`.
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Look whether what was written before :meth:`state_dict` is there, and change nothing.
 
         Raises:
-            RunError: If what was written before it is not what is there: it cannot be made again.
+            RunError: If it is not: it cannot be made again.
         """
         before = self.path.read_bytes()[: state["bytes"]]
         digest = hashlib.sha256(before)
@@ -49,9 +49,17 @@ class Journal:
                 f"the first {state['bytes']} bytes of {self.path.name} are not what was written before the checkpoint; "
                 "put the file back as it was, or start a new run"
             )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Cut off what was written since :meth:`state_dict`.
+
+        Raises:
+            RunError: See :meth:`check`.
+        """
+        self.check(state)
         self._file.truncate(state["bytes"])
         self._file.seek(0, os.SEEK_END)
-        self._digest = digest
+        self._digest = hashlib.sha256(self.path.read_bytes())
 
     def clear(self) -> None:
         """Begin anew."""
@@ -65,11 +73,14 @@ class Journal:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON Lines file; a torn last line, left by a crash, is dropped."""
+    """The records of a JSON Lines file, up to the first line that is none: a crash may leave a torn one at the end."""
     records = []
     for line in path.read_bytes().splitlines():
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
     return records

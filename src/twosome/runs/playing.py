@@ -17,6 +17,7 @@ from twosome.errors import ConfigError
 from twosome.functional.categorical import sample
 from twosome.runs.exact import JUDGED_AT
 from twosome.runs.film import MODE, Film, check_can_film
+from twosome.text.guard import GuardedEnv
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import TASKS, make_task
 from twosome.types import Policy
@@ -62,7 +63,7 @@ def play(
     mode = _render_mode(task, gif, pictures)
     arguments = {**(environment or {}), **({"render_mode": mode} if mode else {})}
     generator = torch.Generator().manual_seed(seed)
-    with closing(make_task(task, **arguments)) as env:
+    with closing(GuardedEnv(make_task(task, **arguments), task)) as env:
         best = _best_phrases(task, env) if player == "best" else iter(())
 
         def choose(decision: Decision) -> int | None:
@@ -171,6 +172,6 @@ def _ask(decision: Decision, ask: Callable[[str], str], tell: Tell) -> int | Non
             return None
         if answer.lower() in ("q", "quit", "exit"):
             return None
-        if answer.isdigit() and 1 <= int(answer) <= len(decision.actions):
+        if answer.isdecimal() and 1 <= int(answer) <= len(decision.actions):
             return int(answer) - 1
         tell(f"please type a number from 1 to {len(decision.actions)}")

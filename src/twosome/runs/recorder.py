@@ -1,8 +1,8 @@
 """Writes what happens in a run, line by line: ``metrics.jsonl`` and ``episodes.jsonl``.
 
 A line of ``metrics.jsonl`` describes one update: ``update``, ``decisions`` (so far), ``episodes`` (that ended in it),
-``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no episode ended), and each metric of
-the algorithm.
+``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no episode ended), each metric of the
+algorithm and, where ``long_prompts`` allows it, ``cut_prompts`` (decisions whose prompt the model read only a part of).
 
 A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``success``, ``truncated``, ``decisions``,
 ``duration``, ``discounted_return``; every n-th also has ``steps``, each with ``prompt``, ``actions``,
@@ -77,8 +77,10 @@ class Recorder:
         """Cut the files to what they held.
 
         Raises:
-            RunError: If something of that was lost or changed.
+            RunError: If something of that was lost or changed; the files are left as they are.
         """
+        self._metrics.check(state["metrics"])
+        self._episodes.check(state["episodes"])
         self._metrics.load_state_dict(state["metrics"])
         self._episodes.load_state_dict(state["episodes"])
 

@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from twosome.algorithms.ppo import PPO
 from twosome.errors import RunError
@@ -20,13 +21,13 @@ from twosome.models.loading import add_adapter, load_adapter, load_model
 from twosome.models.memory import MEGABYTE
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
-from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
-from twosome.runs.config import LoadingConfig, RunConfig, to_yaml
+from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
+from twosome.runs.config import LoadingConfig, RunConfig, from_mapping, same_numbers, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder
 from twosome.text.tasks import make_vector_task
-from twosome.types import Algorithm
+from twosome.types import Algorithm, Rollout, UpdateReport
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,8 @@ class Training:
             while self.updates < config.updates:
                 rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
                 report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
+                if config.long_prompts != "refuse":
+                    report = self._count_cut(report, rollout)
                 self.updates += 1
                 seconds = time.monotonic() - began
                 metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes)
@@ -160,13 +163,29 @@ class Training:
             "collector": self.collector.state_dict(),
         }
 
+    def _count_cut(self, report: UpdateReport, rollout: Rollout) -> UpdateReport:
+        """The report with the number of decisions whose prompt the model read only a part of."""
+        cut = self.policy.cut_prompts([decision for row in rollout.decisions for decision in row])
+        return replace(report, metrics={**report.metrics, "cut_prompts": cut})
+
     def _take_up(self, run: RunDirectory, recorder: Recorder) -> None:
         """Go back to the newest checkpoint, or to the beginning."""
         checkpoint = newest_checkpoint(run.path, warn=lambda message: print(message, file=sys.stderr))
         if checkpoint is None:
             recorder.clear()
             return
-        if checkpoint.state["config"] != to_yaml(self.config):
+        try:
+            self._load(checkpoint, recorder)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise RunError(
+                f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
+                f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
+            ) from None
+
+    def _load(self, checkpoint: Checkpoint, recorder: Recorder) -> None:
+        # Settings that are younger than the checkpoint have their defaults in both.
+        if not same_numbers(from_mapping(yaml.safe_load(checkpoint.state["config"])), self.config):
             raise RunError(
                 f"{CONFIG_FILE} is not what the run was started with; settings cannot change on the way; put it "
                 "back or start a new run"
@@ -184,7 +203,14 @@ def _making(config: RunConfig) -> Iterator[Training]:
     resolve_normalization(config.normalization)
     torch.set_num_threads(config.threads)
     weights_seed, action_seed, shuffle_seed, episode_seed = seeds(config.seed, 4)
-    with closing(make_vector_task(config.task, config.num_envs, arguments=config.environment)) as envs:
+    envs = make_vector_task(
+        config.task,
+        config.num_envs,
+        processes=config.env_processes,
+        timeout=config.env_timeout,
+        arguments=config.environment,
+    )
+    with closing(envs):
         torch.manual_seed(weights_seed)
         policy = build_policy(config, *load_base(config.model, config.loading))
         algorithm = PPO(policy, config.ppo, torch.Generator().manual_seed(shuffle_seed))
@@ -215,6 +241,7 @@ def build_policy(
         token_budget=loading.token_budget,
         lean=loading.recompute,
         memory_limit=loading.memory_megabytes * MEGABYTE,
+        long_prompts=config.long_prompts,
     )
 
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import gymnasium
 from gymnasium import spaces
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from twosome.envs.overcooked.tasks import TASKS as OVERCOOKED_TASKS
 from twosome.envs.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
-from twosome.errors import ConfigError
+from twosome.errors import ConfigError, TwosomeError
 from twosome.text.environment import Narrator, TextEnv
+from twosome.text.guard import GuardedEnv
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.virtualhome import VirtualHomeNarrator
+from twosome.text.workers import ProcessVectorEnv
 
 NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any]], Narrator]] = {
     "twosome/Overcooked-v0": OvercookedNarrator.of,
@@ -81,29 +83,47 @@ def make_task(name: str, **arguments: Any) -> gymnasium.Env[Any, int]:
             env = gymnasium.make(name, disable_env_checker=True, **arguments)
             _check_text_space(name, env)
             return env
-    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
-        raise ConfigError(f"cannot make the task {name!r}: {error}") from None
+    except TwosomeError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever somebody's package or simulator raises
+        raise ConfigError(f"cannot make the task {name!r}: {error or type(error).__name__}") from None
     near = difflib.get_close_matches(name, TASKS, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(f"unknown task {name!r}: {hint}`twosome tasks` lists them")
 
 
 def make_vector_task(
-    name: str, num_envs: int, *, processes: bool = False, arguments: Mapping[str, Any] | None = None
+    name: str,
+    num_envs: int,
+    *,
+    processes: bool = False,
+    timeout: float = 300.0,
+    arguments: Mapping[str, Any] | None = None,
 ) -> VectorEnv:
-    """``num_envs`` text environments side by side, autoreset disabled as the collector wants it.
+    """``num_envs`` text environments side by side, guarded, autoreset disabled as the collector wants it.
 
     Args:
         name: See :func:`make_task`.
         num_envs: How many.
-        processes: Each in a process of its own. Trajectories are the same; worth it for slow simulators only.
+        processes: Each in a process of its own. Trajectories are the same; worth it for simulators that are slow, or
+            that may crash or hang.
+        timeout: Seconds that such a process may take to be made, for a reset or for a step.
         arguments: Further arguments of the environment.
+
+    Raises:
+        ConfigError: If the task cannot be made.
+        EnvironmentFault: If a process dies or hangs; also raised by what is returned, whenever an environment breaks
+            its promises.
     """
-    makers = [partial(make_task, name, **(arguments or {})) for _ in range(num_envs)]
+    names = [f"environment {index} of {name}" for index in range(num_envs)]
+    makers = [partial(_make_guarded, name, dict(arguments or {}), called) for called in names]
     if processes:
-        # Shared memory would silently garble text observations.
-        return AsyncVectorEnv(makers, shared_memory=False, context="spawn", autoreset_mode=AutoresetMode.DISABLED)
+        return ProcessVectorEnv(makers, names, timeout)
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def _make_guarded(name: str, arguments: Mapping[str, Any], called: str) -> GuardedEnv:
+    return GuardedEnv(make_task(name, **arguments), called)
 
 
 def _check_text_space(name: str, env: gymnasium.Env[Any, Any]) -> None:

@@ -1,0 +1,162 @@
+"""Checks every answer of an environment, so that a fault is told where it happens: in which one, when, and what."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from twosome.decision import Decision
+from twosome.errors import EnvironmentFault, InvalidDecision
+from twosome.text.environment import TextObservation
+
+LARGEST_REWARD = float(np.finfo(np.float32).max)
+"""Rewards are kept in float32; what is larger would be infinite there."""
+
+LONGEST_DURATION = 2**31 - 1
+"""Primitive steps of one action."""
+
+
+class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
+    """A text environment whose every answer is checked before it is believed.
+
+    What comes out is plain: a text observation, a float, two bools, and of the info only ``duration`` and ``success``,
+    with their defaults (1, and ``terminated``) where the environment gave none.
+
+    Args:
+        env: A text environment.
+        name: What to call it in messages, such as ``"environment 2 of tomato-salad"``.
+    """
+
+    def __init__(self, env: gymnasium.Env[TextObservation, int], name: str) -> None:
+        super().__init__(env)
+        self.name = name
+        self._seed: int | None = None
+        self._steps = 0
+        self._decision: Decision | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[TextObservation, dict[str, Any]]:
+        """Start an episode.
+
+        Raises:
+            EnvironmentFault: If the environment raises, or returns what is no text observation.
+        """
+        self._seed, self._steps = seed, 0
+        answer = self._ask(lambda: self.env.reset(seed=seed, options=options))
+        observation, info = self._parts(answer, ("observation", "info"))
+        self._mapping("info", info)
+        return self._observation(observation), {}
+
+    def step(self, action: int) -> tuple[TextObservation, float, bool, bool, dict[str, Any]]:
+        """Take an admissible action.
+
+        Raises:
+            EnvironmentFault: If the environment raises, or returns something else than it promised.
+        """
+        self._steps += 1
+        answer = self._ask(lambda: self.env.step(action))
+        names = ("observation", "reward", "terminated", "truncated", "info")
+        observation, reward, terminated, truncated, info = self._parts(answer, names)
+        self._mapping("info", info)
+        paid = self._reward(reward, action)
+        ended, cut = self._flag("terminated", terminated), self._flag("truncated", truncated)
+        kept = {
+            "duration": self._duration(info.get("duration", 1)),
+            "success": self._flag("info['success']", info.get("success", ended)),
+        }
+        return self._observation(observation), paid, ended, cut, kept
+
+    def close(self) -> None:
+        """Close the environment; one that cannot even be closed is reported and left."""
+        try:
+            super().close()
+        except Exception as error:
+            warnings.warn(f"{self.name} could not be closed: {_said(error)}", RuntimeWarning, stacklevel=2)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except (Exception, SystemExit) as error:  # a simulator may raise anything, and must not end the run by itself
+            raise self._fault(f"raised {_said(error)}") from error
+
+    def _parts(self, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+        if not isinstance(answer, tuple) or len(answer) != len(names):
+            given = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__
+            raise self._fault(f"returned {given} instead of the {len(names)} values {', '.join(names)}")
+        return answer
+
+    def _observation(self, observation: Any) -> TextObservation:
+        """The observation with a valid decision in it."""
+        self._mapping("the observation", observation)
+        missing = [key for key in ("prompt", "actions") if key not in observation]
+        if missing:
+            raise self._fault(
+                f"returned an observation without {missing[0]!r}; a text observation has 'prompt' and 'actions'"
+            )
+        actions = observation["actions"]
+        if not isinstance(actions, (tuple, list)):
+            raise self._fault(f"returned actions of type {type(actions).__name__}; expected a tuple of texts")
+        for text in (observation["prompt"], *actions):
+            if not isinstance(text, str):
+                raise self._fault(f"returned {_short(text)} of type {type(text).__name__} where a text was expected")
+        try:
+            self._decision = Decision(observation["prompt"], tuple(actions))
+        except InvalidDecision as error:
+            raise self._fault(f"returned an observation that is no decision: {error}") from None
+        return {"prompt": self._decision.prompt, "actions": self._decision.actions}
+
+    def _reward(self, reward: Any, action: int) -> float:
+        if not isinstance(reward, numbers.Real) and getattr(reward, "shape", None) != ():
+            raise self._fault(f"returned a reward of type {type(reward).__name__}; a reward must be a finite number")
+        try:
+            number = float(reward)
+        except OverflowError:  # an integer with hundreds of digits
+            number = math.inf if reward > 0 else -math.inf
+        except (TypeError, ValueError):
+            raise self._fault(f"returned the reward {_short(reward)}; a reward must be a finite number") from None
+        if not math.isfinite(number) or abs(number) > LARGEST_REWARD:
+            phrase = self._decision.actions[action] if self._decision is not None else action
+            raise self._fault(f"paid {number} for {phrase!r}; a reward must be a finite number, also in float32")
+        return number
+
+    def _flag(self, name: str, value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise self._fault(f"returned {name}={_short(value)} of type {type(value).__name__}; expected True or False")
+        return bool(value)
+
+    def _duration(self, duration: Any) -> int:
+        whole = isinstance(duration, numbers.Integral) and not isinstance(duration, bool)
+        if not whole or not 1 <= duration <= LONGEST_DURATION:
+            raise self._fault(
+                f"returned info['duration']={_short(duration)}; expected a whole number of primitive steps, at least 1"
+            )
+        return int(duration)
+
+    def _mapping(self, name: str, value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise self._fault(f"returned {name} as {type(value).__name__}; expected a dictionary")
+
+    def _fault(self, what: str) -> EnvironmentFault:
+        when = f"step {self._steps}" if self._steps else "the reset"
+        return EnvironmentFault(f"{self.name}, at {when} of the episode with seed {self._seed}, {what}")
+
+
+def _said(error: BaseException) -> str:
+    """An error's kind and its first line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def _short(value: Any) -> str:
+    """A value in a message, on one line and not too long."""
+    try:
+        return " ".join(repr(value).split())[:80]
+    except Exception:  # a number with too many digits, or an object that cannot even say what it is
+        return f"a {type(value).__name__}"
