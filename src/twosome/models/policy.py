@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from twosome.models.scoring import Path as ScoringPath
 from twosome.models.scoring import Scorer
 
 ADAPTER_DIRECTORY = "adapter"
+MODEL_DIRECTORY = "model"
 CRITIC_FILE = "critic.safetensors"
 _EMBEDDINGS_TOO = False  # left open, PEFT may look for the base model on the hub, to see whether its vocabulary grew
 
@@ -53,9 +55,9 @@ class Critic(nn.Module):
 class LanguageModelPolicy:
     """Acts by the joint probability of admissible phrases, and values states by their prompt.
 
-    Only adapter and critic train. While no gradient is wanted, action probabilities are remembered until an adapter
-    weight changes, and the frozen base's features of a prompt for as long as the policy lives, so a repeated decision
-    costs a dictionary lookup.
+    Only adapter and critic train, or all weights and the critic where a frozen copy of the model is given. While no
+    gradient is wanted, action probabilities are remembered until a trained weight changes, and the frozen base's
+    features of a prompt for as long as the policy lives, so a repeated decision costs a dictionary lookup.
 
     Args:
         model: A PEFT model, frozen base plus adapter, in eval mode; or a base model alone, to act untrained.
@@ -64,6 +66,7 @@ class LanguageModelPolicy:
         normalization: Name of a normalization; see :mod:`twosome.functional.normalization`.
         path: How to score; None to find out.
         token_budget: Most tokens in one forward pass; None for what suits the device.
+        frozen: The base as it was, where the model's own weights train and no adapter can be switched off.
         memory: How many decisions, and how many prompts, are remembered.
     """
 
@@ -76,6 +79,7 @@ class LanguageModelPolicy:
         normalization: str = "word",
         path: ScoringPath | None = None,
         token_budget: int | None = None,
+        frozen: Any = None,
         memory: int = 50_000,
     ) -> None:
         self.model = model
@@ -85,6 +89,7 @@ class LanguageModelPolicy:
         # Listed once: PEFT switches requires_grad off and on with the adapter.
         self._actor = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.scorer = Scorer(model, tokenizer, path, token_budget)
+        self._frozen = Scorer(frozen, tokenizer, path, token_budget) if frozen is not None else self.scorer
         self._acting: dict[Decision, Tensor] = {}
         self._acting_version = -1
         self._reference: dict[Decision, Tensor] = {}
@@ -94,17 +99,17 @@ class LanguageModelPolicy:
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
         if torch.is_grad_enabled():
-            return self._log_probs(decisions)
+            return self._log_probs(self.scorer, decisions)
         version = sum(parameter._version for parameter in self._actor)
         if version != self._acting_version:
             self._acting.clear()
             self._acting_version = version
-        return self._remembered(self._acting, decisions, self._log_probs)
+        return self._remembered(self._acting, decisions, partial(self._log_probs, self.scorer))
 
     def reference_action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """The same under the frozen base, adapter off, without gradient."""
         with torch.no_grad(), self._frozen_base():
-            return self._remembered(self._reference, decisions, self._log_probs)
+            return self._remembered(self._reference, decisions, partial(self._log_probs, self._frozen))
 
     def values(self, decisions: Sequence[Decision]) -> Tensor:
         """State values from the frozen base's reading of the prompt: float32 [B]."""
@@ -118,13 +123,13 @@ class LanguageModelPolicy:
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._features]
         if missing:
             with self._frozen_base():
-                found = self.scorer.features(missing)
+                found = self._frozen.features(missing)
             _make_room(self._features, len(missing), self._memory, keep=set(prompts))
             self._features.update(zip(missing, found, strict=True))
         return torch.stack([self._features[prompt] for prompt in prompts])
 
     def actor_parameters(self) -> list[Parameter]:
-        """The adapter's weights."""
+        """The weights of the adapter, or of the model if all of them train."""
         return list(self._actor)
 
     def critic_parameters(self) -> list[Parameter]:
@@ -132,11 +137,9 @@ class LanguageModelPolicy:
         return list(self.critic.parameters()) if self.critic is not None else []
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adapter and critic weights."""
-        from peft import get_peft_model_state_dict
-
-        adapter = get_peft_model_state_dict(self.model, save_embedding_layers=_EMBEDDINGS_TOO)
-        state = {f"adapter.{name}": tensor for name, tensor in adapter.items()}
+        """The weights of actor and critic."""
+        actor = "adapter" if self._adapted else "model"
+        state = {f"{actor}.{name}": tensor for name, tensor in self._actor_state().items()}
         if self.critic is not None:
             state |= {f"critic.{name}": tensor for name, tensor in self.critic.state_dict().items()}
         return {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -145,18 +148,25 @@ class LanguageModelPolicy:
         """Put back what :meth:`state_dict` returned."""
         from peft import set_peft_model_state_dict
 
-        parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "critic": {}}
+        parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "model": {}, "critic": {}}
         for name, tensor in state.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        set_peft_model_state_dict(self.model, parts["adapter"])
+        if self._adapted:
+            set_peft_model_state_dict(self.model, parts["adapter"])
+        else:
+            self.model.load_state_dict(parts["model"], strict=False)  # tied weights are listed once
         if self.critic is not None:
             self.critic.load_state_dict(parts["critic"])
         self._acting.clear()
 
     def save(self, directory: Path) -> None:
-        """Write ``adapter/`` in PEFT's format and ``critic.safetensors``."""
-        self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
+        """Write ``adapter/`` in PEFT's format, or all of ``model/`` with its tokenizer; and ``critic.safetensors``."""
+        if self._adapted:
+            self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
+        else:
+            self.model.save_pretrained(str(directory / MODEL_DIRECTORY))
+            self.scorer.encoder.tokenizer.save_pretrained(str(directory / MODEL_DIRECTORY))
         if self.critic is not None:
             save_file(self.critic.state_dict(), str(directory / CRITIC_FILE))
 
@@ -173,12 +183,29 @@ class LanguageModelPolicy:
         except (OSError, RuntimeError, SafetensorError) as error:
             raise RunError(f"cannot read the critic from {str(file)!r}: {error}") from None
 
+    def facts(self) -> dict[str, str]:
+        """What a run notes of its policy: the device, and how the model is scored."""
+        return {"device": str(self.model.device), "scoring_path": self.scorer.path}
+
+    @property
+    def _adapted(self) -> bool:
+        """Whether an adapter trains, rather than the model itself."""
+        return hasattr(self.model, "disable_adapter")
+
+    def _actor_state(self) -> dict[str, Tensor]:
+        if not self._adapted:
+            return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        from peft import get_peft_model_state_dict
+
+        state: dict[str, Tensor] = get_peft_model_state_dict(self.model, save_embedding_layers=_EMBEDDINGS_TOO)
+        return state
+
     def _frozen_base(self) -> AbstractContextManager[Any]:
         """The model without its adapter, while the context lasts."""
-        return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
+        return self.model.disable_adapter() if self._adapted else nullcontext()
 
-    def _log_probs(self, decisions: Sequence[Decision]) -> Tensor:
-        return masked_log_softmax(self._normalize(self.scorer.scores(decisions)))
+    def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
+        return masked_log_softmax(self._normalize(scorer.scores(decisions)))
 
     def _remembered(
         self,

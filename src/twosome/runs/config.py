@@ -16,7 +16,7 @@ from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
 from twosome.text.tasks import TASKS
 
-PRESETS = ("tiny", "paper")
+PRESETS = ("tiny", "paper", "ppo")
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
 
@@ -69,6 +69,18 @@ class CriticConfig:
 
 
 @dataclass(frozen=True)
+class VectorConfig:
+    """The two networks that read the observation vector, where policy is vector."""
+
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    """Widths of the hidden layers, of actor and critic alike."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ConfigError(f"vector.hidden must list at least one positive width, got {self.hidden}")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One training run."""
 
@@ -82,6 +94,10 @@ class RunConfig:
     """Environments acting side by side."""
     rollout_steps: int = 32
     """Decisions in each environment between updates."""
+    policy: Literal["language", "vector"] = "language"
+    """Who acts: a language model that reads words, or a network that reads the observation vector."""
+    finetune: Literal["lora", "full"] = "lora"
+    """What of the language model trains: an adapter, or all its weights (small models only)."""
     model: str = "embedded"
     """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
     normalization: str = "word"
@@ -99,6 +115,7 @@ class RunConfig:
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
+    vector: VectorConfig = field(default_factory=VectorConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:
@@ -107,11 +124,20 @@ class RunConfig:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
+        for name in ("policy", "finetune"):
+            choices = get_args(get_type_hints(RunConfig)[name])
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
                 f"{self.num_envs * self.rollout_steps} decisions of a rollout"
             )
+
+    @property
+    def narration(self) -> dict[str, str]:
+        """The argument of the environment that makes it speak as the policy reads; none for words."""
+        return {"narration": "numbers"} if self.policy == "vector" else {}
 
     @property
     def decisions_per_update(self) -> int:
@@ -152,7 +178,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     if not isinstance(values, Mapping):
         raise ConfigError(f"a configuration must be a mapping of settings, got {type(values).__name__}")
     check_shape(RunConfig, values)
-    parts: dict[str, Any] = {"loading": LoadingConfig, "lora": LoraConfig, "critic": CriticConfig, "ppo": PPOConfig}
+    parts: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if is_dataclass(kind)}
     try:
         nested = {name: kind(**values[name]) for name, kind in parts.items() if name in values}
         return RunConfig(**{**values, **nested})

@@ -16,7 +16,7 @@ import torch
 from twosome.algorithms.ppo import PPO
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.loading import add_adapter, load_adapter, load_model
+from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
@@ -24,8 +24,9 @@ from twosome.runs.config import LoadingConfig, RunConfig, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder
+from twosome.runs.vector import vector_policy
 from twosome.text.tasks import make_vector_task
-from twosome.types import Algorithm
+from twosome.types import Algorithm, TrainablePolicy
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = _ignore) -> LanguageModelPolicy:
+def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = _ignore) -> TrainablePolicy:
     """Align a language model with an environment by practice.
 
     Interrupting it (KeyboardInterrupt) leaves a usable run of what was learned so far, and passes the interrupt on.
@@ -98,7 +99,7 @@ def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], No
         return training.run(run, on_update)
 
 
-def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> LanguageModelPolicy:
+def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> TrainablePolicy:
     """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
 
     On a CPU the files of the resumed run end up the same, byte for byte, as those of one that was never stopped. On a
@@ -118,16 +119,14 @@ def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> 
 class Training:
     """The parts of one run, and how far it is."""
 
-    def __init__(
-        self, config: RunConfig, policy: LanguageModelPolicy, algorithm: Algorithm, collector: Collector
-    ) -> None:
+    def __init__(self, config: RunConfig, policy: TrainablePolicy, algorithm: Algorithm, collector: Collector) -> None:
         self.config = config
         self.policy = policy
         self.algorithm = algorithm
         self.collector = collector
         self.updates = 0
 
-    def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> LanguageModelPolicy:
+    def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
         config, began = self.config, time.monotonic()
         with run.saving(self.policy), run.recorder() as recorder:
@@ -183,25 +182,47 @@ def _making(config: RunConfig) -> Iterator[Training]:
     resolve_normalization(config.normalization)
     torch.set_num_threads(config.threads)
     weights_seed, action_seed, shuffle_seed, episode_seed = seeds(config.seed, 4)
-    with closing(make_vector_task(config.task, config.num_envs, arguments=config.environment)) as envs:
+    arguments = {**config.environment, **config.narration}
+    with closing(make_vector_task(config.task, config.num_envs, arguments=arguments)) as envs:
         torch.manual_seed(weights_seed)
-        policy = build_policy(config, *load_base(config.model, config.loading))
+        policy = new_policy(config)
         algorithm = PPO(policy, config.ppo, torch.Generator().manual_seed(shuffle_seed))
         collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
         yield Training(config, policy, algorithm, collector)
 
 
+def new_policy(config: RunConfig) -> TrainablePolicy:
+    """The untrained policy a configuration describes.
+
+    Raises:
+        ConfigError, ModelError: If it cannot be made.
+    """
+    if config.policy == "vector":
+        return vector_policy(config)
+    return build_policy(config, *load_base(config.model, config.loading))
+
+
 def build_policy(
     config: RunConfig, base: Any, tokenizer: Any, *, adapter: Path | None = None, normalization: str | None = None
 ) -> LanguageModelPolicy:
-    """The policy a configuration describes: a new adapter, or a saved one, and a new critic on a frozen base.
+    """The language policy a configuration describes: what trains, or a saved adapter, and a new critic.
+
+    Args:
+        config: The run.
+        base: A frozen model; with ``finetune=full`` it is the one that trains, and a copy stays frozen.
+        tokenizer: Its tokenizer.
+        adapter: Directory of a saved adapter to act with; None to train.
+        normalization: Instead of the run's.
 
     Raises:
         ModelError: If the model cannot be adapted or scored exactly.
     """
     lora = config.lora
     critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
-    if adapter is None:
+    frozen = None
+    if adapter is None and config.finetune == "full":
+        model, frozen = base, unfreeze(base)
+    elif adapter is None:
         model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets)
     else:
         model = load_adapter(base, adapter)
@@ -211,6 +232,7 @@ def build_policy(
         critic,
         normalization=normalization or config.normalization,
         token_budget=config.loading.token_budget,
+        frozen=frozen,
     )
 
 

@@ -1,0 +1,58 @@
+"""SayCan on a task: a language model as it is, and affordances from the environment or from experience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import torch
+
+from twosome.baselines.saycan import LearnedAffordances, SayCanPolicy, admissible, attempts
+from twosome.baselines.uniform import UniformPolicy
+from twosome.models.policy import LanguageModelPolicy
+from twosome.rollout import Collector
+from twosome.text.tasks import TASKS, make_vector_task
+
+EXPERIENCE = 10_000
+"""Decisions of uniform play that affordances are learned from."""
+_NUM_ENVS = 8
+
+
+def oracle_saycan(language: LanguageModelPolicy) -> SayCanPolicy:
+    """SayCan with the environment's own mask: to be met by decisions that offer what is admissible, and no more."""
+    return SayCanPolicy(language, admissible)
+
+
+def learned_saycan(
+    language: LanguageModelPolicy,
+    task: str,
+    *,
+    decisions: int = EXPERIENCE,
+    seed: int = 0,
+    environment: Mapping[str, Any] | None = None,
+) -> SayCanPolicy:
+    """SayCan with affordances learned from uniform play, for decisions that offer every action everywhere.
+
+    Args:
+        language: Says; it is not trained.
+        task: See :func:`twosome.text.tasks.make_task`.
+        decisions: How many decisions of uniform play are learned from, over all environments.
+        seed: Seeds play and learning.
+        environment: Further arguments of the environment.
+    """
+    steps = -(-decisions // _NUM_ENVS)
+    generator = torch.Generator().manual_seed(seed)
+    with closing(make_vector_task(task, _NUM_ENVS, arguments=unmasked(task, environment))) as envs:
+        rollout, _ = Collector(envs, seed=seed, generator=generator).collect(UniformPolicy(), steps)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        affordances = LearnedAffordances(language.features, language.model.config.get_text_config().hidden_size)
+    affordances.fit(list(attempts(rollout)), generator=generator)
+    return SayCanPolicy(language, affordances)
+
+
+def unmasked(task: str, environment: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Arguments of the environment with which it offers every action everywhere."""
+    own = TASKS[task].unmasked if task in TASKS else {}
+    return {**(environment or {}), **own}
