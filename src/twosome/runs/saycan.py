@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from twosome.baselines.saycan import LearnedAffordances, SayCanPolicy, admissible, attempts
+from twosome.baselines.saycan import Attempt, LearnedAffordances, SayCanPolicy, admissible, attempts
 from twosome.baselines.uniform import UniformPolicy
 from twosome.models.policy import LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.text.tasks import TASKS, make_vector_task
 
 EXPERIENCE = 10_000
-"""Decisions of uniform play that affordances are learned from."""
+"""Decisions that affordances are learned from."""
 _NUM_ENVS = 8
 
 
@@ -32,23 +32,29 @@ def learned_saycan(
     seed: int = 0,
     environment: Mapping[str, Any] | None = None,
 ) -> SayCanPolicy:
-    """SayCan with affordances learned from uniform play, for decisions that offer every action everywhere.
+    """SayCan with affordances learned from experience, for decisions that offer every action everywhere.
+
+    Half of the experience is uniform play, which tries everything, and half the language model's own untrained play,
+    which gets to where it will have to choose.
 
     Args:
         language: Says; it is not trained.
         task: See :func:`twosome.text.tasks.make_task`.
-        decisions: How many decisions of uniform play are learned from, over all environments.
+        decisions: How many decisions are learned from, over all environments.
         seed: Seeds play and learning.
         environment: Further arguments of the environment.
     """
-    steps = -(-decisions // _NUM_ENVS)
     generator = torch.Generator().manual_seed(seed)
-    with closing(make_vector_task(task, _NUM_ENVS, arguments=unmasked(task, environment))) as envs:
-        rollout, _ = Collector(envs, seed=seed, generator=generator).collect(UniformPolicy(), steps)
+    tried: list[Attempt] = []
+    for player in (UniformPolicy(), SayCanPolicy(language, admissible)):
+        with closing(make_vector_task(task, _NUM_ENVS, arguments=unmasked(task, environment))) as envs:
+            collector = Collector(envs, seed=seed, generator=generator)
+            rollout, _ = collector.collect(player, -(-decisions // (2 * _NUM_ENVS)))
+        tried += attempts(rollout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         affordances = LearnedAffordances(language.features, language.model.config.get_text_config().hidden_size)
-    affordances.fit(list(attempts(rollout)), generator=generator)
+    affordances.fit(tried, generator=generator)
     return SayCanPolicy(language, affordances)
 
 
