@@ -94,12 +94,12 @@ def test_every_task_can_be_told_in_numbers_with_the_same_worth(task: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("task", "success", "states"), [("food-preparation", 0.00099, 50), ("entertainment", 0.0000026, 568)]
+    ("task", "success", "states"), [("food-preparation", 0.00099, 51), ("entertainment", 0.0000026, 572)]
 )
 def test_without_mask_uniform_play_is_worth_what_it_is_in_the_published_environment(
     task: str, success: float, states: int
 ) -> None:
-    """0.099 % and 0.00026 %, over 51 and 572 states of which 1 and 4 are the end."""
+    """0.099 % and 0.00026 %."""
     environment = {"faithful": True, "all_actions": True, "narration": "numbers"}
     result = evaluate_exactly(UniformPolicy(), task, gamma=0.95, environment=environment)
     assert result.success == pytest.approx(success, rel=0.01)

@@ -103,7 +103,9 @@ class LearnedAffordances:
         total = 0.0
         for _ in range(epochs):
             total = 0.0
-            for chosen in torch.randperm(len(tried), generator=generator).split(_BATCH):
+            order = torch.randperm(len(tried), generator=generator)
+            for start in range(0, len(tried), _BATCH):
+                chosen = order[start : start + _BATCH]
                 logits = self._logits(features[chosen])
                 loss = nn.functional.binary_cross_entropy_with_logits(logits, targets[chosen])
                 optimizer.zero_grad()

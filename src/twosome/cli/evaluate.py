@@ -33,7 +33,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--saycan",
         choices=("oracle", "learned"),
-        help="measure the model as SayCan: what it says times what can be done, by the environment's own mask or learned",
+        help="measure the model as SayCan: what it says times what can be done, by the environment or learned",
     )
     parser.add_argument("--greedy", action="store_true", help="take the most probable action instead of sampling")
     parser.add_argument("--seed", type=not_negative, default=0)
