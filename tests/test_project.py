@@ -47,7 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 PUBLIC = {"Decision", "score"}
-COMMANDS = {"demo", "train", "evaluate", "play", "score", "tasks", "check-env", "bench"}
+COMMANDS = {"demo", "train", "evaluate", "reproduce", "play", "score", "tasks", "check-env", "bench"}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "train on tomato salad and compare with untrained play",
     "train": "align a language model with a task by practice",
     "evaluate": "measure a trained run, an adapter, or an untrained model",
+    "reproduce": "train and measure everything the paper claims, and report",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",
     "bench": "measure how fast the worlds are",

@@ -164,6 +164,20 @@ def preset_files(task: str, preset: str) -> list[Path]:
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 
 
+def preset_config(task: str, preset: str) -> RunConfig:
+    """The run that a preset makes of a task.
+
+    Raises:
+        ConfigError: If there is no such preset.
+    """
+    values: dict[str, Any] = {"task": task}
+    for file in preset_files(task, preset):
+        for name, value in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+            grouped = isinstance(values.get(name), dict) and is_dataclass(get_type_hints(RunConfig).get(name))
+            values[name] = {**values[name], **value} if grouped else value
+    return from_mapping(values)
+
+
 def to_yaml(config: RunConfig) -> str:
     """The configuration as YAML that ``--config`` reads back."""
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
