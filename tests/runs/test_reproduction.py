@@ -98,6 +98,9 @@ def test_runs_lie_where_a_report_looks_for_them(done: Path) -> None:
 
 def test_done_again_nothing_is_done(done: Path, model_directory: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = {file: file.stat().st_mtime_ns for file in (done / "runs").rglob("*") if file.is_file()}
+    assert main(words(done.parent / "none", model_directory, "--dry-run")) == 0
+    assert "done" not in capsys.readouterr().out
+    assert not (done.parent / "none").exists()
     assert main(words(done, model_directory, "--only", *ALL, "--dry-run")) == 0
     assert "missing" not in capsys.readouterr().out
     assert main(words(done, model_directory, "--only", *ALL)) == 0
@@ -213,6 +216,7 @@ def test_a_torn_line_is_dropped_and_a_strange_one_told(tmp_path: Path) -> None:
     file.write_text(f"{line}\n{line[:50]}")
     measurements = Measurements(tmp_path)
     assert found.key in measurements
+    measurements.add([])
     assert file.read_text() == f"{line}\n"
     assert Measurement.from_json(json.loads(line)) == found
     file.write_text('{"agent": "twosome"}\n')

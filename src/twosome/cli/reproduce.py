@@ -27,11 +27,11 @@ def run(words: list[str]) -> int:
 
     from twosome.runs.measurement import Measurements
 
-    settings.out.mkdir(parents=True, exist_ok=True)
     measurements = Measurements(settings.out)
     if dry:
         for job in (job for stage in jobs for job in stage):
             print(f"{'missing' if job.missing(measurements) else 'done':<8} {job.weight:>8.0f} s  {job.name}")
+        print(f"{'all':<8} {sum(job.weight for stage in jobs for job in stage):>8.0f} s")
         return 0
 
     import torch
@@ -39,6 +39,7 @@ def run(words: list[str]) -> int:
     from twosome.runs.reproduction.execution import execute
 
     torch.set_num_threads(1)
+    settings.out.mkdir(parents=True, exist_ok=True)
     print(f"reproducing {', '.join(part for part in PARTS if part in settings.parts)} -> {settings.out}")
     execute(jobs, measurements, processes=processes, on_progress=_Display())
     report = _report(settings)

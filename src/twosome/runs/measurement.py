@@ -178,7 +178,6 @@ class Measurements:
         self._file = directory / MEASUREMENTS_FILE
         lines = read_lines(self._file) if self._file.exists() else []
         self._known = {found.key: found for found in map(Measurement.from_json, lines)}
-        self._write()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known
@@ -192,8 +191,5 @@ class Measurements:
         The file is always in one order, so it does not depend on which measurement was ready first.
         """
         self._known |= {found.key: found for found in measured}
-        self._write()
-
-    def _write(self) -> None:
         lines = sorted(json.dumps(found.to_json()) for found in self._known.values())
         write_text(self._file, "".join(f"{line}\n" for line in lines))
