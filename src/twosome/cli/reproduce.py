@@ -39,10 +39,10 @@ def run(words: list[str]) -> int:
     from twosome.runs.reproduction.execution import execute
 
     torch.set_num_threads(1)
-    settings.out.mkdir(parents=True, exist_ok=True)
     print(f"reproducing {', '.join(part for part in PARTS if part in settings.parts)} -> {settings.out}")
-    execute(jobs, measurements, processes=processes, on_progress=_Display())
-    report = _report(settings)
+    with measurements.in_use():
+        execute(jobs, measurements, processes=processes, on_progress=_Display())
+        report = _report(settings)
     print(f"done; {len(measurements)} measurements" + (f"; the report is {report}" if report else ""))
     return 0
 

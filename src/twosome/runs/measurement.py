@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from filelock import FileLock, Timeout
 
 from twosome.errors import ConfigError, RunError
 from twosome.runs.evaluation import evaluate
@@ -178,6 +181,27 @@ class Measurements:
         self._file = directory / MEASUREMENTS_FILE
         lines = read_lines(self._file) if self._file.exists() else []
         self._known = {found.key: found for found in map(Measurement.from_json, lines)}
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from measuring for the same file while the context lasts.
+
+        Raises:
+            RunError: If another process does already.
+        """
+        folder = self._file.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"another process is reproducing into {str(folder)!r}; wait for it, or stop it") from None
+        except OSError as error:
+            raise RunError(f"cannot write to {str(folder)!r}: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known
