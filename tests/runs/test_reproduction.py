@@ -195,7 +195,7 @@ def test_the_same_environment_for_every_agent() -> None:
 def test_a_preset_is_the_one_that_train_takes() -> None:
     from twosome.cli.train import parse
 
-    for task in TASKS:
+    for task in TRAINED_TASKS:
         for preset in PRESETS:
             assert preset_config(task, preset) == parse([task, "--preset", preset])[0]
 
