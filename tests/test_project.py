@@ -33,7 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "envs": ("gymnasium", "numpy", "PIL", "errors"),
     "text": ("gymnasium", "numpy", "envs", *FOUNDATION),
     "models": ("torch", "numpy", "transformers", "peft", "safetensors", "types", "functional", *FOUNDATION),
-    "baselines": LEARNING,
+    "baselines": ("safetensors", "rollout", *LEARNING),
     "rollout": LEARNING,
     "algorithms": LEARNING,
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "errors"),
@@ -47,7 +47,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
-COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "play", "score", "tasks", "check-env", "bench", "report"}
+COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
+COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -67,6 +68,18 @@ class Policy(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put back what :meth:`state_dict` returned."""
+        ...
+
+
+class TrainablePolicy(Policy, Protocol):
+    """A policy that a run trains and keeps."""
+
+    def save(self, directory: Path) -> None:
+        """Write the trained weights as files."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """What a run notes of it besides its configuration: device, scoring_path."""
         ...
 
 

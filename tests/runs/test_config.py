@@ -25,7 +25,8 @@ def test_every_task_has_every_preset(task: str, preset: str) -> None:
     config, out = parse([task, "--preset", preset])
     assert config.task == task
     assert task in str(out)
-    assert (config.model == "embedded") == (preset == "tiny")
+    assert (config.model == "embedded") == (preset != "paper")
+    assert (config.policy == "vector") == (preset == "ppo")
 
 
 def test_the_paper_preset_holds_the_published_settings() -> None:
@@ -92,6 +93,9 @@ def test_every_setting_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
         (["tomato-salad", "--preset", "huge"], "unknown preset 'huge'"),
         (["tomato-salad", "--lora.rank", "0"], "lora.rank"),
         (["tomato-salad", "--critic.hidden", "[]"], "critic.hidden"),
+        (["tomato-salad", "--vector.hidden", "[0]"], "vector.hidden"),
+        (["tomato-salad", "--policy", "table"], "policy"),
+        (["tomato-salad", "--finetune", "half"], "finetune"),
         (["tomato-salad", "--ppo.policy_minibatch", "500"], "ppo.policy_minibatch"),
         (["tomato-salad", "--config", "no-such-file.yaml"], "no-such-file.yaml"),
         (["--seed", "1"], "name a task"),
@@ -110,5 +114,5 @@ def test_an_unknown_key_in_a_file_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected one of tiny, paper"):
+    with pytest.raises(ConfigError, match="expected one of tiny, paper, ppo"):
         preset_files("tomato-salad", "large")

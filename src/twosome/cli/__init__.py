@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "align a language model with a task by practice",
     "evaluate": "measure a trained run, an adapter, or an untrained model",
     "evaluate-language": "measure what training changed of a model's language",
+    "reproduce": "train and measure everything the paper claims, and report",
     "report": "write one HTML file about runs: curves, tables, episodes",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",

@@ -77,9 +77,8 @@ class TrainingDisplay:
 @contextmanager
 def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
     """A display for one run, which says where its files are when it ends."""
-    print(
-        f"training {config.model} on {config.task}: {config.updates * config.decisions_per_update} decisions -> {out}"
-    )
+    learner = config.model if config.policy == "language" else "networks on the observation vector"
+    print(f"training {learner} on {config.task}: {config.updates * config.decisions_per_update} decisions -> {out}")
     total = config.updates * config.decisions_per_update
     try:
         if sys.stdout.isatty():

@@ -30,6 +30,11 @@ def run(words: list[str]) -> int:
         "--exact", action="store_true", help="compute instead of sampling, where the world shows its states"
     )
     parser.add_argument("--uniform", action="store_true", help="measure uniform play of the --task instead of a model")
+    parser.add_argument(
+        "--saycan",
+        choices=("oracle", "learned"),
+        help="measure the model as SayCan: what it says times what can be done, by the environment or learned",
+    )
     parser.add_argument("--greedy", action="store_true", help="take the most probable action instead of sampling")
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -46,10 +51,11 @@ def run(words: list[str]) -> int:
 def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]]:
     """The policy to measure, what it is called, and where: arguments of both kinds of evaluation."""
     from twosome.runs.agents import check_task, load_agent
+    from twosome.runs.saycan import learned_saycan, oracle_saycan, unmasked
 
     if arguments.exact and arguments.episodes is not None:
         raise ConfigError("--exact runs no episodes; leave out --episodes, or --exact")
-    if arguments.uniform and (arguments.source or arguments.model or arguments.task is None):
+    if arguments.uniform and (arguments.source or arguments.saycan or arguments.model or arguments.task is None):
         raise ConfigError("--uniform measures uniform play of a --task, without a run, an adapter or a --model")
     if arguments.source is None and arguments.task is None:
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
@@ -65,10 +71,18 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
             "uniform",
             {"task": arguments.task, "gamma": gamma, "environment": arguments.environment},
         )
+    if arguments.saycan and (arguments.source or arguments.task is None):
+        raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
     agent = load_agent(arguments.source, model=arguments.model, normalization=arguments.normalization)
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}
+    if arguments.saycan == "oracle":
+        return oracle_saycan(agent.language), "SayCan, oracle affordances", where
+    if arguments.saycan == "learned":
+        policy = learned_saycan(agent.language, setting.task, seed=arguments.seed, environment=environment)
+        where["environment"] = unmasked(setting.task, environment)
+        return policy, "SayCan, learned affordances", where
     return agent.policy, "trained" if agent.trained else "untrained", where
 
 

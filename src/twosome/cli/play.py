@@ -33,16 +33,17 @@ def run(words: list[str]) -> int:
     from twosome.runs.playing import play
 
     check_task(arguments.task, arguments.environment)
-    policy = None
+    policy, environment = None, arguments.environment
     if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
-        policy = load_agent(arguments.agent, model=arguments.model, normalization=arguments.normalization).policy
+        agent = load_agent(arguments.agent, model=arguments.model, normalization=arguments.normalization)
+        policy, environment = agent.policy, {**agent.narration, **arguments.environment}
     play(
         arguments.task,
         player=arguments.player,
         policy=policy,
         greedy=arguments.greedy,
         seed=arguments.seed,
-        environment=arguments.environment,
+        environment=environment,
         gif=arguments.gif,
         pictures=arguments.pictures,
         ask=input,

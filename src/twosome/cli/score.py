@@ -28,7 +28,8 @@ def run(words: list[str]) -> int:
 
     from twosome.runs.agents import load_agent
 
-    policy = load_agent(arguments.adapter, model=arguments.model, normalization=arguments.normalization).policy
+    agent = load_agent(arguments.adapter, model=arguments.model, normalization=arguments.normalization)
+    policy = agent.language
     with torch.no_grad():
         scores = policy.scorer.scores([decision])
         log_probs = policy.action_log_probs([decision])[0]

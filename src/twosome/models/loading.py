@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from twosome.models.encoding import Tokenizer
 
 EMBEDDED = "embedded"
 EMBEDDED_DIRECTORY = Path(__file__).parent / "embedded"
+MOST_UNFROZEN = 1_000_000_000
+"""Most weights of a model that may train as a whole: with frozen copy, gradient and Adam's moments five times that."""
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "8bit", "4bit"]
@@ -172,6 +175,25 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
         raise ModelError(
             f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {_first_line(error)}"
         ) from None
+
+
+def unfreeze(model: Any) -> Any:
+    """Let all weights of ``model`` train, and return a frozen copy of it as it is now.
+
+    Raises:
+        ModelError: If it is too large to be kept twice, or not in float32.
+    """
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    if weights > MOST_UNFROZEN:
+        raise ModelError(
+            f"{type(model).__name__} has {weights:,} weights; finetune=full keeps a frozen copy and trains at most "
+            f"{MOST_UNFROZEN:,}: use finetune=lora"
+        )
+    if model.dtype != torch.float32 or getattr(model, "is_quantized", False):
+        raise ModelError(f"finetune=full trains float32 weights, got {model.dtype}: set loading.dtype=float32")
+    frozen = copy.deepcopy(model)
+    model.requires_grad_(True)
+    return frozen
 
 
 def adapter_base(directory: str | Path) -> str | None:

@@ -24,6 +24,7 @@ from twosome.models.probing import Path as ScoringPath
 from twosome.models.scoring import Scorer
 
 ADAPTER_DIRECTORY = "adapter"
+MODEL_DIRECTORY = "model"
 CRITIC_FILE = "critic.safetensors"
 _EMBEDDINGS_TOO = False  # left open, PEFT may look for the base model on the hub, to see whether its vocabulary grew
 
@@ -54,9 +55,9 @@ class Critic(nn.Module):
 class LanguageModelPolicy:
     """Acts by the joint probability of admissible phrases, and values states by their prompt.
 
-    Only adapter and critic train. While no gradient is wanted, action probabilities are remembered until an adapter
-    weight changes, and the frozen base's features of a prompt for as long as the policy lives, so a repeated decision
-    costs a dictionary lookup.
+    Only adapter and critic train, or all weights and the critic where a frozen copy of the model is given. While no
+    gradient is wanted, action probabilities are remembered until a trained weight changes, and the frozen base's
+    features of a prompt for as long as the policy lives, so a repeated decision costs a dictionary lookup.
 
     Args:
         model: A PEFT model, frozen base plus adapter, in eval mode; or a base model alone, to act untrained.
@@ -65,6 +66,7 @@ class LanguageModelPolicy:
         normalization: Name of a normalization; see :mod:`twosome.functional.normalization`.
         path: How to score; None to find out.
         token_budget: Most tokens in one forward pass; None for what suits the device.
+        frozen: The base as it was, where the model's own weights train and no adapter can be switched off.
         lean: Save memory in the backward pass by reading again.
         memory_limit: Bytes that each of the memories (probabilities, features, plans, activations of layers below the
             adapter) may take; the least recently used goes first.
@@ -80,6 +82,7 @@ class LanguageModelPolicy:
         normalization: str = "word",
         path: ScoringPath | None = None,
         token_budget: int | None = None,
+        frozen: Any = None,
         lean: bool = False,
         memory_limit: int = 256 * MEGABYTE,
         long_prompts: LongPrompts = "refuse",
@@ -100,6 +103,11 @@ class LanguageModelPolicy:
             memory_limit=memory_limit,
             long_prompts=long_prompts,
         )
+        self._frozen = self.scorer
+        if frozen is not None:
+            self._frozen = Scorer(
+                frozen, tokenizer, path, token_budget, memory_limit=memory_limit, long_prompts=long_prompts
+            )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version = -1
         self._visited = _Visited()
@@ -110,7 +118,7 @@ class LanguageModelPolicy:
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
         if torch.is_grad_enabled():
-            return self._log_probs(decisions)
+            return self._log_probs(self.scorer, decisions)
         version = sum(parameter._version for parameter in self._actor)
         if version != self._acting_version:
             self._acting.clear()
@@ -119,12 +127,12 @@ class LanguageModelPolicy:
         self._visited.add(decisions)
         # Once something must be computed, what is likely to come is read with it: together they cost far less.
         expected, self._expected = self._expected, []
-        return self._remembered(self._acting, decisions, expected)
+        return self._remembered(self._acting, self.scorer, decisions, expected)
 
     def reference_action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """The same under the frozen base, adapter off, without gradient."""
         with torch.no_grad(), self._frozen_base():
-            return self._remembered(self._reference, decisions)
+            return self._remembered(self._reference, self._frozen, decisions)
 
     def values(self, decisions: Sequence[Decision]) -> Tensor:
         """State values from the frozen base's reading of the prompt: float32 [B]."""
@@ -146,7 +154,7 @@ class LanguageModelPolicy:
         return sum(self.scorer.encode(decision).cut > 0 for decision in decisions)
 
     def actor_parameters(self) -> list[Parameter]:
-        """The adapter's weights."""
+        """The weights of the adapter, or of the model if all of them train."""
         return list(self._actor)
 
     def critic_parameters(self) -> list[Parameter]:
@@ -154,11 +162,9 @@ class LanguageModelPolicy:
         return list(self.critic.parameters()) if self.critic is not None else []
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adapter and critic weights."""
-        from peft import get_peft_model_state_dict
-
-        adapter = get_peft_model_state_dict(self.model, save_embedding_layers=_EMBEDDINGS_TOO)
-        state = {f"adapter.{name}": tensor for name, tensor in adapter.items()}
+        """The weights of actor and critic."""
+        actor = "adapter" if self._adapted else "model"
+        state = {f"{actor}.{name}": tensor for name, tensor in self._actor_state().items()}
         if self.critic is not None:
             state |= {f"critic.{name}": tensor for name, tensor in self.critic.state_dict().items()}
         return {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -167,18 +173,25 @@ class LanguageModelPolicy:
         """Put back what :meth:`state_dict` returned."""
         from peft import set_peft_model_state_dict
 
-        parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "critic": {}}
+        parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "model": {}, "critic": {}}
         for name, tensor in state.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        set_peft_model_state_dict(self.model, parts["adapter"])
+        if self._adapted:
+            set_peft_model_state_dict(self.model, parts["adapter"])
+        else:
+            self.model.load_state_dict(parts["model"], strict=False)  # tied weights are listed once
         if self.critic is not None:
             self.critic.load_state_dict(parts["critic"])
         self._acting.clear()
 
     def save(self, directory: Path) -> None:
-        """Write ``adapter/`` in PEFT's format and ``critic.safetensors``."""
-        self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
+        """Write ``adapter/`` in PEFT's format, or all of ``model/`` with its tokenizer; and ``critic.safetensors``."""
+        if self._adapted:
+            self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
+        else:
+            self.model.save_pretrained(str(directory / MODEL_DIRECTORY))
+            self.scorer.encoder.tokenizer.save_pretrained(str(directory / MODEL_DIRECTORY))
         if self.critic is not None:
             save_file(self.critic.state_dict(), str(directory / CRITIC_FILE))
 
@@ -195,24 +208,45 @@ class LanguageModelPolicy:
         except (OSError, RuntimeError, SafetensorError) as error:
             raise RunError(f"cannot read the critic from {str(file)!r}: {error}") from None
 
+    def facts(self) -> dict[str, str]:
+        """What a run notes of its policy: the device, and how the model is scored."""
+        return {"device": str(self.model.device), "scoring": self.scorer.reader.describe()}
+
+    @property
+    def _adapted(self) -> bool:
+        """Whether an adapter trains, rather than the model itself."""
+        return hasattr(self.model, "disable_adapter")
+
+    def _actor_state(self) -> dict[str, Tensor]:
+        if not self._adapted:
+            return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        from peft import get_peft_model_state_dict
+
+        state: dict[str, Tensor] = get_peft_model_state_dict(self.model, save_embedding_layers=_EMBEDDINGS_TOO)
+        return state
+
     def _frozen_base(self) -> AbstractContextManager[Any]:
         """The model without its adapter, while the context lasts."""
-        return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
+        return self.model.disable_adapter() if self._adapted else nullcontext()
 
     def _read_features(self, prompts: list[str]) -> Tensor:
         with self._frozen_base():
-            return self.scorer.features(prompts)
+            return self._frozen.features(prompts)
 
-    def _log_probs(self, decisions: Sequence[Decision]) -> Tensor:
-        return masked_log_softmax(self._normalize(self.scorer.scores(decisions)))
+    def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
+        return masked_log_softmax(self._normalize(scorer.scores(decisions)))
 
     def _remembered(
-        self, memory: Memory[Decision, Tensor], decisions: Sequence[Decision], expected: Sequence[Decision] = ()
+        self,
+        memory: Memory[Decision, Tensor],
+        scorer: Scorer,
+        decisions: Sequence[Decision],
+        expected: Sequence[Decision] = (),
     ) -> Tensor:
         """Log-probabilities without gradient, the missing ones computed and kept, and ``expected`` ones with them."""
 
         def compute(missing: list[Decision]) -> list[Tensor]:
-            return [row[: len(d.actions)] for d, row in zip(missing, self._log_probs(missing), strict=True)]
+            return [row[: len(d.actions)] for d, row in zip(missing, self._log_probs(scorer, missing), strict=True)]
 
         rows = recall(memory, [*decisions, *expected], compute)[: len(decisions)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)

@@ -10,11 +10,13 @@ from typing import Any
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import EMBEDDED, adapter_base, load_adapter
-from twosome.models.policy import LanguageModelPolicy
+from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.trainer import build_policy, load_base
+from twosome.runs.vector import vector_policy
 from twosome.text.tasks import TASKS, make_task
+from twosome.types import Policy
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class Agent:
     Attributes:
         policy: Acts; has no critic unless it comes from a run.
         config: The configuration of its run, or None.
-        trained: Whether an adapter was loaded.
+        trained: Whether trained weights were loaded.
     """
 
-    policy: LanguageModelPolicy
+    policy: Policy
     config: RunConfig | None
     trained: bool
 
@@ -38,10 +40,27 @@ class Agent:
             ConfigError: If there is neither.
         """
         if self.config is not None and task in (None, self.config.task):
-            return Setting(self.config.task, self.config.ppo.gamma, self.config.environment)
+            arguments = {**self.config.environment, **self.narration}
+            return Setting(self.config.task, self.config.ppo.gamma, arguments)
         if task is None:
             raise ConfigError("an adapter does not say what it was trained on; name a --task")
-        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, {})
+        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, self.narration)
+
+    @property
+    def language(self) -> LanguageModelPolicy:
+        """The policy as the language model's that it is.
+
+        Raises:
+            ConfigError: If it reads numbers.
+        """
+        if not isinstance(self.policy, LanguageModelPolicy):
+            raise ConfigError("this run's agent reads the observation vector, so it has no language model")
+        return self.policy
+
+    @property
+    def narration(self) -> dict[str, str]:
+        """The argument of an environment that makes it speak as the policy reads; none for words."""
+        return self.config.narration if self.config is not None else {}
 
 
 @dataclass(frozen=True)
@@ -95,9 +114,38 @@ def load_agent(
 
 def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:
     config = run.config
+    if config.policy == "vector":
+        if model is not None or normalization is not None:
+            raise ConfigError("this run's agent reads numbers: it has no --model and no --normalization")
+        networks = vector_policy(config)
+        networks.load(run.path)
+        return Agent(networks, config, trained=True)
+    if config.finetune == "full":
+        return _full_agent(run, model, normalization)
     base, tokenizer = load_base(model or config.model, config.loading)
     policy = build_policy(
         config, base, tokenizer, adapter=run.adapter, normalization=normalization or config.normalization
+    )
+    policy.load_critic(run.critic)
+    return Agent(policy, config, trained=True)
+
+
+def _full_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:
+    """The agent of a run that trained all weights: a model of its own, and the frozen base for its critic."""
+    config = run.config
+    if model is not None:
+        raise ConfigError("this run trained all weights of its model; leave out --model")
+    if not run.model.is_dir():
+        raise RunError(f"no model in {str(run.path)!r}: expected {run.model.name}, with all weights")
+    trained, tokenizer = load_base(str(run.model), config.loading)
+    frozen, _ = load_base(config.model, config.loading)
+    policy = LanguageModelPolicy(
+        trained,
+        tokenizer,
+        Critic(frozen.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias),
+        normalization=normalization or config.normalization,
+        token_budget=config.loading.token_budget,
+        frozen=frozen,
     )
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)

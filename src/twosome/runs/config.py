@@ -17,7 +17,7 @@ from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
 from twosome.text.tasks import TASKS
 
-PRESETS = ("tiny", "paper")
+PRESETS = ("tiny", "paper", "ppo")
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
 
@@ -85,6 +85,18 @@ class CriticConfig:
 
 
 @dataclass(frozen=True)
+class VectorConfig:
+    """The two networks that read the observation vector, where policy is vector."""
+
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    """Widths of the hidden layers, of actor and critic alike."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ConfigError(f"vector.hidden must list at least one positive width, got {self.hidden}")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One training run."""
 
@@ -102,6 +114,10 @@ class RunConfig:
     """Seconds that such a process may take to be made, for a reset or for a step, before the run is stopped."""
     rollout_steps: int = 32
     """Decisions in each environment between updates."""
+    policy: Literal["language", "vector"] = "language"
+    """Who acts: a language model that reads words, or a network that reads the observation vector."""
+    finetune: Literal["lora", "full"] = "lora"
+    """What of the language model trains: an adapter, or all its weights (small models only)."""
     model: str = "embedded"
     """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
     normalization: str = "word"
@@ -122,6 +138,7 @@ class RunConfig:
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
+    vector: VectorConfig = field(default_factory=VectorConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:
@@ -132,11 +149,20 @@ class RunConfig:
             raise ConfigError(f"env_timeout must be a positive number of seconds, got {self.env_timeout}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
+        for name in ("policy", "finetune"):
+            choices = get_args(get_type_hints(RunConfig)[name])
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
                 f"{self.num_envs * self.rollout_steps} decisions of a rollout"
             )
+
+    @property
+    def narration(self) -> dict[str, str]:
+        """The argument of the environment that makes it speak as the policy reads; none for words."""
+        return {"narration": "numbers"} if self.policy == "vector" else {}
 
     @property
     def decisions_per_update(self) -> int:
@@ -169,6 +195,20 @@ def same_numbers(config: RunConfig, other: RunConfig) -> bool:
     return replace(config, **free) == replace(other, **free)  # type: ignore[arg-type]
 
 
+def preset_config(task: str, preset: str) -> RunConfig:
+    """The run that a preset makes of a task.
+
+    Raises:
+        ConfigError: If there is no such preset.
+    """
+    values: dict[str, Any] = {"task": task}
+    for file in preset_files(task, preset):
+        for name, value in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+            grouped = isinstance(values.get(name), dict) and is_dataclass(get_type_hints(RunConfig).get(name))
+            values[name] = {**values[name], **value} if grouped else value
+    return from_mapping(values)
+
+
 def to_yaml(config: RunConfig) -> str:
     """The configuration as YAML that ``--config`` reads back."""
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
@@ -183,7 +223,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     if not isinstance(values, Mapping):
         raise ConfigError(f"a configuration must be a mapping of settings, got {type(values).__name__}")
     check_shape(RunConfig, values)
-    parts: dict[str, Any] = {"loading": LoadingConfig, "lora": LoraConfig, "critic": CriticConfig, "ppo": PPOConfig}
+    parts: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if is_dataclass(kind)}
     try:
         nested = {name: kind(**values[name]) for name, kind in parts.items() if name in values}
         return RunConfig(**{**values, **nested})

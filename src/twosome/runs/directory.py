@@ -4,8 +4,9 @@ config.yaml           every setting of the run; ``twosome train --config`` reads
 versions.json         package, Python and library versions, platform, scoring path, status
 metrics.jsonl         one line per update    (see twosome.runs.recorder)
 episodes.jsonl        one line per episode
-adapter/              the trained actor in PEFT's format
-critic.safetensors    the trained critic head
+adapter/              the trained actor in PEFT's format; model/ where all weights were trained, actor.safetensors where
+                      the policy reads the observation vector
+critic.safetensors    the trained critic
 learning_curve.png    return and success over decisions
 """
 
@@ -27,12 +28,13 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from twosome.errors import RunError
-from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
+from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
 from twosome.runs.files import move_files, new_run_directory, write_json, write_text
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import METRICS_FILE, Recorder
+from twosome.types import TrainablePolicy
 
 CONFIG_FILE = "config.yaml"
 VERSIONS_FILE = "versions.json"
@@ -79,6 +81,11 @@ class RunDirectory:
     def adapter(self) -> Path:
         """Where the adapter is."""
         return self.path / ADAPTER_DIRECTORY
+
+    @property
+    def model(self) -> Path:
+        """Where the model is, if all of it was trained."""
+        return self.path / MODEL_DIRECTORY
 
     @property
     def critic(self) -> Path:
@@ -133,8 +140,8 @@ class RunDirectory:
                     "what it leads to in its place"
                 )
 
-    def save(self, policy: LanguageModelPolicy) -> None:
-        """Write adapter and critic, each file whole or not at all.
+    def save(self, policy: TrainablePolicy) -> None:
+        """Write actor and critic, each file whole or not at all.
 
         Raises:
             RunError: If they cannot be written; those that are there stay.
@@ -147,7 +154,7 @@ class RunDirectory:
             raise RunError(f"cannot write the weights to {str(self.path)!r}: {error}") from None
 
     @contextmanager
-    def saving(self, policy: LanguageModelPolicy) -> Iterator[None]:
+    def saving(self, policy: TrainablePolicy) -> Iterator[None]:
         """Save what was learned and draw the curve when the context ends, however it ends."""
         self._write_versions(policy, "running")
         status = "interrupted"
@@ -159,13 +166,12 @@ class RunDirectory:
             self._write_versions(policy, status)
             draw_learning_curve(read_lines(self.path / METRICS_FILE), self.config.task, self.path / CURVE_FILE)
 
-    def _write_versions(self, policy: LanguageModelPolicy, status: str) -> None:
+    def _write_versions(self, policy: TrainablePolicy, status: str) -> None:
         versions: dict[str, Any] = {name: _version(name) for name in LIBRARIES}
         versions |= {
             "python": sys.version.split()[0],
             "platform": platform.platform(),
-            "device": str(policy.model.device),
-            "scoring": policy.scorer.reader.describe(),
+            **policy.facts(),
             "status": status,
         }
         write_json(self.path / VERSIONS_FILE, versions)

@@ -71,7 +71,7 @@ def record_replay(directory: Path) -> Path:
     path, weights = directory / REPLAY_FILE, _weights(run)
     if _is_current(path, weights):
         return path
-    policy = load_agent(directory).policy
+    policy = load_agent(directory).language
     config = run.config
     with closing(_make_env(config)) as env:
         recording = Recording(env, policy, config.ppo.gamma)

@@ -17,7 +17,7 @@ import yaml
 from twosome.algorithms.ppo import PPO
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.loading import add_adapter, load_adapter, load_model
+from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
 from twosome.models.memory import MEGABYTE
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
@@ -26,8 +26,9 @@ from twosome.runs.config import LoadingConfig, RunConfig, from_mapping, same_num
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder
+from twosome.runs.vector import vector_policy
 from twosome.text.tasks import make_vector_task
-from twosome.types import Algorithm, Rollout, UpdateReport
+from twosome.types import Algorithm, Rollout, TrainablePolicy, UpdateReport
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = _ignore) -> LanguageModelPolicy:
+def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = _ignore) -> TrainablePolicy:
     """Align a language model with an environment by practice.
 
     Interrupting it (KeyboardInterrupt) leaves a usable run of what was learned so far, and passes the interrupt on.
@@ -100,7 +101,7 @@ def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], No
         return training.run(run, on_update)
 
 
-def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> LanguageModelPolicy:
+def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> TrainablePolicy:
     """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
 
     On a CPU the files of the resumed run end up the same, byte for byte, as those of one that was never stopped. On a
@@ -120,16 +121,14 @@ def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> 
 class Training:
     """The parts of one run, and how far it is."""
 
-    def __init__(
-        self, config: RunConfig, policy: LanguageModelPolicy, algorithm: Algorithm, collector: Collector
-    ) -> None:
+    def __init__(self, config: RunConfig, policy: TrainablePolicy, algorithm: Algorithm, collector: Collector) -> None:
         self.config = config
         self.policy = policy
         self.algorithm = algorithm
         self.collector = collector
         self.updates = 0
 
-    def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> LanguageModelPolicy:
+    def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
         config, began = self.config, time.monotonic()
         with run.saving(self.policy), run.recorder() as recorder:
@@ -138,8 +137,8 @@ class Training:
             while self.updates < config.updates:
                 rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
                 report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
-                if config.long_prompts != "refuse":
-                    report = self._count_cut(report, rollout)
+                if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
+                    report = _count_cut(self.policy, report, rollout)
                 self.updates += 1
                 seconds = time.monotonic() - began
                 metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes)
@@ -162,11 +161,6 @@ class Training:
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict(),
         }
-
-    def _count_cut(self, report: UpdateReport, rollout: Rollout) -> UpdateReport:
-        """The report with the number of decisions whose prompt the model read only a part of."""
-        cut = self.policy.cut_prompts([decision for row in rollout.decisions for decision in row])
-        return replace(report, metrics={**report.metrics, "cut_prompts": cut})
 
     def _take_up(self, run: RunDirectory, recorder: Recorder) -> None:
         """Go back to the newest checkpoint, or to the beginning."""
@@ -197,6 +191,12 @@ class Training:
         self.updates = checkpoint.update
 
 
+def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollout) -> UpdateReport:
+    """The report with the number of decisions whose prompt the model read only a part of."""
+    cut = policy.cut_prompts([decision for row in rollout.decisions for decision in row])
+    return replace(report, metrics={**report.metrics, "cut_prompts": cut})
+
+
 @contextmanager
 def _making(config: RunConfig) -> Iterator[Training]:
     """The parts of a run as its configuration and seed make them."""
@@ -208,27 +208,48 @@ def _making(config: RunConfig) -> Iterator[Training]:
         config.num_envs,
         processes=config.env_processes,
         timeout=config.env_timeout,
-        arguments=config.environment,
+        arguments={**config.environment, **config.narration},
     )
     with closing(envs):
         torch.manual_seed(weights_seed)
-        policy = build_policy(config, *load_base(config.model, config.loading))
+        policy = new_policy(config)
         algorithm = PPO(policy, config.ppo, torch.Generator().manual_seed(shuffle_seed))
         collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
         yield Training(config, policy, algorithm, collector)
 
 
+def new_policy(config: RunConfig) -> TrainablePolicy:
+    """The untrained policy a configuration describes.
+
+    Raises:
+        ConfigError, ModelError: If it cannot be made.
+    """
+    if config.policy == "vector":
+        return vector_policy(config)
+    return build_policy(config, *load_base(config.model, config.loading))
+
+
 def build_policy(
     config: RunConfig, base: Any, tokenizer: Any, *, adapter: Path | None = None, normalization: str | None = None
 ) -> LanguageModelPolicy:
-    """The policy a configuration describes: a new adapter, or a saved one, and a new critic on a frozen base.
+    """The language policy a configuration describes: what trains, or a saved adapter, and a new critic.
+
+    Args:
+        config: The run.
+        base: A frozen model; with ``finetune=full`` it is the one that trains, and a copy stays frozen.
+        tokenizer: Its tokenizer.
+        adapter: Directory of a saved adapter to act with; None to train.
+        normalization: Instead of the run's.
 
     Raises:
         ModelError: If the model cannot be adapted or scored exactly.
     """
     lora, loading = config.lora, config.loading
     critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
-    if adapter is None:
+    frozen = None
+    if adapter is None and config.finetune == "full":
+        model, frozen = base, unfreeze(base)
+    elif adapter is None:
         model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
     else:
         model = load_adapter(base, adapter)
@@ -242,6 +263,7 @@ def build_policy(
         lean=loading.recompute,
         memory_limit=loading.memory_megabytes * MEGABYTE,
         long_prompts=config.long_prompts,
+        frozen=frozen,
     )
 
 

@@ -18,6 +18,7 @@ from twosome.errors import ConfigError, TwosomeError
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.guard import GuardedEnv
 from twosome.text.overcooked import OvercookedNarrator
+from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.workers import ProcessVectorEnv
 
@@ -37,12 +38,14 @@ class TextTask:
         summary: What is to be done, in a few words.
         arguments: Arguments of the environment.
         gamma: Discount per primitive step under which its returns are reported.
+        unmasked: Arguments with which every action is offered everywhere.
     """
 
     env_id: str
     summary: str
     gamma: float
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    unmasked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def world(self) -> str:
@@ -55,7 +58,9 @@ def _overcooked(name: str) -> TextTask:
 
 
 def _virtualhome(name: str) -> TextTask:
-    return TextTask("twosome/VirtualHome-v0", f"VirtualHome: {name.replace('-', ' ')}", 0.95, {"task": name})
+    return TextTask(
+        "twosome/VirtualHome-v0", f"VirtualHome: {name.replace('-', ' ')}", 0.95, {"task": name}, {"all_actions": True}
+    )
 
 
 TASKS: dict[str, TextTask] = {
@@ -64,16 +69,43 @@ TASKS: dict[str, TextTask] = {
 }
 
 
-def make_task(name: str, **arguments: Any) -> gymnasium.Env[Any, int]:
+def make_task(
+    name: str, *, narration: str = "words", permute_phrases: int | None = None, **arguments: Any
+) -> gymnasium.Env[Any, int]:
     """A text environment: a task of twosome by name, or anybody's by its Gymnasium id (``package:Name-v0``).
 
     Args:
         name: A key of :data:`TASKS`, or the id of an environment whose observations are text observations.
+        narration: ``words``, or ``numbers`` for the observation vector instead of a prompt.
+        permute_phrases: Seed of permutations that give each action another action's phrase, as a control; None for
+            none.
         **arguments: Further arguments of the environment.
 
     Raises:
         ConfigError: If there is no such task, or it cannot be made with these arguments.
     """
+    env = _make(name, arguments)
+    if narration == "words" and permute_phrases is None:
+        return env
+    text = env.unwrapped
+    if not isinstance(text, TextEnv):
+        raise ConfigError(
+            f"{name!r} cannot be told otherwise: it is not made of an environment and a narrator (TextEnv)"
+        )
+    if permute_phrases is not None:
+        if isinstance(permute_phrases, bool) or not isinstance(permute_phrases, int):
+            raise ConfigError(f"permute_phrases is a seed, a whole number, got {permute_phrases!r}")
+        text.narrator = PermutedNarrator(text.narrator, permute_phrases)
+    if narration == "numbers":
+        vector_shape(text.env)  # refuses what has none
+        text.narrator = NumericNarrator(text.narrator)
+    elif narration != "words":
+        raise ConfigError(f"unknown narration {narration!r}: expected words or numbers")
+    return env
+
+
+def _make(name: str, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, int]:
+    """The task in its own words."""
     task = TASKS.get(name)
     try:
         if task is not None:

@@ -38,6 +38,9 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.int8], int]):
         task: A name in :data:`twosome.envs.virtualhome.tasks.TASKS`.
         faithful: True repeats the environment published with the paper, defects and all: any action may be tried,
             the mask is advice. False, the default, repairs them: an action outside the mask changes nothing.
+        all_actions: True offers every action everywhere, as to the paper's agent without a mask. What cannot be done
+            changes nothing but the step count; what can be done is, even where it is not offered otherwise (walking
+            to where the agent already is makes it turn away from what it was near).
         step_limit: Steps after which an episode is cut.
         render_mode: None, ``"ansi"`` (text) or ``"rgb_array"`` (uint8 picture).
 
@@ -51,6 +54,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.int8], int]):
         self,
         task: str = "food-preparation",
         faithful: bool = False,
+        all_actions: bool = False,
         step_limit: int = STEP_LIMIT,
         render_mode: str | None = None,
     ) -> None:
@@ -58,7 +62,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.int8], int]):
             raise ConfigError(f"the step limit must be at least 1, got {step_limit}")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ConfigError(f"the render mode must be None, 'ansi' or 'rgb_array', got {render_mode!r}")
-        self.world = shared_world(task, bool(faithful))
+        self.world = shared_world(task, bool(faithful), bool(all_actions))
         self.render_mode = render_mode
         self.observation_space = spaces.MultiBinary(len(self.task.facts))
         self.action_space = spaces.Discrete(len(self.task.actions))  # type: ignore[assignment]

@@ -76,10 +76,12 @@ class Rules:
         task: What the flat contains and what is wanted.
         faithful: Whether to repeat the published defects (see the module's docstring). A task of our own has no
             published dynamics to repeat, only published habits of offering actions (:mod:`.options`).
+        all_actions: Whether every action is offered everywhere, as to an agent without a mask.
     """
 
     task: Task
     faithful: bool = False
+    all_actions: bool = False
 
     @property
     def _defects(self) -> bool:

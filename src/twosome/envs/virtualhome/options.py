@@ -3,6 +3,8 @@
 The *published* tables decide by the observation alone. They offer actions that fail, leave out useful ones, and
 strand the entertainment task in 37 situations from which nothing offered leads to success. The *repaired* rule offers
 what would succeed and means something: no walk to where the agent already is, nothing but standing up while sitting.
+
+Without either, every action is offered; what cannot be done changes nothing, as in the published environment.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from twosome.envs.virtualhome.tasks import ROOMS, Action, Goal
 
 def admissible(rules: Rules, state: Household) -> tuple[int, ...]:
     """Ids of the offered actions, ascending; never empty."""
+    if rules.all_actions:
+        return tuple(range(len(rules.task.actions)))
     if rules.faithful:
         facts = frozenset(str(fact) for fact in rules.task.facts if rules.holds(state, fact))
         offered = {f"walk {room}" for room in ROOMS if room != state.room} | _published(rules, state, facts)

@@ -112,10 +112,10 @@ class World:
 
 
 @cache
-def shared_world(task: str, faithful: bool) -> World:
+def shared_world(task: str, faithful: bool, all_actions: bool = False) -> World:
     """This process's table for a task, by name.
 
     Raises:
         ConfigError: If there is no such task.
     """
-    return World(Rules(find_task(task), faithful))
+    return World(Rules(find_task(task), faithful, all_actions))

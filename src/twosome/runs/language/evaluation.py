@@ -98,7 +98,7 @@ def evaluate_language(
     with run.in_use() if run else nullcontext():
         agent = load_agent(source, model=model)
         file = out or (run.path / LANGUAGE_FILE if run else None)
-        report = LanguageReport(agent.policy.model.config._name_or_path, _sha256(weights), file)
+        report = LanguageReport(agent.language.model.config._name_or_path, _sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):
             if again or not report.has(part):
                 on_part(part.name)
@@ -123,7 +123,7 @@ def _parts(
 
     @cache
     def runner() -> Harness:
-        return Harness(agent.policy.model, agent.policy.scorer.encoder.tokenizer, settings.batch_size)
+        return Harness(agent.language.model, agent.language.scorer.encoder.tokenizer, settings.batch_size)
 
     def run(name: str) -> list[LanguageMeasure]:
         return runner().measure(name, limit=settings.limit, shots=settings.shots)
@@ -134,16 +134,16 @@ def _parts(
 
 def _text(agent: Agent, name: str, documents: Sequence[str]) -> list[LanguageMeasure]:
     """Loss and change of distributions on a text."""
-    model, tokenizer = agent.policy.model, agent.policy.scorer.encoder.tokenizer
+    model, tokenizer = agent.language.model, agent.language.scorer.encoder.tokenizer
     sums = read_passages(model, text_passages(documents, tokenizer, context_length(model)))
     return [*loss_measures(name, sums, "documents"), *change_measures(name, sums, "documents")]
 
 
 def _task(agent: Agent, task: str, environment: Mapping[str, Any], count: int) -> list[LanguageMeasure]:
     """Change of distributions where the agent reads its prompts, and where it acts."""
-    decisions, encoder = task_decisions(task, environment, count), agent.policy.scorer.encoder
-    prompts = read_passages(agent.policy.model, prompt_passages(decisions, encoder))
-    actions = read_passages(agent.policy.model, action_passages(decisions, encoder))
+    decisions, encoder = task_decisions(task, environment, count), agent.language.scorer.encoder
+    prompts = read_passages(agent.language.model, prompt_passages(decisions, encoder))
+    actions = read_passages(agent.language.model, action_passages(decisions, encoder))
     return [
         *change_measures("task-prompts", prompts, "decisions"),
         *change_measures("task-actions", actions, "decisions"),

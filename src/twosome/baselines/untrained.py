@@ -1,4 +1,4 @@
-"""Policies to compare with."""
+"""What policies that train nothing have in common."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ from torch.nn import Parameter
 from twosome.decision import Decision
 
 
-class UniformPolicy:
-    """Every admissible action with the same probability; trains nothing."""
-
-    def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
-        """``-log(number of admissible actions)``: float32 [B, A]."""
-        widest = max(len(decision.actions) for decision in decisions)
-        counts = torch.tensor([len(decision.actions) for decision in decisions])
-        real = torch.arange(widest) < counts[:, None]
-        return torch.where(real, -counts.float().log()[:, None], -torch.inf)
+class Untrained:
+    """The parts of a policy that nothing is learned in; what is left to say is how it acts."""
 
     def values(self, decisions: Sequence[Decision]) -> Tensor:
         """Zeros [B]."""

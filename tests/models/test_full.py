@@ -1,0 +1,98 @@
+"""Full finetuning: all weights train, and the critic still reads the base as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from tests.runs.outcome import outcome
+from tests.runs.test_resume import stop_after
+from tests.tiny import build_model, small_run
+from twosome import Decision
+from twosome.errors import ConfigError, ModelError
+from twosome.models import loading
+from twosome.models.loading import unfreeze
+from twosome.runs.agents import load_agent
+from twosome.runs.config import LoadingConfig, RunConfig
+from twosome.runs.journal import read_lines
+from twosome.runs.trainer import resume, train
+
+FILES = ("metrics.jsonl", "episodes.jsonl", "model/model.safetensors", "critic.safetensors")
+DECISION = Decision("You should now", ("pick up the tomato", "take the bowl"))
+
+
+@pytest.fixture(scope="module")
+def config(model_directory: str) -> RunConfig:
+    config = small_run(model_directory, finetune="full", decisions=96)
+    return replace(config, ppo=replace(config.ppo, policy_learning_rate=1e-3))
+
+
+@pytest.fixture(scope="module")
+def run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    train(config, directory)
+    return directory
+
+
+def test_every_weight_of_the_model_trained(run: Path, config: RunConfig) -> None:
+    before = dict(AutoModelForCausalLM.from_pretrained(config.model).named_parameters())
+    after = dict(AutoModelForCausalLM.from_pretrained(run / "model").named_parameters())
+    assert before.keys() == after.keys()
+    assert not [name for name, weight in after.items() if torch.equal(weight, before[name])]
+
+
+def test_the_critic_reads_the_base_as_it_was(run: Path, config: RunConfig) -> None:
+    trained, untrained = load_agent(run).language, load_agent(model=config.model).language
+    assert torch.equal(trained.features([DECISION.prompt]), untrained.features([DECISION.prompt]))
+    with torch.no_grad():
+        acting = untrained.action_log_probs([DECISION])
+        assert torch.equal(trained.reference_action_log_probs([DECISION]), acting)
+        assert not torch.allclose(trained.action_log_probs([DECISION]), acting)
+
+
+def test_a_loaded_agent_is_the_trained_one(run: Path, config: RunConfig, tmp_path: Path) -> None:
+    policy = train(config, tmp_path / "again")
+    assert outcome(run, FILES) == outcome(tmp_path / "again", FILES)
+    loaded = load_agent(run).policy
+    with torch.no_grad():
+        assert torch.equal(policy.action_log_probs([DECISION]), loaded.action_log_probs([DECISION]))
+        assert torch.equal(policy.values([DECISION]), loaded.values([DECISION]))
+
+
+def test_stopped_it_ends_the_same(
+    run: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(config, tmp_path / "run", 3, monkeypatch)
+    resume(tmp_path / "run")
+    assert outcome(tmp_path / "run", FILES) == outcome(run, FILES)
+
+
+def test_the_first_ratio_of_every_update_is_exactly_1(config: RunConfig, tmp_path: Path) -> None:
+    once = replace(config, ppo=replace(config.ppo, epochs=1, policy_minibatch=8, accumulation_steps=3))
+    train(once, tmp_path / "run")
+    lines = read_lines(tmp_path / "run" / "metrics.jsonl")
+    assert all((line["approximate_kl"], line["optimizer_steps"]) == (0, 1) for line in lines)
+
+
+def test_what_is_too_large_or_not_in_float32_is_refused(monkeypatch: pytest.MonkeyPatch, config: RunConfig) -> None:
+    with pytest.raises(ModelError, match="float32"):
+        unfreeze(build_model("llama").to(torch.bfloat16))
+    monkeypatch.setattr(loading, "MOST_UNFROZEN", 1000)
+    with pytest.raises(ModelError, match="use finetune=lora"):
+        unfreeze(build_model("llama"))
+
+
+def test_another_model_for_a_fully_trained_run_is_refused(run: Path) -> None:
+    with pytest.raises(ConfigError, match="leave out --model"):
+        load_agent(run, model="embedded")
+
+
+def test_low_precision_is_refused_before_anything_is_written(config: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="float32"):
+        train(replace(config, loading=LoadingConfig(dtype="bfloat16")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
