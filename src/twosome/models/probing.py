@@ -90,17 +90,24 @@ def _economies(model: Any) -> Iterator[Economies]:
 def _sharing_is_exact(model: Any) -> bool:
     """Whether prompts may be cut into segments without a trace in any bit of the scores."""
     config = model.config.get_text_config()
-    heads = getattr(config, "num_attention_heads", None)
-    if heads is None:
+    heads, hidden = _setting(config, "num_attention_heads"), _setting(config, "hidden_size")
+    if not heads or not hidden:
         return False
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return sharing_is_exact(heads, size, model.dtype)
+    return sharing_is_exact(heads, _setting(config, "head_dim") or hidden // heads, model.dtype)
+
+
+def _setting(config: Any, name: str) -> Any:
+    """An entry of a configuration, or None if it has none, or a different one for every layer."""
+    try:
+        return getattr(config, name, None)
+    except Exception:  # configurations may forbid to ask
+        return None
 
 
 def _check_windows(model: Any, windows: set[int | None]) -> None:
     """Refuse a packed reading of a model that looks near only, unless its layers said how near."""
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or [])
+    kinds = set(_setting(config, "layer_types") or [])
     if "chunked_attention" in kinds:
         raise ModelError("attention in chunks cannot be confined to segments")
     if _has_window(config) and windows == {None}:
@@ -110,7 +117,7 @@ def _check_windows(model: Any, windows: set[int | None]) -> None:
 def _unless_local(model: Any, reader: Reader) -> Reader:
     """Refuse ways that would lose a sliding window, or a state that runs along the row."""
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    kinds = set(_setting(config, "layer_types") or ["full_attention"])
     if _has_window(config) or kinds != {"full_attention"} or getattr(model, "_is_stateful", False):
         raise ModelError("some layers do not look at the whole sentence")
     return reader
@@ -118,21 +125,25 @@ def _unless_local(model: Any, reader: Reader) -> Reader:
 
 def _has_window(config: Any) -> bool:
     """Whether a configuration asks for local attention narrower than the model's context."""
-    kinds = getattr(config, "layer_types", None)
+    kinds = _setting(config, "layer_types")
     if kinds is not None:
         return "sliding_attention" in kinds
-    window = getattr(config, "sliding_window", None)
-    used = getattr(config, "use_sliding_window", True)
-    return bool(window and used and window < (getattr(config, "max_position_embeddings", None) or window + 1))
+    window = _setting(config, "sliding_window")
+    unused = _setting(config, "use_sliding_window") is False
+    return bool(window and not unused and window < (_setting(config, "max_position_embeddings") or window + 1))
 
 
 def _probe_decisions(model: Any) -> list[EncodedDecision]:
-    """Made-up decisions of different length whose prompts and actions share beginnings."""
+    """Made-up decisions of different length, with prompts that begin alike and actions that branch at every depth.
+
+    A way that ignores positions, or looks from one branch into another, must not get by.
+    """
     vocabulary = model.config.get_text_config().vocab_size
-    ids = [5 + (7919 * i) % max(1, vocabulary - 6) for i in range(80)]
-    common = ids[:30]
+    ids = [5 + (7919 * i) % max(1, vocabulary - 6) for i in range(90)]
+    a, b, c, d, e, f, g, h = ids[:8]
+    branching = ((a, b, c, d), (a, b, e, f), (a, g, h), (e, f, g), (e, a), (h,))
     return [
-        EncodedDecision((*common, *ids[30:39]), (tuple(ids[39:42]), (ids[39], ids[43]), (ids[44],))),
-        EncodedDecision(tuple(ids[45:50]), ((ids[50], ids[51]), (ids[50], ids[51], ids[52], ids[53]))),
-        EncodedDecision((*common, *ids[60:64]), ((ids[70], ids[71]), (ids[72],))),
+        EncodedDecision(tuple(ids[10:49]), branching),
+        EncodedDecision(tuple(ids[50:55]), ((d, e), (d, f, g, h), (c, b, a))),
+        EncodedDecision((*ids[10:40], *ids[60:64]), ((b, a, g), (f, e), (f, d, c))),
     ]
