@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 from pretraining.proof import AVOID, EMBEDDED, add_parsers
@@ -182,7 +183,7 @@ def _zero_shot(options: argparse.Namespace) -> int:
     swaps = dict(swap.split("=") for swap in options.swap)
     for task in options.task or ("tomato-salad", "food-preparation"):
         print(f"{task} {' '.join(options.swap)}\npolicy   success  return  accuracy  mass")
-        found = zero_shot(model, tokenizer, task, lambda decision: with_nouns(decision, swaps) if swaps else decision)
+        found = zero_shot(model, tokenizer, task, partial(with_nouns, nouns=swaps))
         for name, row in found.items():
             print(f"{name:8s} {row.success:6.3f}  {row.mean_return:7.4f}  {row.accuracy:6.3f}  {row.optimal_mass:6.3f}")
     return 0

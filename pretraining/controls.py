@@ -79,7 +79,10 @@ def measure(directory: Path, out: Path = results.DIRECTORY, tasks: Sequence[str]
             rows += found
             for row in found:
                 spread = row.spread("mean_return")
-                print(f"{task:22s} {condition:20s} {row.normalization or '':6s} {spread.mean:7.3f}  n={spread.count}", flush=True)
+                print(
+                    f"{task:22s} {condition:20s} {row.normalization or '':6s} {spread.mean:7.3f}  n={spread.count}",
+                    flush=True,
+                )
             results.store("zero-shot", {"weights": weights, "tasks": facts, "rows": results.from_rows(rows)}, out)
 
 

@@ -73,7 +73,8 @@ def _draw_tokens(
         found = next((model for model in models if model["model"] == name), None)
         if found is not None:
             value = _value(trained, task, name, "sum")
-            axes.plot(found["tokens"] / 1e6, value, marker, color=colour, markersize=8, label=f"control: {name}, sum", linestyle="")
+            style = {"marker": marker, "color": colour, "markersize": 8, "linestyle": ""}
+            axes.plot(found["tokens"] / 1e6, value, label=f"control: {name}, sum", **style)
 
 
 def _value(rows: list[Sample], task: str, model: str, normalization: str) -> float:

@@ -1,8 +1,8 @@
 """Nouns to put into the environments' prompts, in groups by what the corpus does with them.
 
-Foods that the corpus handles, foods it only talks about, nouns it does not have at all, and nouns that nobody has.  The
-known ones and the invented ones were drawn at random, once, before anything was measured with them; ``audit-evaluation``
-counts them in a corpus.
+Foods that the corpus handles, foods it only talks about, nouns it does not have at all, and nouns that nobody has.
+The known and the invented ones were drawn at random, once, before anything was measured with them; ``texts`` counts
+them in a corpus.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def swaps(task: str) -> Iterator[Swap]:
             yield from (Swap(group, {"tomato": noun}) for noun in nouns)
     elif task == "tomato-lettuce-salad":
         for group, nouns in {"known": KNOWN_FOODS, "held out": HELD_OUT, "invented": INVENTED}.items():
-            count, step = (3, 1) if group == "held out" else (5, 3)  # three nouns change their roles, more their triples
+            count, step = (3, 1) if group == "held out" else (5, 3)  # the same three in other roles
             for first in range(0, count * step, step):
                 yield Swap(group, {old: nouns[(first + shift) % len(nouns)] for shift, old in enumerate(HELD_OUT)})
     elif task == "food-preparation":

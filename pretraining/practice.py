@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -129,8 +130,13 @@ def measure_cost(models: Mapping[str, Path], directory: Path, updates: int = 8, 
             seconds[name] += _update_seconds(model, directory / f"cost-{name}-{repetition}", updates)
     first = median(next(iter(seconds.values())))
     rows = [
-        {"model": name, "cpu_seconds": round(median(values), 3), "ratio": round(median(values) / first, 2), "updates": len(values)}
-        for name, values in seconds.items()
+        {
+            "model": name,
+            "cpu_seconds": round(median(found), 3),
+            "ratio": round(median(found) / first, 2),
+            "of": len(found),
+        }
+        for name, found in seconds.items()
     ]
     for row in rows:
         print(json.dumps(row), flush=True)
@@ -148,4 +154,4 @@ def _update_seconds(model: Path, run: Path, updates: int) -> list[float]:
 
     shutil.rmtree(run, ignore_errors=True)
     train(config, run, stamp)
-    return [after - before for before, after in zip(stamps[WARM_UP_UPDATES:], stamps[WARM_UP_UPDATES + 1 :], strict=False)]
+    return [after - before for before, after in pairwise(stamps[WARM_UP_UPDATES:])]

@@ -41,6 +41,9 @@ def add_parsers(commands: Any) -> None:
     cost = commands.add_parser("cost", help="processor time of a PPO update by model; the first is the measure")
     cost.add_argument("models", nargs="+", metavar="NAME=DIRECTORY")
     cost.set_defaults(handle=_cost)
+    losses = commands.add_parser("losses", help="publish the losses a run logged")
+    losses.add_argument("run", type=Path)
+    losses.set_defaults(handle=_losses)
     figure = commands.add_parser("figure", help="draw what was measured")
     figure.add_argument("path", type=Path, nargs="?", default=PICTURE)
     figure.set_defaults(handle=_figure)
@@ -96,6 +99,13 @@ def _cost(options: argparse.Namespace) -> int:
     _one_thread()
     models = dict(word.split("=", 1) for word in options.models)
     measure_cost({name: Path(directory) for name, directory in models.items()}, WORK / "practice")
+    return 0
+
+
+def _losses(options: argparse.Namespace) -> int:
+    from pretraining.trainings import publish_curve
+
+    publish_curve(options.run)
     return 0
 
 

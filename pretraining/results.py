@@ -1,4 +1,4 @@
-"""What was measured, as it is kept in ``pretraining/results/``: JSON that the model's card and the figure are made from."""
+"""What was measured, as ``pretraining/results/`` keeps it: JSON that the model's card and the figure are made from."""
 
 from __future__ import annotations
 
@@ -77,13 +77,12 @@ class Sample:
 def sample(task: str, condition: str, normalization: str | None, worths: Iterable[tuple[str, Worth]]) -> Sample:
     """Return the sample of some members' worths, rounded."""
     members, values = zip(*worths, strict=True)
-    columns = (tuple(round(value, DIGITS) for value in column) for column in zip(*map(astuple_worth, values), strict=True))
-    return Sample(task, condition, normalization, members, *columns)
 
+    def column(name: str) -> tuple[float, ...]:
+        return tuple(round(getattr(value, name), DIGITS) for value in values)
 
-def astuple_worth(worth: Worth) -> tuple[float, float, float, float]:
-    """Return the values in the order of :class:`Sample`."""
-    return worth.success, worth.mean_return, worth.accuracy, worth.optimal_mass
+    names = ("success", "mean_return", "accuracy", "optimal_mass")
+    return Sample(task, condition, normalization, members, *map(column, names))
 
 
 def samples(task: str, condition: str, members: Sequence[tuple[str, dict[str, Worth]]]) -> list[Sample]:

@@ -1,7 +1,7 @@
 """The environments' prompts in other words: nouns put for nouns, and three rewordings of every sentence.
 
-A rewording has a rule for each sentence a narrator can say, and none stays as it was.  They were written after the model
-was trained, before anything was measured with them, and are audited against the corpus like the prompts themselves.
+A rewording has a rule for each sentence a narrator can say, and none stays as it was.  They were written after the
+model was trained, and no wording was chosen for what the model does with it; ``texts`` holds them against a corpus.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ Rules = tuple[tuple[str, str], ...]
 
 def with_nouns(decision: Decision, nouns: Mapping[str, str]) -> Decision:
     """Return a decision in which nouns stand for others, all at once, with the articles they need."""
+    if not nouns:
+        return decision
     pattern = re.compile(rf"\b(an? )?({'|'.join(map(re.escape, nouns))})\b")
 
     def put(match: re.Match[str]) -> str:
@@ -61,7 +63,7 @@ class Rewording:
             if match:
                 changed = match.expand(replacement)
                 return changed[0].upper() + changed[1:] if changed and changed[0] != "|" else changed
-        raise ValueError(f"the rewording {self.name!r} has no rule for {text!r}; add one for the narrators' new sentence")
+        raise ValueError(f"the rewording {self.name!r} has no rule for {text!r}; add one for it")
 
     def _words(self, text: str) -> str:
         if not self.words:
@@ -111,7 +113,7 @@ REWORDINGS = (
             (r"You see nothing useful here\.", r"nothing of interest meets my eye."),
             (r"You see (.*)\.", r"what meets my eye is \1."),
             (r"You are close to (.*)\.", r"I could touch \1."),
-            (r".* (?:is|are) not close to you\.|Neither is.*|None of them is.*", r"I could touch none of it from here."),
+            (r".* (?:is|are) not close to you\.|(?:Neither|None).*", r"I could touch none of it from here."),
             (r"The (.*) is (open|closed|on|off)\.", r"I notice that the \1 is \2."),
             (r"The (.*) (?:is|are) (in|on) (.*)\.", r"I have left the \1 \2 \3."),
             (r"You sat on (.*) earlier\.", r"earlier I was sitting on \1."),

@@ -1,4 +1,4 @@
-"""The texts that only the measurements use, held against a corpus: rewordings by n-grams, nouns by how often they occur.
+"""The texts that only the measurements use, held against a corpus: rewordings by n-grams, nouns by their number.
 
 The rewordings are younger than the shipped corpus, so no document was dropped for their sake; this tells what it shares
 with them all the same.
@@ -23,12 +23,11 @@ from pretraining.zero_shot import situations
 def reworded_sentences() -> dict[str, list[str]]:
     """Return every prompt of the paper's tasks joined to each of its phrases, by rewording."""
     decisions = [decision for task in PAPER_TASKS for decision in situations(task).distinct]
-    return {
-        wording.name: sorted(
-            {f"{new.prompt} {action}" for decision in decisions for new in [wording(decision)] for action in new.actions}
-        )
-        for wording in REWORDINGS
-    }
+    sentences = {}
+    for wording in REWORDINGS:
+        changed = [wording(decision) for decision in decisions]
+        sentences[wording.name] = sorted({f"{new.prompt} {action}" for new in changed for action in new.actions})
+    return sentences
 
 
 def audit_texts(corpus: Path, out: Path = results.DIRECTORY) -> bool:

@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import torch
 
 from pretraining import results
 from pretraining.controls import AS_IT_IS, PAPER_TASKS, load, worths
@@ -165,26 +164,40 @@ def cutting_against_serving(model: Any, tokenizer: Any, where: Situations) -> li
     """Return how much likelier cutting is than serving the dish where either is the best to do.
 
     Both phrases are tried after the prompt, whether they are on offer or not, so that neither is helped by its wording.
+    Empty for tasks without cutting.
     """
     found = []
     for due, verb in (("cutting", "chop the "), ("serving", "serve the dish")):
-        decisions = []
-        for decision, (row, columns) in zip(where.decisions, where.places, strict=True):
-            best = [decision.actions[i] for i, column in enumerate(columns) if where.optimum.optimal[row, column]]
-            if all(action.startswith(verb) for action in best):
-                food = best[0].removeprefix("chop the ") if due == "cutting" else decision.prompt.split("only chopped ")[1]
-                decisions.append(Decision(decision.prompt, (f"chop the {food.split()[0].rstrip(',')}", "serve the dish")))
-        decisions = list(dict.fromkeys(decisions))
+        decisions = [_contrast(decision) for decision in where.distinct_best(verb)]
         if decisions:
             reading = read(model, tokenizer, decisions)
-            nats = torch.tensor([reading[decision].joint[0] - reading[decision].joint[1] for decision in decisions])
+            nats = [float(reading[decision].joint[0] - reading[decision].joint[1]) for decision in decisions]
             found.append(
                 {
                     "task": where.task,
                     "due": due,
                     "prompts": len(decisions),
-                    "cutting_over_serving_nats": round(float(nats.mean()), 3),
-                    "cutting_likelier": round(float((nats > 0).double().mean()), 3),
+                    "cutting_over_serving_nats": round(fmean(nats), 3),
+                    "cutting_likelier": round(fmean(value > 0 for value in nats), 3),
                 }
             )
     return found
+
+
+def _contrast(decision: Decision) -> Decision:
+    """Cutting what can be cut, or else the dish's first food, against serving the dish."""
+    dish = decision.prompt.split("only chopped ")[1].split()[0].rstrip(",")
+    cutting = next((action for action in decision.actions if action.startswith("chop the ")), f"chop the {dish}")
+    return Decision(decision.prompt, (cutting, "serve the dish"))
+
+
+def publish_curve(run: Path, out: Path = results.DIRECTORY) -> None:
+    """Write the losses a run logged to ``loss.json``: what a training on another machine is held against."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    by_step: dict[str, dict[int, dict[str, float]]] = {"loss": {}, "validation_loss": {}}
+    for line in lines:
+        for name, steps in by_step.items():
+            if name in line:  # of attempts begun anew the last one counts
+                steps[line["step"]] = {"step": line["step"], "tokens": line["tokens"], name: round(line[name], 4)}
+    corpus = json.loads((run / "corpus.json").read_text())["sha256"]
+    results.store("loss", {"corpus": corpus, **{name: list(steps.values()) for name, steps in by_step.items()}}, out)

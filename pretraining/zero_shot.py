@@ -57,6 +57,15 @@ class Situations:
         """The different decisions; states that look alike share one."""
         return list(dict.fromkeys(self.decisions))
 
+    def distinct_best(self, beginning: str) -> list[Decision]:
+        """The different decisions of the states in which every best phrase begins like this."""
+        found = []
+        for decision, (row, columns) in zip(self.decisions, self.places, strict=True):
+            best = [decision.actions[i] for i, column in enumerate(columns) if self.optimum.optimal[row, column]]
+            if all(action.startswith(beginning) for action in best):
+                found.append(decision)
+        return list(dict.fromkeys(found))
+
 
 @dataclass(frozen=True)
 class Worth:
