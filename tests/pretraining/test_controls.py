@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pretraining import controls, results
 from pretraining.controls import AS_IT_IS, PHRASES, PROMPTS, RANDOM, SEEDS, UNIFORM, measure, permuted_prompts
 from pretraining.evidence import evidence, is_apart
 from pretraining.results import Sample
 from pretraining.zero_shot import Phrases, situations
+
+from pretraining import controls, results
 
 
 def test_permuted_prompts_are_all_others_and_phrases_stay() -> None:
@@ -50,7 +51,9 @@ def test_measuring_goes_on_where_it_stopped(model_directory: str, tmp_path: Path
     assert uniform.mean_return[0] == pytest.approx(0.00384, abs=1e-5)
     assert found["tasks"][task] == {"states": 27, "prompts": 18, "optimum": 0.77378}
 
-    results.store("zero-shot", {**found, "rows": [row for row in found["rows"] if row["condition"] != PHRASES]}, tmp_path)
+    results.store(
+        "zero-shot", {**found, "rows": [row for row in found["rows"] if row["condition"] != PHRASES]}, tmp_path
+    )
     real, asked = controls.read, []
     monkeypatch.setattr(controls, "read", lambda *arguments: asked.append(1) or real(*arguments))
     measure(model, tmp_path, [task])

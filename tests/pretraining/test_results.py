@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pretraining import results
 from pretraining.results import Sample, Spread, find
 from pretraining.zero_shot import Worth
+
+from pretraining import results
 
 
 def test_the_interval_is_students():

@@ -34,7 +34,7 @@ def test_every_sentence_of_every_prompt_is_reworded(task: str, wording: Rewordin
 
 
 def test_a_new_sentence_of_a_narrator_is_noticed() -> None:
-    with pytest.raises(ValueError, match="no rule for 'It rains.'"):
+    with pytest.raises(ValueError, match=r"no rule for 'It rains\.'"):
         REWORDINGS[0](Decision("It rains. To cook, you should now", ("go",)))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from pretraining import results, trainings
 from pretraining.trainings import REVERSED, Training, compare, controls_of, publish_curve, train_all
+
+from pretraining import results, trainings
 
 TINY = {"hidden": 32, "layers": 1, "feed_forward": 64, "vocabulary": 400, "row_length": 128, "rows_per_step": 2}
 
