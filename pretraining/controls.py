@@ -38,7 +38,7 @@ PAPER_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "ente
 UNSEEN_TASKS = tuple(task for task in TASKS if task not in PAPER_TASKS)
 
 AS_IT_IS, UNIFORM, RANDOM = "as it is", "uniform", "random weights"
-PHRASES, PROMPTS, REWORDED = "phrases permuted", "prompts permuted", "reworded"
+PHRASES, PROMPTS, REWORDED, IN_PART = "phrases permuted", "prompts permuted", "reworded", "reworded in part"
 SEEDS = {RANDOM: 10, PHRASES: 20, PROMPTS: 10}
 FEWER_SEEDS, MANY_PROMPTS = 5, 500
 """Tasks with many prompts, and the unseen ones, get fewer seeds where each means reading them all again."""
@@ -116,6 +116,8 @@ def conditions(directory: Path, where: Situations) -> Iterator[tuple[str, Callab
         ),
     )
     yield REWORDED, lambda: samples(task, REWORDED, [(wording.name, changed(wording)) for wording in REWORDINGS])
+    parts = [part for wording in REWORDINGS for part in wording.parts()]
+    yield IN_PART, lambda: samples(task, IN_PART, [(part.name, changed(part)) for part in parts])
     for group in dict.fromkeys(swap.group for swap in swaps(task)):
         yield f"nouns {group}", lambda group=group: samples(task, f"nouns {group}", _nouns(task, group, changed))
 

@@ -11,7 +11,17 @@ from statistics import fmean
 from typing import Any
 
 from pretraining import results
-from pretraining.controls import AS_IT_IS, PAPER_TASKS, PHRASES, PROMPTS, RANDOM, REWORDED, UNIFORM, UNSEEN_TASKS
+from pretraining.controls import (
+    AS_IT_IS,
+    IN_PART,
+    PAPER_TASKS,
+    PHRASES,
+    PROMPTS,
+    RANDOM,
+    REWORDED,
+    UNIFORM,
+    UNSEEN_TASKS,
+)
 from pretraining.practice import PRETRAINED, SHARES
 from pretraining.results import Sample, Spread, find
 from pretraining.trainings import REVERSED, TRAININGS
@@ -119,10 +129,11 @@ def _noun_lines(rows: Rows) -> Iterator[list[str]]:
 
 def _reworded_lines(rows: Rows) -> Iterator[list[str]]:
     for task in PAPER_TASKS:
-        found = [row for name in NORMALIZATIONS if (row := find(rows, task, REWORDED, name))]
-        for index, member in enumerate(found[0].members if found else ()):
-            cells = [f"{row.mean_return[index]:.3f} ({row.success[index]:.2f})" for row in found]
-            yield [task, member, *cells, f"{found[0].accuracy[index]:.2f}"]
+        for condition in (REWORDED, IN_PART):
+            found = [row for name in NORMALIZATIONS if (row := find(rows, task, condition, name))]
+            for index, member in enumerate(found[0].members if found else ()):
+                cells = [f"{row.mean_return[index]:.3f} ({row.success[index]:.2f})" for row in found]
+                yield [task, member, *cells, f"{found[0].accuracy[index]:.2f}"]
 
 
 def _unseen_lines(rows: Rows) -> Iterator[list[str]]:
@@ -222,5 +233,5 @@ def _reached(values: Sequence[int | None]) -> str:
 
 def _cost_tables(cost: dict[str, Any]) -> Iterator[Titled]:
     if cost:
-        lines = [[row["model"], f"{row['ratio']:.2f}", f"{row['cpu_seconds']:.2f}"] for row in cost["rows"]]
-        yield "Processor time of a PPO update", table(["model", "ratio", "CPU seconds"], lines)
+        lines = [[row["model"], f"{row['parameters']:,}", f"{row['ratio']:.2f}"] for row in cost["rows"]]
+        yield "Processor time of a PPO update", table(["size", "weights", "ratio"], lines)

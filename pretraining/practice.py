@@ -18,6 +18,8 @@ from transformers import AutoTokenizer
 
 from pretraining import results
 from pretraining.controls import RANDOM, random_model
+from pretraining.train import TrainConfig, build_model
+from pretraining.trainings import TRAININGS
 from twosome.cli.train import parse
 from twosome.models.loading import EMBEDDED_DIRECTORY
 from twosome.runs.config import RunConfig
@@ -29,6 +31,7 @@ WINDOW = 20
 SHARES = (0.9, 0.95)
 PRETRAINED = "pretrained"
 WARM_UP_UPDATES = 2
+SIZES = ("small", "standard", "large")
 
 
 def practise(
@@ -69,9 +72,13 @@ def _random_directory(directory: Path, seed: int) -> Path:
     """Return a model directory with random weights, made if it is not there."""
     path = directory / f"random-{seed}"
     if not (path / "config.json").exists():
-        random_model(EMBEDDED_DIRECTORY, seed).save_pretrained(str(path))
-        AutoTokenizer.from_pretrained(EMBEDDED_DIRECTORY).save_pretrained(str(path))
+        _save(random_model(EMBEDDED_DIRECTORY, seed), path)
     return path
+
+
+def _save(model: Any, path: Path) -> None:
+    model.save_pretrained(str(path))
+    AutoTokenizer.from_pretrained(EMBEDDED_DIRECTORY).save_pretrained(str(path))
 
 
 def _practise_once(config: RunConfig, run: Path) -> dict[str, Any]:
@@ -118,23 +125,29 @@ def decisions_until(
     return list(found.values())
 
 
-def measure_cost(models: Mapping[str, Path], directory: Path, updates: int = 8, out: Path = results.DIRECTORY) -> None:
-    """Measure the processor time of a PPO update on tomato salad by model, in turns, and write ``cost.json``.
+def measure_cost(directory: Path, updates: int = 8, out: Path = results.DIRECTORY) -> None:
+    """Measure the processor time of a PPO update on tomato salad by size of the model, in turns; write ``cost.json``.
 
-    Every model makes the same run several times; an update's time is the median over updates and repetitions, the
-    first updates left out.
+    All sizes have random weights and no KL limit, so that they do the same work; an update's time is the median over
+    updates and three repetitions, the first updates of each left out.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for repetition in range(3):
-        for name, model in models.items():
-            seconds[name] += _update_seconds(model, directory / f"cost-{name}-{repetition}", updates)
-    first = median(next(iter(seconds.values())))
+    sizes = {training.name: training.changes for training in TRAININGS if training.name in SIZES}
+    seconds: dict[str, list[float]] = {name: [] for name in sizes}
+    counts: dict[str, int] = {}
+    for _ in range(3):
+        for name, changes in sizes.items():
+            model = build_model(TrainConfig(**changes))
+            counts[name] = sum(weight.numel() for weight in model.parameters())
+            _save(model, directory / f"cost-{name}")
+            seconds[name] += _update_seconds(directory / f"cost-{name}", directory / f"cost-{name}-run", updates)
+    one = median(seconds["standard"])
     rows = [
         {
             "model": name,
+            "parameters": counts[name],
             "cpu_seconds": round(median(found), 3),
-            "ratio": round(median(found) / first, 2),
-            "of": len(found),
+            "ratio": round(median(found) / one, 2),
+            "updates": len(found),
         }
         for name, found in seconds.items()
     ]
@@ -144,7 +157,7 @@ def measure_cost(models: Mapping[str, Path], directory: Path, updates: int = 8, 
 
 
 def _update_seconds(model: Path, run: Path, updates: int) -> list[float]:
-    words = ["tomato-salad", "--model", str(model)]
+    words = ["tomato-salad", "--model", str(model), "--ppo.target_kl", "null"]
     size = parse(words)[0].decisions_per_update
     config, _ = parse([*words, "--decisions", str(updates * size)])
     stamps = [time.process_time()]

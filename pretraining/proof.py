@@ -38,8 +38,8 @@ def add_parsers(commands: Any) -> None:
     practice.add_argument("--seeds", type=int, default=5)
     practice.add_argument("--decisions", type=int, help="default: the preset's")
     practice.set_defaults(handle=_practice)
-    cost = commands.add_parser("cost", help="processor time of a PPO update by model; the first is the measure")
-    cost.add_argument("models", nargs="+", metavar="NAME=DIRECTORY")
+    cost = commands.add_parser("cost", help="processor time of a PPO update by size of the model")
+    cost.add_argument("directory", type=Path, nargs="?", default=WORK / "practice")
     cost.set_defaults(handle=_cost)
     losses = commands.add_parser("losses", help="publish the losses a run logged")
     losses.add_argument("run", type=Path)
@@ -97,8 +97,7 @@ def _cost(options: argparse.Namespace) -> int:
     from pretraining.practice import measure_cost
 
     _one_thread()
-    models = dict(word.split("=", 1) for word in options.models)
-    measure_cost({name: Path(directory) for name, directory in models.items()}, WORK / "practice")
+    measure_cost(options.directory)
     return 0
 
 

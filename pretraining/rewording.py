@@ -34,7 +34,8 @@ class Rewording:
 
     Attributes:
         name: What is different.
-        sentences: A pattern for each sentence as it is, whole, and its replacement; the first that fits is taken.
+        sentences: A pattern for each sentence as it is, whole, and its replacement; the first that fits is taken. That
+            of the last sentence gives the goal, "|", and the cue that the phrases follow.
         words: Replacements anywhere in prompt and phrases, all at once, made after the sentences'.
         goal_first: Whether the goal, which the narrators say last, comes first.
     """
@@ -57,6 +58,18 @@ class Rewording:
             self._words(" ".join(filter(None, order))), tuple(self._words(action) for action in decision.actions)
         )
 
+    def parts(self) -> tuple[Rewording, ...]:
+        """Return rewordings of one part each: the goal and the cue that the phrases follow, the facts, the verbs."""
+        cues = tuple(rule for rule in self.sentences if "|" in rule[1])
+        facts = tuple(rule for rule in self.sentences if rule not in cues)
+        found = [
+            Rewording(f"{self.name}: goal and cue alone", (*cues, _SAME_FACT), goal_first=self.goal_first),
+            Rewording(f"{self.name}: facts alone", (_SAME_CUE, *facts)),
+        ]
+        if self.words:
+            found.append(Rewording(f"{self.name}: verbs alone", (_SAME_CUE, _SAME_FACT), self.words))
+        return tuple(found)
+
     def _sentence(self, text: str) -> str:
         for pattern, replacement in self.sentences:
             match = re.fullmatch(pattern, text)
@@ -71,6 +84,9 @@ class Rewording:
         pattern = "|".join(rf"\b{re.escape(old)}\b" for old, _ in self.words)
         return re.sub(pattern, lambda match: dict(self.words)[match[0]], text)
 
+
+_SAME_CUE, _SAME_FACT = (r"(To .*, you should now)", r"|\1"), (r"(.*)", r"\1")
+"""Rules that change nothing.  The goal stays with the cue."""
 
 REWORDINGS = (
     Rewording(

@@ -33,6 +33,20 @@ def test_every_sentence_of_every_prompt_is_reworded(task: str, wording: Rewordin
     assert len(set(found)) == len(decisions)  # what was told apart still is
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_parts_of_a_rewording_change_one_part_each(task: str) -> None:
+    decision = situations(task).distinct[0]
+    *facts, cue = re.split(r"(?<=\.) ", decision.prompt)
+    for wording in REWORDINGS:
+        cue_alone, facts_alone, *verbs_alone = (part(decision) for part in wording.parts())
+        assert all(fact in cue_alone.prompt for fact in facts)
+        assert cue not in cue_alone.prompt
+        assert facts_alone.prompt.endswith(cue)
+        assert not any(fact in facts_alone.prompt for fact in facts)
+        assert cue_alone.actions == facts_alone.actions == decision.actions
+        assert all(changed.actions != decision.actions for changed in verbs_alone)
+
+
 def test_a_new_sentence_of_a_narrator_is_noticed() -> None:
     with pytest.raises(ValueError, match=r"no rule for 'It rains\.'"):
         REWORDINGS[0](Decision("It rains. To cook, you should now", ("go",)))
