@@ -41,7 +41,7 @@ AS_IT_IS, UNIFORM, RANDOM = "as it is", "uniform", "random weights"
 PHRASES, PROMPTS, REWORDED, IN_PART = "phrases permuted", "prompts permuted", "reworded", "reworded in part"
 SEEDS = {RANDOM: 10, PHRASES: 20, PROMPTS: 10}
 FEWER_SEEDS, MANY_PROMPTS = 5, 500
-"""Tasks with many prompts, and the unseen ones, get fewer seeds where each means reading them all again."""
+"""Fewer random weights for unseen tasks, fewer permuted prompts where there are many: each reads them all again."""
 
 Members = list[tuple[str, dict[str, Worth]]]
 """The worth under each normalisation, by member."""
@@ -90,9 +90,11 @@ def conditions(directory: Path, where: Situations) -> Iterator[tuple[str, Callab
     """Yield each condition of a task, and what takes its samples."""
     model, tokenizer = load(directory)
     task, unseen = where.task, where.task in UNSEEN_TASKS
-    seeds = SEEDS
-    if unseen or len(where.distinct) > MANY_PROMPTS:
-        seeds = {**SEEDS, RANDOM: FEWER_SEEDS, PROMPTS: FEWER_SEEDS}
+    seeds = dict(SEEDS)
+    if unseen:
+        seeds[RANDOM] = FEWER_SEEDS
+    if len(where.distinct) > MANY_PROMPTS:
+        seeds[PROMPTS] = FEWER_SEEDS
     base: list[Reading] = []
 
     def reading() -> Reading:
