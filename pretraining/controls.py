@@ -78,11 +78,8 @@ def measure(directory: Path, out: Path = results.DIRECTORY, tasks: Sequence[str]
             found = take()
             rows += found
             for row in found:
-                spread = row.spread("mean_return")
-                print(
-                    f"{task:22s} {condition:20s} {row.normalization or '':6s} {spread.mean:7.3f}  n={spread.count}",
-                    flush=True,
-                )
+                name, spread = row.normalization or "", row.spread("mean_return")
+                print(f"{task:22s} {condition:20s} {name:6s} {spread.mean:7.3f}  n={spread.count}", flush=True)
             results.store("zero-shot", {"weights": weights, "tasks": facts, "rows": results.from_rows(rows)}, out)
 
 
@@ -111,11 +108,10 @@ def conditions(directory: Path, where: Situations) -> Iterator[tuple[str, Callab
     if unseen:
         return
     yield PHRASES, lambda: samples(task, PHRASES, _permuted_phrases(where, reading()))
+    orders = range(seeds[PROMPTS])
     yield (
         PROMPTS,
-        lambda: samples(
-            task, PROMPTS, [(str(seed), changed(permuted_prompts(where, seed))) for seed in range(seeds[PROMPTS])]
-        ),
+        lambda: samples(task, PROMPTS, [(str(seed), changed(permuted_prompts(where, seed))) for seed in orders]),
     )
     yield REWORDED, lambda: samples(task, REWORDED, [(wording.name, changed(wording)) for wording in REWORDINGS])
     parts = [part for wording in REWORDINGS for part in wording.parts()]
@@ -130,9 +126,8 @@ def worths(where: Situations, reading: Reading) -> dict[str, Worth]:
 
 
 def _random_weights(directory: Path, tokenizer: Any, where: Situations, seeds: Sequence[int]) -> Members:
-    return [
-        (str(seed), worths(where, read(random_model(directory, seed), tokenizer, where.distinct))) for seed in seeds
-    ]
+    readings = ((seed, read(random_model(directory, seed), tokenizer, where.distinct)) for seed in seeds)
+    return [(str(seed), worths(where, reading)) for seed, reading in readings]
 
 
 def _permuted_phrases(where: Situations, reading: Reading) -> Members:

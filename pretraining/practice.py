@@ -30,7 +30,7 @@ from twosome.runs.trainer import Progress, train
 WINDOW = 20
 SHARES = (0.9, 0.95)
 PRETRAINED = "pretrained"
-WARM_UP_UPDATES = 2
+WARM_UP_UPDATES, REPETITIONS = 1, 2
 SIZES = ("small", "standard", "large")
 
 
@@ -125,16 +125,16 @@ def decisions_until(
     return list(found.values())
 
 
-def measure_cost(directory: Path, updates: int = 8, out: Path = results.DIRECTORY) -> None:
+def measure_cost(directory: Path, updates: int = 5, out: Path = results.DIRECTORY) -> None:
     """Measure the processor time of a PPO update on tomato salad by size of the model, in turns; write ``cost.json``.
 
     All sizes have random weights and no KL limit, so that they do the same work; an update's time is the median over
-    updates and three repetitions, the first updates of each left out.
+    updates and repetitions, the first update of each left out.
     """
     sizes = {training.name: training.changes for training in TRAININGS if training.name in SIZES}
     seconds: dict[str, list[float]] = {name: [] for name in sizes}
     counts: dict[str, int] = {}
-    for _ in range(3):
+    for _ in range(REPETITIONS):
         for name, changes in sizes.items():
             model = build_model(TrainConfig(**changes))
             counts[name] = sum(weight.numel() for weight in model.parameters())

@@ -16,7 +16,7 @@ from typing import Any
 from pretraining import results
 from pretraining.controls import AS_IT_IS, PAPER_TASKS, load, worths
 from pretraining.corpus import write_corpus
-from pretraining.results import Sample, samples
+from pretraining.results import samples
 from pretraining.rewording import with_reversed_words
 from pretraining.train import Progress, TrainConfig, Trainer, prepare, read_config
 from pretraining.zero_shot import Situations, read, situations
@@ -77,12 +77,14 @@ class Candidate:
         directory: Its model directory.
         run: The run it is from.
         tokens: Trained on.
+        reverse: Whether kitchens are tried with reversed words, too.
     """
 
     name: str
     directory: Path
     run: Path
     tokens: int
+    reverse: bool = False
 
     def facts(self) -> dict[str, Any]:
         """Return what the results say of it; ``fallen`` is the share done of the fall of the learning rate."""
@@ -116,7 +118,8 @@ def controls_of(directory: Path) -> Iterator[Candidate]:
     for training in TRAININGS:
         run = run_directory(directory, training.name)
         if (model := run / "exports" / "final").exists():
-            yield Candidate(training.name, model, run, read_config(run).tokens)
+            reverse = training.name in ("standard", "swapped")  # a pair but for the text
+            yield Candidate(training.name, model, run, read_config(run).tokens, reverse)
 
 
 def exports_of(run: Path) -> Iterator[Candidate]:
@@ -141,23 +144,17 @@ def compare(candidates: Sequence[Candidate], out: Path = results.DIRECTORY, task
         contrasts = [row for row in contrasts if row["model"] != name]
         for task in tasks:
             where = situations(task)
-            rows += _rows(model, tokenizer, where, name)
+            if candidate.reverse and "chop nothing" in where.decisions[0].actions:
+                reading = read(model, tokenizer, where.distinct, with_reversed_words)
+                rows += samples(task, f"{name}, {REVERSED}", [("", worths(where, reading))])
+            reading = read(model, tokenizer, where.distinct)
+            rows += samples(task, f"{name}, {AS_IT_IS}", [("", worths(where, reading))])
             contrasts += [{"model": name, **row} for row in cutting_against_serving(model, tokenizer, where)]
             shown = {row.normalization: row.mean_return[0] for row in rows[-3:]}
             print(f"{name:20s} {task:22s} {shown}", flush=True)
         models[name] = facts
         values = {"models": list(models.values()), "contrasts": contrasts, "rows": results.from_rows(rows)}
         results.store("trainings", values, out)
-
-
-def _rows(model: Any, tokenizer: Any, where: Situations, name: str) -> list[Sample]:
-    """Samples of a task with its words as they are and, in kitchens, reversed; the former come last."""
-    found = []
-    if "chop nothing" in where.decisions[0].actions:
-        reading = read(model, tokenizer, where.distinct, with_reversed_words)
-        found += samples(where.task, f"{name}, {REVERSED}", [("", worths(where, reading))])
-    reading = read(model, tokenizer, where.distinct)
-    return found + samples(where.task, f"{name}, {AS_IT_IS}", [("", worths(where, reading))])
 
 
 def cutting_against_serving(model: Any, tokenizer: Any, where: Situations) -> list[dict[str, Any]]:
