@@ -1,6 +1,7 @@
-"""Commands: ``python -m pretraining corpus | audit | prompts | prepare | train | probe | zero-shot | release``.
+"""Commands: ``python -m pretraining corpus | audit | prompts | prepare | train | probe | zero-shot | release | card``.
 
-And ``language``, which writes what ``twosome evaluate-language`` measures on.
+``language`` writes what ``twosome evaluate-language`` measures on. Those that measure what a model is worth, and write
+``pretraining/results/``, are in :mod:`pretraining.proof`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-AVOID = HERE / "avoid.txt"
-LANGUAGE = HERE.parent / "src" / "twosome" / "runs" / "language" / "data"
-EMBEDDED = HERE.parent / "src" / "twosome" / "models" / "embedded"
+from pretraining.proof import AVOID, EMBEDDED, add_parsers
+
+LANGUAGE = Path(__file__).resolve().parent.parent / "src" / "twosome" / "runs" / "language" / "data"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,11 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
     release = commands.add_parser("release", help="model directory of a finished run, with its model card")
     release.add_argument("run", type=Path)
     release.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
+    card = commands.add_parser("card", help="write the model card anew, from the results as they are now")
+    card.add_argument("run", type=Path)
+    card.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
     export = commands.add_parser("export", help="model directory from the newest checkpoint of a run")
     export.add_argument("run", type=Path)
     export.add_argument("directory", type=Path)
+    add_parsers(commands)
     options = parser.parse_args(arguments)
-    return globals()[f"_{options.command.replace('-', '_')}"](options)
+    handle: Callable[[argparse.Namespace], int] = getattr(options, "handle", None) or _HANDLERS[options.command]
+    return handle(options)
 
 
 def _corpus_parser(parser: argparse.ArgumentParser) -> None:
@@ -175,19 +182,17 @@ def _probe(options: argparse.Namespace) -> int:
 def _zero_shot(options: argparse.Namespace) -> int:
     import torch
 
+    from pretraining.rewording import with_nouns
     from pretraining.zero_shot import zero_shot
 
     torch.set_num_threads(1)
     model, tokenizer = _load(options.model)
     swaps = dict(swap.split("=") for swap in options.swap)
     for task in options.task or ("tomato-salad", "food-preparation"):
-        print(f"{task} {' '.join(options.swap)}\npolicy   success  return  accuracy  mass   along a best play")
-        for row in zero_shot(model, tokenizer, task, swaps):
-            path = " ".join(f"{value:.2f}" for value in row.on_path)
-            print(
-                f"{row.policy:8s} {row.success:6.3f}  {row.mean_return:7.4f}  {row.accuracy:6.3f}  "
-                f"{row.optimal_mass:6.3f}  {path}"
-            )
+        print(f"{task} {' '.join(options.swap)}\npolicy   success  return  accuracy  mass")
+        found = zero_shot(model, tokenizer, task, partial(with_nouns, nouns=swaps))
+        for name, row in found.items():
+            print(f"{name:8s} {row.success:6.3f}  {row.mean_return:7.4f}  {row.accuracy:6.3f}  {row.optimal_mass:6.3f}")
     return 0
 
 
@@ -216,12 +221,37 @@ def _release(options: argparse.Namespace) -> int:
     return 0
 
 
+def _card(options: argparse.Namespace) -> int:
+    import torch
+
+    from pretraining.card import write_card
+
+    torch.set_num_threads(1)
+    write_card(options.run, options.directory)
+    print(f"written to {options.directory / 'README.md'}")
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
     from pretraining.train import Trainer
 
     Trainer(options.run).export(options.directory)
     print(f"written to {options.directory}")
     return 0
+
+
+_HANDLERS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "corpus": _corpus,
+    "audit": _audit,
+    "prompts": _prompts,
+    "prepare": _prepare,
+    "train": _train,
+    "probe": _probe,
+    "zero-shot": _zero_shot,
+    "release": _release,
+    "card": _card,
+    "export": _export,
+}
 
 
 if __name__ == "__main__":

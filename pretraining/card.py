@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoModelForCausalLM
 
+from pretraining import results
+from pretraining.evidence import evidence
 from pretraining.probe import NOUNS, probe
+from pretraining.rewording import with_nouns
 from pretraining.train import Trainer, read_config
 from pretraining.words import ABSENT, OUT_OF_PROCEDURES
-from pretraining.zero_shot import ZeroShot, zero_shot
+from pretraining.zero_shot import zero_shot
 
 LIMIT_BYTES = 12_000_000
 SWAPS: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -74,8 +78,13 @@ likeliest action, by word normalisation, is an optimal one; in brackets for unif
 
 {zero_shot}
 
-Development probes (a few hand-written situations; share in which the right phrase scores best per word, and share of
-nouns it repeats from the text):
+## What that rests on
+
+{evidence}
+### Development probes
+
+A few hand-written situations: share in which the right phrase scores best per word, and share of nouns it repeats
+from the text.
 
 {probes}
 
@@ -101,10 +110,15 @@ def release(run: Path, directory: Path) -> None:
     size = (directory / "model.safetensors").stat().st_size
     if size > LIMIT_BYTES:
         raise ValueError(f"the weights have {size:,} bytes, more than the {LIMIT_BYTES:,} the package may carry")
-    (directory / "README.md").write_text(_card(run, directory, trainer), encoding="utf-8")
+    write_card(run, directory)
 
 
-def _card(run: Path, directory: Path, trainer: Trainer) -> str:
+def write_card(run: Path, directory: Path, found: Path = results.DIRECTORY) -> None:
+    """Write the card of a released run anew, with the results that are there for its weights."""
+    (directory / "README.md").write_text(_card(run, directory, Trainer(run), found), encoding="utf-8")
+
+
+def _card(run: Path, directory: Path, trainer: Trainer, found: Path) -> str:
     config = read_config(run)
     corpus = json.loads((run / "corpus.json").read_text())
     model, tokenizer = AutoModelForCausalLM.from_pretrained(directory, dtype="float32"), trainer.tokenizer
@@ -121,6 +135,7 @@ def _card(run: Path, directory: Path, trainer: Trainer) -> str:
         absent=", ".join(ABSENT),
         validation_loss=trainer.validate(10**9),
         zero_shot=_zero_shot_table(model, tokenizer),
+        evidence=evidence(results.weights_hash(directory), found),
         probes=_probe_table(probe(model, tokenizer)),
         files=_file_list(directory),
     )
@@ -129,9 +144,9 @@ def _card(run: Path, directory: Path, trainer: Trainer) -> str:
 def _zero_shot_table(model: Any, tokenizer: Any) -> str:
     lines = ["| task | nouns | uniform | sum | token | word | accuracy |", "|---|---|---|---|---|---|---|"]
     for task, label, swaps in SWAPS:
-        rows: list[ZeroShot] = zero_shot(model, tokenizer, task, swaps)
-        cells = [task, label, *(f"{row.mean_return:.3f} ({row.success:.3f})" for row in rows)]
-        cells.append(f"{rows[-1].accuracy:.2f} ({rows[0].optimal_mass:.2f})")
+        rows = zero_shot(model, tokenizer, task, partial(with_nouns, nouns=swaps))
+        cells = [task, label, *(f"{row.mean_return:.3f} ({row.success:.3f})" for row in rows.values())]
+        cells.append(f"{rows['word'].accuracy:.2f} ({rows['uniform'].accuracy:.2f})")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

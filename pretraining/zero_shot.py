@@ -1,106 +1,182 @@
 """What an untuned model is worth in the package's environments, exactly: every reachable state, no sampling error.
 
-A noun of the prompts may be swapped for another (``--swap tomato=carrot``): words the corpus uses in procedures, words
-held out of them, and invented ones can then be compared in one and the same task.
+What the model reads may be changed on the way (:data:`Change`): a noun put for another, other wording, or the prompt of
+another state.  The world, and what its actions do, stay the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from pretraining.environments import MAX_STATES, household_decisions, kitchen_decisions
-from pretraining.probe import phrase_log_probs
-from twosome.envs.oracle import StateGraph, evaluate, explore, solve, uniform
-from twosome.envs.overcooked.environment import Rewards
-from twosome.envs.overcooked.tasks import TASKS as KITCHEN_TASKS
-from twosome.envs.overcooked.tasks import find_foods, find_task
-from twosome.envs.overcooked.transitions import shared_table
-from twosome.envs.virtualhome.world import shared_world
+from twosome.decision import Decision
+from twosome.envs.oracle import Optimum, StateGraph, evaluate, explore, solve, uniform
+from twosome.models.scoring import Scorer
+from twosome.text.states import text_world
+from twosome.text.tasks import TASKS, make_task
 
 NORMALIZATIONS = ("sum", "token", "word")
+BATCH = 32
+
+Floats = NDArray[np.float64]
+Change = Callable[[Decision], Decision]
+"""Gives what the model reads in place of a decision, its phrases in the same order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Situations:
+    """Every state of a task in which there is something to decide.
+
+    Attributes:
+        task: The task's name.
+        graph: All states and transitions.
+        optimum: The best actions, by the task's discount.
+        decisions: The decision of each such state.
+        places: Its row in the graph and, for each of its phrases, the column.
+        gamma: Discount per primitive step.
+        time_limit: Primitive steps after which an episode is over.
+    """
+
+    task: str
+    graph: StateGraph[Any]
+    optimum: Optimum
+    decisions: tuple[Decision, ...]
+    places: tuple[tuple[int, tuple[int, ...]], ...]
+    gamma: float
+    time_limit: int
+
+    @property
+    def distinct(self) -> list[Decision]:
+        """The different decisions; states that look alike share one."""
+        return list(dict.fromkeys(self.decisions))
+
+    def distinct_best(self, beginning: str) -> list[Decision]:
+        """The different decisions of the states in which every best phrase begins like this."""
+        found = []
+        for decision, (row, columns) in zip(self.decisions, self.places, strict=True):
+            best = [decision.actions[i] for i, column in enumerate(columns) if self.optimum.optimal[row, column]]
+            if all(action.startswith(beginning) for action in best):
+                found.append(decision)
+        return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
-class ZeroShot:
-    """One row of the table.
+class Worth:
+    """What a policy is worth in a task.
 
     Attributes:
-        policy: "uniform", or the normalisation of the model's scores.
         success: Probability of success within the time limit, actions sampled.
         mean_return: Expected discounted return.
-        accuracy: Share of the states not at the end in which the likeliest action is an optimal one.
-        optimal_mass: Mean probability of optimal actions over these states.
-        on_path: Probability of the optimal action in each state of a best play, in order.
+        accuracy: Share of the states in which the likeliest action is an optimal one; ties count in part.
+        optimal_mass: Mean probability of optimal actions over the states.
     """
 
-    policy: str
     success: float
     mean_return: float
     accuracy: float
     optimal_mass: float
-    on_path: tuple[float, ...]
 
 
-def _world(task: str) -> tuple[Any, list[tuple[str, tuple[str, ...]]], float, int]:
-    """Return (world, decision of each state, discount, time limit) of a task."""
-    if task in KITCHEN_TASKS:
-        foods = find_foods(find_task(task), None)
-        world: Any = shared_table(task, "A", foods, 2, Rewards(), 0.99)
-        return world, list(kitchen_decisions(task)), 0.99, 200
-    return shared_world(task, False), list(household_decisions(task)), 0.95, 50
+@lru_cache(maxsize=4)
+def situations(task: str) -> Situations:
+    """Return the situations of a task of the package, with its default arguments."""
+    with closing(make_task(task)) as env:
+        shown = text_world(env)
+    assert shown is not None, f"{task} does not show its states"
+    assert shown.time_limit is not None
+    graph, gamma = explore(shown.world), TASKS[task].gamma
+    decisions, places = [], []
+    for row, state in enumerate(graph.states):
+        if graph.admissible[row].any():
+            prompt, options = shown.narrate(state)
+            decisions.append(Decision(prompt, tuple(option.text for option in options)))
+            places.append((row, tuple(int(option.env_action) for option in options)))
+    return Situations(task, graph, solve(graph, gamma), tuple(decisions), tuple(places), gamma, shown.time_limit)
 
 
-def zero_shot(model: Any, tokenizer: Any, task: str, swaps: Mapping[str, str] | None = None) -> list[ZeroShot]:
-    """Return the rows for uniform play and for the model under each normalisation."""
-    world, decisions, discount, limit = _world(task)
-    graph = explore(world, MAX_STATES)
-    rows = [_row("uniform", graph, uniform(graph), discount, limit)]
-    known: dict[tuple[str, tuple[str, ...]], dict[str, list[float]]] = {}
-    tables = {name: np.zeros(graph.admissible.shape) for name in NORMALIZATIONS}
-    for state, decision in enumerate(decisions):
-        if not graph.admissible[state].any():
-            continue
-        if decision not in known:
-            known[decision] = _probabilities(model, tokenizer, *_swapped(decision, swaps or {}))
-        for name in NORMALIZATIONS:
-            tables[name][state, graph.admissible[state]] = known[decision][name]
-    return rows + [_row(name, graph, table, discount, limit) for name, table in tables.items()]
+@dataclass(frozen=True, eq=False)
+class Phrases:
+    """A decision's phrases as a model reads them: joint log-probability in nats, and length, of each: [A]."""
+
+    joint: Floats
+    tokens: Floats
+    words: Floats
+
+    def probabilities(self, normalization: str) -> Floats:
+        """Return the policy over the phrases."""
+        logits = self.joint / {"sum": np.ones_like(self.joint), "token": self.tokens, "word": self.words}[normalization]
+        weights: Floats = np.exp(logits - logits.max())
+        return weights / weights.sum()
 
 
-def _swapped(decision: tuple[str, tuple[str, ...]], swaps: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    prompt, actions = decision
-    for old, new in swaps.items():
-        prompt, actions = prompt.replace(old, new), tuple(action.replace(old, new) for action in actions)
-    return prompt, actions
+Reading = Mapping[Decision, Phrases]
+"""What a model makes of each decision of a task."""
 
 
-def _probabilities(model: Any, tokenizer: Any, prompt: str, actions: tuple[str, ...]) -> dict[str, list[float]]:
-    tokens = phrase_log_probs(model, tokenizer, prompt, actions)
-    total = torch.stack([token.sum() for token in tokens]).double()
-    lengths = {
-        "sum": torch.ones(len(actions)),
-        "token": torch.tensor([float(len(token)) for token in tokens]),
-        "word": torch.tensor([float(len(action.split())) for action in actions]),
-    }
-    return {name: (total / length).softmax(-1).tolist() for name, length in lengths.items()}
+def _as_it_is(decision: Decision) -> Decision:
+    return decision
 
 
-def _row(name: str, graph: StateGraph[Any], policy: Any, discount: float, limit: int) -> ZeroShot:
-    value, optimum = evaluate(graph, policy, discount, limit), solve(graph, discount)
-    playing = graph.admissible.any(axis=1)
-    likeliest = np.where(graph.admissible, policy, -1.0).argmax(axis=1)
-    hits = optimum.optimal[np.arange(len(likeliest)), likeliest][playing]
-    path, state = [], 0
-    for _ in range(60):
-        best = int(optimum.optimal[state].argmax())
-        path.append(float((policy[state] * optimum.optimal[state]).sum()))
-        if graph.terminated[state, best]:
-            break
-        state = int(graph.successors[state, best])
-    mass = (policy * optimum.optimal).sum(axis=1)[playing]
-    return ZeroShot(name, value.success, value.mean_return, float(hits.mean()), float(mass.mean()), tuple(path))
+def read(model: Any, tokenizer: Any, decisions: Sequence[Decision], change: Change = _as_it_is) -> Reading:
+    """Score the phrases of decisions, changed on the way; the keys are the decisions as they were."""
+    scorer, found = Scorer(model, tokenizer), {}
+    for batch in _batches(decisions):
+        changed = [change(decision) for decision in batch]
+        with torch.no_grad():
+            scores = scorer.scores(changed)
+        joint, tokens = scores.token_log_probs.double().sum(-1).numpy(), scores.token_mask.double().sum(-1).numpy()
+        for row, (decision, given) in enumerate(zip(batch, changed, strict=True)):
+            count = len(given.actions)
+            words = np.array([float(len(action.split())) for action in given.actions])
+            found[decision] = Phrases(joint[row, :count], tokens[row, :count], words)
+    return found
+
+
+def _batches(decisions: Sequence[Decision]) -> Iterator[Sequence[Decision]]:
+    ordered = sorted(decisions, key=lambda decision: len(decision.prompt))  # of like length: little padding
+    for start in range(0, len(ordered), BATCH):
+        yield ordered[start : start + BATCH]
+
+
+def policy_table(where: Situations, policy: Mapping[Decision, Floats]) -> Floats:
+    """Return a policy over phrases as probabilities of the world's actions in every state: [S, A]."""
+    table = np.zeros(where.graph.admissible.shape)
+    for decision, (row, columns) in zip(where.decisions, where.places, strict=True):
+        table[row, list(columns)] = policy[decision]
+    return table
+
+
+def worth(where: Situations, table: Floats) -> Worth:
+    """Return what a policy, given as a table, is worth."""
+    value = evaluate(where.graph, table, where.gamma, where.time_limit)
+    rows = [row for row, _ in where.places]
+    policy, optimal = table[rows], where.optimum.optimal[rows]
+    likeliest = where.graph.admissible[rows] & (policy >= policy.max(axis=1, keepdims=True) - 1e-12)
+    hits = (likeliest & optimal).sum(axis=1) / likeliest.sum(axis=1)
+    return Worth(value.success, value.mean_return, float(hits.mean()), float((policy * optimal).sum(axis=1).mean()))
+
+
+def uniform_worth(where: Situations) -> Worth:
+    """Return the worth of uniform play over the admissible actions."""
+    return worth(where, uniform(where.graph))
+
+
+def reading_worth(where: Situations, reading: Reading, normalization: str) -> Worth:
+    """Return the worth of a model that acts by its reading of a task."""
+    policy = {decision: phrases.probabilities(normalization) for decision, phrases in reading.items()}
+    return worth(where, policy_table(where, policy))
+
+
+def zero_shot(model: Any, tokenizer: Any, task: str, change: Change = _as_it_is) -> dict[str, Worth]:
+    """Return the worth of uniform play and of a model under each normalisation, by name."""
+    where = situations(task)
+    reading = read(model, tokenizer, where.distinct, change)
+    rows = {name: reading_worth(where, reading, name) for name in NORMALIZATIONS}
+    return {"uniform": uniform_worth(where), **rows}
