@@ -120,6 +120,8 @@ def examine(family: str) -> Result:
         found = reader.log_probs(encoded)
     except TwosomeError as refusal:
         return Result(family, f"refused: {_sentence(refusal)}")
+    if not oracle.requires_grad or not found.requires_grad:
+        return Result(family, f"{reader.describe()} (no gradient)", _apart(oracle, found))
     gradients = [_gradient(adapted, values) for values in (oracle, found)]
     difference = float((gradients[0] - gradients[1]).norm() / gradients[0].norm().clamp(min=1e-30))
     if not torch.isfinite(gradients[0]).all():
@@ -164,7 +166,8 @@ def _apart(oracle: torch.Tensor, found: torch.Tensor) -> float:
 def _gradient(model: Any, values: torch.Tensor) -> torch.Tensor:
     model.zero_grad()
     (values * torch.linspace(-1, 1, len(values))).sum().backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad and p.grad is not None])
+    found = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters() if p.requires_grad]
+    return torch.cat([gradient.flatten() for gradient in found])
 
 
 def _sentence(error: BaseException) -> str:

@@ -131,19 +131,25 @@ def encode_decision(tokenizer: Tokenizer, decision: Decision) -> EncodedDecision
     return EncodedDecision(prompt_ids, tuple(action_ids))
 
 
+_AT_ONCE = 64  # sentences; a tokenizer's own record of a sentence is far larger than its ids
+
+
 def _token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[int, ...]]:
     """Ids of each text with the special tokens in front that the tokenizer adds, but none behind."""
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=True,
-        return_special_tokens_mask=True,
-        return_attention_mask=False,
-        padding=False,
-    )
-    return [
-        tuple(ids[: len(ids) - _trailing(mask)])
-        for ids, mask in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
-    ]
+    found: list[tuple[int, ...]] = []
+    for start in range(0, len(texts), _AT_ONCE):
+        encoded = tokenizer(
+            list(texts[start : start + _AT_ONCE]),
+            add_special_tokens=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+            padding=False,
+        )
+        found += [
+            tuple(ids[: len(ids) - _trailing(mask)])
+            for ids, mask in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
+        ]
+    return found
 
 
 def _leading_special(tokenizer: Tokenizer, text: str) -> int:

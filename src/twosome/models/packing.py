@@ -77,7 +77,7 @@ class Block:
 
 
 def build_blocks(encoded: EncodedDecision, budget: int | None = None) -> tuple[Block, ...]:
-    """The blocks of one encoded decision: one, or several if its tries have more than ``budget`` tokens.
+    """The blocks of one encoded decision: one, or several of at most ``budget`` tokens each if that is possible.
 
     With no actions, it is the block of a prompt alone.
     """
@@ -86,9 +86,10 @@ def build_blocks(encoded: EncodedDecision, budget: int | None = None) -> tuple[B
     # In lexicographic order, so that actions that begin alike are in one group.
     order = sorted(range(len(encoded.action_ids)), key=lambda action: encoded.action_ids[action])
     parts: list[list[_Trie]] = [[]]
+    room = None if budget is None else budget - len(encoded.prompt_ids)
     size = 0
     for trie in _tries(encoded, order):
-        if parts[-1] and budget is not None and size + len(trie.parents) > budget:
+        if parts[-1] and room is not None and size + len(trie.parents) > room:
             parts.append([])
             size = 0
         parts[-1].append(trie)

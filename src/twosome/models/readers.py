@@ -124,11 +124,14 @@ class PackedReader:
         """The decisions, by number, in groups that are best read together."""
         blocks, _ = self._blocks(encoded)
         owner = [number for number, item in enumerate(encoded) for _ in self._plan(item)]
-        return [
-            list(members)
-            for _, numbers in self._groups(blocks)
-            if (members := dict.fromkeys(owner[number] for number in numbers))
-        ]
+        placed: set[int] = set()
+        batches = []
+        for _, numbers in self._groups(blocks):
+            # A decision of several blocks comes once, with its first.
+            members = [each for each in dict.fromkeys(owner[number] for number in numbers) if each not in placed]
+            placed.update(members)
+            batches += [members] if members else []
+        return batches
 
     def describe(self) -> str:
         """The way in a few words."""

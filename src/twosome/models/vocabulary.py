@@ -9,7 +9,8 @@ from torch import Tensor
 
 from twosome.models.packing import MULTIPLE
 
-_CHUNK = 2**22  # logits held at a time: 16 MB
+_CHUNK = 2**20  # logits held at a time, 4 MB; but
+_ROWS = 64  # at least so many rows, or the vocabulary matrix is read too often
 
 
 class _TargetLogProbs(torch.autograd.Function):
@@ -26,7 +27,7 @@ class _TargetLogProbs(torch.autograd.Function):
         found = torch.empty(len(targets), device=hidden.device)
         differentiable = ctx.needs_input_grad[0]
         expected = torch.empty_like(hidden) if differentiable else None
-        size = max(MULTIPLE, _CHUNK // len(weight) // MULTIPLE * MULTIPLE)
+        size = max(_ROWS, _CHUNK // len(weight) // MULTIPLE * MULTIPLE)
         ends = torch.searchsorted(row_of, torch.arange(0, len(hidden) + size, size, device=row_of.device)).tolist()
         for number, start in enumerate(range(0, len(hidden), size)):
             logits = torch.nn.functional.linear(hidden[start : start + size], weight, bias).float()
