@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -94,9 +94,10 @@ class Collector:
         rows: list[dict[str, Any]] = []
         finished: list[Episode] = []
         for _ in range(steps):
-            row, ended = self._step(policy, with_values=True)
+            row, ended = self._step(policy)
             rows.append(row)
             finished += ended
+        _add_values(policy, rows)
         return _rollout(rows), finished
 
     def run_episodes(
@@ -113,7 +114,7 @@ class Collector:
         wanted = range(first, first + episodes)
         finished: dict[int, Episode] = {}
         while not all(index in finished for index in wanted):
-            _, ended = self._step(policy, with_values=False)
+            _, ended = self._step(policy)
             finished.update((episode.index, episode) for episode in ended)
             if ended and on_progress is not None:
                 on_progress(min(len(finished), episodes))
@@ -168,12 +169,11 @@ class Collector:
         self._decisions = _decisions(observations)
         return episodes
 
-    def _step(self, policy: Policy, *, with_values: bool) -> tuple[dict[str, Any], list[Episode]]:
+    def _step(self, policy: Policy) -> tuple[dict[str, Any], list[Episode]]:
         """One decision in every environment: a row of the rollout, and the episodes that ended."""
         decisions = self._decisions
         with torch.no_grad():
             log_probs = _numbers(policy.action_log_probs(decisions).cpu())
-            values = policy.values(decisions).cpu() if with_values else torch.full((len(decisions),), torch.nan)
         actions = log_probs.argmax(-1) if self._greedy else sample(log_probs, self._generator)
         observations, rewards, terminated, truncated, infos = self.envs.step(actions.numpy())
         durations = _info(infos, "duration", default=np.ones(len(decisions), dtype=np.int64))
@@ -182,30 +182,20 @@ class Collector:
         for index, episode in enumerate(self._open):
             decision = decisions[index]
             probabilities = log_probs[index, : len(decision.actions)].exp().tolist()
-            value = float(values[index]) if with_values else None
             episode.steps.append(
-                Step(
-                    decision,
-                    tuple(probabilities),
-                    int(actions[index]),
-                    float(rewards[index]),
-                    int(durations[index]),
-                    value,
-                )
+                Step(decision, tuple(probabilities), int(actions[index]), float(rewards[index]), int(durations[index]))
             )
         row: dict[str, Any] = {
             "decisions": decisions,
+            "followed": followed,
+            "episodes": [(episode, episode.length - 1) for episode in self._open],
             "actions": actions,
             "log_probs": log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1),
-            "values": values,
             "rewards": torch.as_tensor(rewards, dtype=torch.float32),
             "durations": torch.as_tensor(np.asarray(durations), dtype=torch.int64),
             "terminated": torch.as_tensor(terminated),
             "truncated": torch.as_tensor(truncated),
         }
-        if with_values:
-            with torch.no_grad():
-                row["next_values"] = policy.values(followed).cpu()
         self._decisions = followed
         return row, self._reset_ended(terminated, truncated, success)
 
@@ -270,6 +260,18 @@ def _info(infos: dict[str, Any], key: str, default: Any) -> Any:
         return default
     given = infos.get(f"_{key}", np.ones(len(default), dtype=bool))
     return np.where(given, infos[key], default)
+
+
+def _add_values(policy: Policy, rows: Sequence[dict[str, Any]]) -> None:
+    """Value the decisions of a rollout and what followed them, all at once: acting does not wait for values."""
+    asked = [decision for row in rows for decision in row["decisions"]]
+    asked += [decision for row in rows for decision in row.pop("followed")]
+    with torch.no_grad():
+        now, then = policy.values(asked).cpu().view(2, len(rows), -1)
+    for row, values, next_values in zip(rows, now, then, strict=True):
+        row["values"], row["next_values"] = values, next_values
+        for (episode, number), value in zip(row.pop("episodes"), values.tolist(), strict=True):
+            episode.steps[number] = replace(episode.steps[number], value=value)
 
 
 def _rollout(rows: Sequence[dict[str, Any]]) -> Rollout:

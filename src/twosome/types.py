@@ -79,7 +79,7 @@ class TrainablePolicy(Policy, Protocol):
         ...
 
     def facts(self) -> dict[str, str]:
-        """What a run notes of it besides its configuration: device, scoring_path."""
+        """What a run notes of it besides its configuration: device, scoring."""
         ...
 
 

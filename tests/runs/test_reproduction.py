@@ -91,7 +91,7 @@ def test_known_numbers_are_in_their_place(done: Path) -> None:
 def test_runs_lie_where_a_report_looks_for_them(done: Path) -> None:
     runs = {str(file.parent.relative_to(done)) for file in done.rglob("config.yaml")}
     assert runs == {
-        "runs/twosome/food-preparation/word/seed0",
+        f"runs/twosome/food-preparation/{preset_config('food-preparation', 'tiny').normalization}/seed0",
         "runs/ppo/food-preparation/none/seed0",
         "runs/ppo-unmasked/food-preparation/none/seed0",
     }
@@ -243,7 +243,8 @@ def test_language_is_measured_where_it_was_trained(tmp_path: Path, monkeypatch: 
     settings = Settings(tmp_path, seeds=2, parts=("twosome", "language"))
     for job in stages(settings)[-1]:
         job.perform()
-    assert seen == [tmp_path / "runs" / "twosome" / task / "word" / "seed0" for task in TRAINED_TASKS]
+    normalizations = {task: preset_config(task, "tiny").normalization for task in TRAINED_TASKS}
+    assert seen == [tmp_path / "runs" / "twosome" / task / normalizations[task] / "seed0" for task in TRAINED_TASKS]
 
 
 def test_progress_counts_what_is_half_done(tmp_path: Path) -> None:

@@ -182,6 +182,13 @@ class PPO:
                 clip_fraction=((log_ratio.exp() - 1).abs() > config.clip).float(),
             )
         means = total.over(len(chosen))
+        # A step that the KL limit drops is never clipped, so this is the only place that sees all of them.
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise NumericalError(
+                    f"{name} is {value}: a reward, a value or a probability is not finite, or the learning rate is too "
+                    "high; nothing was changed by this step"
+                )
         metrics.add(**means)
         return means["approximate_kl"]
 

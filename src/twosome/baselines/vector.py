@@ -106,7 +106,7 @@ class VectorPolicy:
 
     def facts(self) -> dict[str, str]:
         """What a run notes of its policy."""
-        return {"device": "cpu", "scoring_path": "vector"}
+        return {"device": "cpu", "scoring": "vector"}
 
     def _tensors(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """Observations, float32 [B, inputs], and the output of each action offered, int64 [B, A].

@@ -17,7 +17,7 @@ COMMANDS = {
     "report": "write one HTML file about runs: curves, tables, episodes",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",
-    "bench": "measure how fast the worlds are",
+    "bench": "measure the speed of worlds and of scoring",
     "score": "score action phrases after a prompt",
     "tasks": "list the tasks",
 }

@@ -106,6 +106,46 @@ def scoring(words: list[str]) -> int:
     return 0
 
 
+def actions(words: list[str]) -> int:
+    """What many actions cost, in time and memory."""
+    parser = Parser(
+        prog="twosome bench actions",
+        description="Processor time and memory of scoring four decisions with a gradient, as their actions grow in "
+        "number, against the plain way: a padded row per prompt and action. Medians of alternating repetitions.",
+    )
+    parser.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
+    parser.add_argument("--repetitions", type=positive, default=5)
+    parser.add_argument("--json", action="store_true", help="print one JSON line only")
+    arguments = parser.parse_args(words)
+
+    import torch
+
+    from twosome.runs.actions_speed import REFERENCE_UP_TO, measure_actions
+    from twosome.runs.workloads import SIZES
+
+    if arguments.size not in SIZES:
+        raise ConfigError(f"unknown size {arguments.size!r}; choose one of: {', '.join(SIZES)}")
+    torch.set_num_threads(1)
+    costs = [
+        measure_actions(arguments.size, number, repetitions=arguments.repetitions, reference=number <= REFERENCE_UP_TO)
+        for number in (5, 20, 100, 1000)
+    ]
+    if arguments.json:
+        print(json.dumps({"benchmark": "actions", "costs": [asdict(cost) for cost in costs], **machine()}))
+        return 0
+    print(f"{'actions':>8} {'seconds':>9} {'growth':>8} {'plain':>9} {'growth':>8} {'ratio':>7} {'memory':>9}")
+    first = costs[0]
+    for cost in costs:
+        line = f"{cost.actions:>8} {cost.seconds:>9.3f} {cost.seconds / first.seconds:>7.1f}x "
+        if cost.reference is not None and first.reference is not None:
+            growth = cost.reference / first.reference
+            line += f"{cost.reference:>9.2f} {growth:>7.1f}x {cost.reference / cost.seconds:>6.1f}x "
+        else:
+            line += " " * 27
+        print(f"{line}{cost.megabytes:>6.0f} MB")
+    return 0
+
+
 def print_scoring(report: Report, threads: int) -> None:
     """The report as a table."""
     setup, agreement = report.setup, report.agreement
@@ -140,5 +180,5 @@ def machine() -> dict[str, object]:
     }
 
 
-BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"worlds": worlds, "scoring": scoring}
+BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"worlds": worlds, "scoring": scoring, "actions": actions}
 """What can be measured; each takes the words that follow its name."""

@@ -43,7 +43,7 @@ def run(words: list[str]) -> int:
     with measurements.in_use():
         execute(jobs, measurements, processes=processes, on_progress=_Display())
         report = _report(settings)
-    print(f"done; {len(measurements)} measurements" + (f"; the report is {report}" if report else ""))
+    print(f"done; {len(measurements)} measurements; the report is {report}")
     return 0
 
 
@@ -83,15 +83,11 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     return settings, arguments.jobs, arguments.dry_run
 
 
-def _report(settings: Settings) -> Path | None:
-    """The report of what is there; None where this copy of twosome cannot write one."""
-    from importlib import import_module
-    from importlib.util import find_spec
+def _report(settings: Settings) -> Path:
+    """The report of what is there."""
+    from twosome.report import write_report
 
-    if find_spec("twosome.report") is None:
-        return None
-    out: Path = import_module("twosome.report").write_report([settings.out], settings.out / "report.html")
-    return out
+    return write_report([settings.out], settings.out / "report.html")
 
 
 class _Display:

@@ -40,7 +40,7 @@ class Layers:
 
     @contextmanager
     def last_restricted(self, rows: Tensor) -> Iterator[None]:
-        """Let the last layer compute ``rows`` [R] alone, beyond keys and values; the others come out as zeros.
+        """Let the last layer compute ``rows`` [R] alone, beyond keys and values; the others come out as anything.
 
         Whatever treats each row by itself can: the feed-forward part, and attention's output projection.
         """
@@ -123,7 +123,7 @@ def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterato
 
 @contextmanager
 def _restricted(module: nn.Module, rows: Tensor) -> Iterator[None]:
-    """Let ``module`` see ``rows`` of its input [1, T, H] alone, and put them back among zeros."""
+    """Let ``module`` see ``rows`` of its input [1, T, H] alone, and put them back in their places."""
     lengths: list[int] = []
 
     def gather(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -131,7 +131,8 @@ def _restricted(module: nn.Module, rows: Tensor) -> Iterator[None]:
         return arguments[0].index_select(1, rows), *arguments[1:]
 
     def scatter(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-        whole = output.new_zeros(output.shape[0], lengths.pop(), output.shape[2])
+        # Ones, because the gradient of a root at 0 is no number, even where nothing asks for it.
+        whole = output.new_ones(output.shape[0], lengths.pop(), output.shape[2])
         return whole.index_copy(1, rows, output)
 
     handles = [module.register_forward_pre_hook(gather), module.register_forward_hook(scatter)]

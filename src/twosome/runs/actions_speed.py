@@ -21,6 +21,8 @@ from twosome.runs.workloads import SIZES, many_actions, random_model
 
 DECISIONS = 4
 """Distinct decisions scored with a gradient, as in a minibatch of four."""
+REFERENCE_UP_TO = 100
+"""Actions up to which the plain way is measured too; beyond, it takes minutes and gigabytes."""
 
 
 @dataclass(frozen=True)

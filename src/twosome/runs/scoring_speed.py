@@ -267,14 +267,17 @@ class ScoringBench:
         return times
 
     def _cycles(self) -> dict[str, float]:
-        """Processor seconds of our parts: a cycle from nothing known, one more, and an update without repetitions."""
+        """Processor seconds of our parts: the first cycle, the third, and an update without repetitions.
+
+        From the third on, features are known, and it is known that decisions come again.
+        """
         self.policy = policy = self._new_policy()
         learner = PPO(policy, _SETTINGS, torch.Generator().manual_seed(0))
         values_alone = PPO(policy, _values_alone(), torch.Generator().manual_seed(0))
         times: dict[str, float] = {}
-        for name in ("cold", "warm"):
+        for name in ("cold", "second", "warm"):
             times[f"actor, {name}"] = self._timed(self._act, policy.action_log_probs)
-            times[f"critic, {name}"] = self._timed(self._act, policy.values)
+            times[f"critic, {name}"] = self._timed(self._value)
             rollout = self._rollout(self.rows)
             times[f"value update, {name}"] = self._timed(values_alone.update, policy, rollout, 0.0)
             both = self._timed(learner.update, policy, rollout, 0.0)
@@ -290,6 +293,11 @@ class ScoringBench:
         with torch.no_grad():
             for row in self.rows:
                 ask(row)
+
+    def _value(self) -> None:
+        """Value all decisions of a rollout at its end, as the collector does."""
+        with torch.no_grad():
+            self.policy.values([decision for row in self.rows for decision in row])
 
     def _rollout(self, rows: Sequence[Sequence[Decision]]) -> Rollout:
         """A rollout of made-up rewards over the decisions."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,9 @@ class LanguageJob:
 
     def perform(self) -> list[Measurement]:
         """Measure."""
-        import_module("twosome.runs.language.evaluation").evaluate_language(self.run)
+        from twosome.runs.language.evaluation import evaluate_language  # heavy, and only this job needs it
+
+        evaluate_language(self.run)
         return []
 
 
