@@ -26,12 +26,12 @@ def lines_of(updates: int, seconds: float, monkeypatch: pytest.MonkeyPatch, caps
     metrics = {"episodes": 1, "discounted_return": 0.5, "success": 1.0}
     for update in range(1, updates + 1):
         now[0] = seconds * update / updates
-        display.update(Progress(update, updates, 0, 1, now[0], metrics))
+        display.update(Progress(update, updates, 0, 1, now[0], metrics, "packed rows"))
     return capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "most"), [(1, 2), (120, 10), (3600, 102), (5 * 24 * 3600, 102 + 5 * 24 * 6), (30 * 24 * 3600, 4500)]
+    ("seconds", "most"), [(1, 3), (120, 10), (3600, 102), (5 * 24 * 3600, 102 + 5 * 24 * 6), (30 * 24 * 3600, 4500)]
 )
 def test_progress_never_floods_a_log(
     seconds: float, most: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -44,7 +44,9 @@ def test_progress_never_floods_a_log(
 def test_a_short_run_tells_its_beginning_and_its_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(lines_of(3, 2.0, monkeypatch, capsys)) == 2
+    lines = lines_of(3, 2.0, monkeypatch, capsys)
+    assert lines[0] == "scoring: packed rows"
+    assert len(lines) == 3
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,8 @@ class TrainingDisplay:
 
     def update(self, progress: Progress) -> None:
         """Show an update."""
+        if progress.update == progress.first + 1:
+            (print if self._bar is None else self._bar.console.print)(f"scoring: {progress.scoring}")
         metrics = progress.metrics
         if metrics["episodes"]:
             self._recent += [(metrics["discounted_return"], metrics["success"])] * metrics["episodes"]

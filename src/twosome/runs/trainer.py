@@ -42,6 +42,7 @@ class Progress:
         decisions_per_update: Decisions in one update.
         seconds: Seconds of training in this process.
         metrics: The update's line of ``metrics.jsonl``.
+        scoring: How the model is read.
     """
 
     update: int
@@ -50,6 +51,7 @@ class Progress:
     decisions_per_update: int
     seconds: float
     metrics: dict[str, Any]
+    scoring: str
 
     @property
     def decisions(self) -> int:
@@ -145,7 +147,8 @@ class Training:
                 if self.updates % config.save_every == 0:
                     run.save(self.policy)
                     write_checkpoint(run.path, self.updates, {**self.state_dict(), "recorder": recorder.state_dict()})
-                on_update(Progress(self.updates, config.updates, first, config.decisions_per_update, seconds, metrics))
+                size, scoring = config.decisions_per_update, self.policy.facts()["scoring"]
+                on_update(Progress(self.updates, config.updates, first, size, seconds, metrics, scoring))
         return self.policy
 
     @property

@@ -1,0 +1,102 @@
+"""Packs: every token once, in order, with nothing of other decisions in sight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tiny import build_model
+from twosome.models.attention import key_width
+from twosome.models.encoding import EncodedDecision
+from twosome.models.packing import GROUP, MULTIPLE, Pack, block_mask, build_blocks, build_pack, split_by_budget
+from twosome.models.probing import choose_reader
+
+TOKENS = st.integers(3, 6)
+COMMON = st.lists(TOKENS, min_size=30, max_size=30).map(tuple)
+ACTIONS = st.lists(st.lists(TOKENS, min_size=1, max_size=5).map(tuple), min_size=1, max_size=8, unique=True).map(tuple)
+
+
+def paths(pack: Pack) -> dict[int, list[tuple[int, int]]]:
+    """For every row the tokens it sees with their positions, itself last."""
+    ids, positions = pack.ids[0].tolist(), pack.positions[0].tolist()
+    seen = {}
+    for segment in pack.segments:
+        keys = np.concatenate([np.arange(start, end) for start, end in segment.keys])
+        for row, mask in zip(segment.queries, segment.mask, strict=True):
+            seen[int(row)] = [(ids[key], positions[key]) for key in keys[mask]]
+    return seen
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    common=COMMON,
+    rests=st.lists(st.lists(TOKENS, min_size=1, max_size=4).map(tuple), min_size=1, max_size=5),
+    actions=ACTIONS,
+)
+def test_every_scored_token_follows_from_its_own_sentence(common, rests, actions) -> None:  # type: ignore[no-untyped-def]
+    decisions = sorted({EncodedDecision((*common, *rest), actions) for rest in rests}, key=lambda d: d.prompt_ids)
+    blocks = [block for decision in decisions for block in build_blocks(decision)]
+    for share in (True, False):
+        pack = build_pack(blocks, torch.device("cpu"), share=share)
+        assert pack.ids.shape[1] % MULTIPLE == len(pack.rows) % MULTIPLE == 0
+        seen, start = paths(pack), 0
+        assert sorted(seen) == list(range(pack.ids.shape[1]))
+        rows = pack.rows[pack.row_of][pack.order].tolist()
+        targets = pack.targets[pack.order].tolist()
+        for decision, block in zip(decisions, blocks, strict=True):
+            for context, target, action, offset in zip(
+                rows[start:], targets[start:], block.action, block.offset, strict=False
+            ):
+                sentence = (*decision.prompt_ids, *decision.action_ids[action])
+                before = len(decision.prompt_ids) + offset
+                assert seen[context] == [(token, place) for place, token in enumerate(sentence[:before])]
+                assert target == sentence[before]
+            start += len(block.targets)
+
+
+def test_a_beginning_shared_by_prompts_is_read_once() -> None:
+    common = tuple(range(10, 60))
+    decisions = [EncodedDecision((*common, last, 9), ((1, 2), (1, 3))) for last in range(5)]
+    blocks = [build_blocks(decision)[0] for decision in decisions]
+    assert build_pack(blocks, torch.device("cpu")).ids.shape[1] == 72  # 50 once, 5 times 3, filled up
+    assert build_pack(blocks, torch.device("cpu"), share=False).ids.shape[1] == 272
+    assert [len(group) for group in split_by_budget(blocks, 60)] == [3, 2]
+
+
+def test_a_last_token_is_never_fed_and_shared_ones_once() -> None:
+    (block,) = build_blocks(EncodedDecision((7, 8), ((1, 2, 3), (1, 2, 4), (5,))))
+    assert block.tree_ids.tolist() == [1, 2]
+    assert len(block) == 4
+    assert block_mask(block).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+def test_large_tries_are_cut_into_groups_and_blocks() -> None:
+    actions = tuple((first, second, 9) for first in range(20, 40) for second in range(50, 60))
+    blocks = build_blocks(EncodedDecision((7, 8), actions), budget=150)
+    assert len(blocks) > 1
+    assert all(len(block) <= 150 and all(len(group) <= GROUP for group in block.groups) for block in blocks)
+    scored = {(a, o) for block in blocks for a, o in zip(block.action.tolist(), block.offset.tolist(), strict=True)}
+    assert scored == {(action, offset) for action in range(len(actions)) for offset in range(3)}
+
+
+def test_keys_are_filled_up_to_widths_that_kernels_treat_alike() -> None:
+    assert [key_width(keys) for keys in (1, 16, 17, 192, 193, 384, 385)] == [16, 16, 32, 192, 384, 384, 400]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_shared_beginnings_change_no_bit(dtype: torch.dtype) -> None:
+    """Prompts of many lengths, on both sides of where a kernel changes its ways, cut in different places."""
+    model = build_model("llama", max_position_embeddings=1024).to(dtype)
+    reader = choose_reader(model, path="packed", token_budget=4000)
+    for length in (30, 100, 170, 230, 390, 600):
+        ids = tuple(3 + (7 * i) % 390 for i in range(length))
+        decisions = [
+            EncodedDecision((*ids[: length - cut], 5 + cut, 9), ((11, 12, 13), (11, 14, 15))) for cut in (1, 4, 9)
+        ]
+        with torch.no_grad():
+            together = reader.log_probs(decisions)
+            alone = torch.cat([reader.log_probs([decision]) for decision in decisions])
+        assert torch.equal(together, alone)
