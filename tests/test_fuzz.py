@@ -226,6 +226,15 @@ def test_an_adapter_does_not_import_what_it_names(adapter: Path, bench: Bench, d
     assert dangerous_module not in sys.modules
 
 
+@pytest.mark.parametrize("tokens", [True, "0", [1, 2], 2**63, 1e19])
+def test_an_adapter_that_waits_for_tokens_to_activate_it(tokens: Any, adapter: Path, bench: Bench) -> None:
+    """Scores would depend on what else is in the pack; with tokens of the wrong type PEFT fell over while reading."""
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "alora_invocation_tokens": tokens}))
+    with pytest.raises(ModelError, match="activated LoRA"):
+        load_adapter(bench.base[0], adapter)
+
+
 @pytest.mark.parametrize("reward", [10**400, -(10**400)])
 def test_a_reward_of_hundreds_of_digits(reward: int) -> None:
     env = Answering()

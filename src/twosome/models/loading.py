@@ -169,6 +169,11 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
             f"the adapter in {str(directory)!r} has a megatron_config, for which PEFT would import whatever module the "
             "file names; remove it from adapter_config.json"
         )
+    if _adapter_config(path).get("alora_invocation_tokens") is not None:
+        raise ModelError(
+            f"the adapter in {str(directory)!r} is an activated LoRA (alora_invocation_tokens), which acts on some "
+            "tokens only, depending on the whole sentence; prompts and actions cannot be scored with it"
+        )
     try:
         return PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
     except Exception as error:  # PEFT may raise anything on a configuration that was damaged or made up
