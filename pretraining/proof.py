@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work"
+OUTPUT = HERE / "output"
 EMBEDDED = HERE.parent / "src" / "twosome" / "models" / "embedded"
 PICTURE = HERE.parent / "docs" / "pictures" / "embedded_model.png"
 AVOID = HERE / "avoid.txt"
@@ -23,23 +23,23 @@ def add_parsers(commands: Any) -> None:
     texts.add_argument("corpus", type=Path)
     texts.set_defaults(handle=_texts)
     trainings = commands.add_parser("trainings", help="train the controls: other text, other sizes, another seed")
-    trainings.add_argument("directory", type=Path, nargs="?", default=WORK / "controls")
+    trainings.add_argument("directory", type=Path, nargs="?", default=OUTPUT / "controls")
     trainings.add_argument("--only", action="append", default=[], help="names; default: all")
     trainings.add_argument("--tokens", type=int, default=2_500_000, help="for new ones (default: %(default)s)")
     trainings.add_argument("--compile", action="store_true")
     trainings.set_defaults(handle=_trainings)
     compare = commands.add_parser("compare", help="exact worth of the finished controls, and of a run on its way")
-    compare.add_argument("directory", type=Path, nargs="?", default=WORK / "controls")
+    compare.add_argument("directory", type=Path, nargs="?", default=OUTPUT / "controls")
     compare.add_argument("--run", type=Path, help="measure the exports of this run, too")
     compare.set_defaults(handle=_compare)
     practice = commands.add_parser("practice", help="decisions until the optimum, pretrained against random weights")
-    practice.add_argument("directory", type=Path, nargs="?", default=WORK / "practice")
+    practice.add_argument("directory", type=Path, nargs="?", default=OUTPUT / "practice")
     practice.add_argument("--task", default="tomato-salad")
     practice.add_argument("--seeds", type=int, default=5)
     practice.add_argument("--decisions", type=int, help="default: the preset's")
     practice.set_defaults(handle=_practice)
     cost = commands.add_parser("cost", help="processor time of a PPO update by size of the model")
-    cost.add_argument("directory", type=Path, nargs="?", default=WORK / "practice")
+    cost.add_argument("directory", type=Path, nargs="?", default=OUTPUT / "practice")
     cost.set_defaults(handle=_cost)
     losses = commands.add_parser("losses", help="publish the losses a run logged")
     losses.add_argument("run", type=Path)

@@ -173,7 +173,7 @@ def test_public_names_are_listed_importable_and_documented() -> None:
 
 
 def test_no_path_of_one_machine_is_in_the_project() -> None:
-    # Only absolute paths count, so `pretraining/work/` and the path of a web address do not.
+    # Only absolute paths count, so the path of a web address does not.
     home = re.compile(rb"(?<![\w.}~*-])/(?:home|Users|root|work|mnt|opt/(?:wheels|pypi))/[\w.]|[A-Z]:\\+Users\\+\w")
     wrong = []
     for path in tracked_files():

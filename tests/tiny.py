@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -14,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from twosome.algorithms.config import PPOConfig
 from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
+from twosome.runs.trainer import train
 
 TEXT = [
     "You see the tomato and the bowl on the table. You are holding nothing. You should now pick up the tomato",
@@ -116,6 +118,14 @@ def save_model(directory: Path, architecture: str = "llama") -> str:
     build_model(architecture).save_pretrained(directory)
     byte_level(bos=False).save_pretrained(directory)
     return str(directory)
+
+
+def trained(config: RunConfig, factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that went from its beginning to its end."""
+    torch.set_num_threads(1)
+    directory = factory.mktemp("runs") / "run"
+    train(config, directory)
+    return directory
 
 
 def small_run(model: str, **changes: Any) -> RunConfig:

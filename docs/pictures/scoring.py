@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 
+from twosome.models.blocks import build_blocks
 from twosome.models.encoding import encode_decision
 from twosome.models.loading import EMBEDDED, load_tokenizer
-from twosome.models.packing import build_blocks, build_pack
+from twosome.models.packing import build_pack
 from twosome.runs.workloads import overcooked
 
 WHITE, SHARED, PROMPT, ACTIONS = "#ffffff", "#2f6f9f", "#7fb3d5", "#e08a3c"

@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.baselines.library import copy_weights, make_library_agent
-from twosome.cli.train import parse
+from tests.baselines.library import comparable, copy_weights, make_library_agent
 from twosome.runs.config import RunConfig
 from twosome.runs.exact import evaluate_exactly
 from twosome.runs.trainer import train
@@ -30,18 +29,7 @@ from twosome.types import Policy
 
 def settings(task: str, decisions: int, seed: int) -> RunConfig:
     """The preset, without what the library does not have."""
-    config, _ = parse([task, "--preset", "ppo"])
-    ppo = replace(
-        config.ppo,
-        anneal_learning_rates=False,
-        semi_mdp=False,
-        value_clip=None,
-        target_kl=None,
-        normalize_advantages="step",
-        value_learning_rate=config.ppo.policy_learning_rate,
-        value_coefficient=1.0,
-    )
-    return replace(config, decisions=decisions, seed=seed, ppo=ppo)
+    return replace(comparable(task), decisions=decisions, seed=seed)
 
 
 def ours(config: RunConfig) -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -14,6 +15,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from twosome.baselines.vector import VectorPolicy
+from twosome.cli.train import parse
 from twosome.runs.config import RunConfig
 from twosome.text.tasks import TASKS
 
@@ -31,6 +33,22 @@ class Masked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def action_masks(self) -> Any:
         return self.info["action_mask"].astype(bool)
+
+
+def comparable(task: str) -> RunConfig:
+    """Our preset for a task, without what the library does not have."""
+    config, _ = parse([task, "--preset", "ppo"])
+    ppo = replace(
+        config.ppo,
+        anneal_learning_rates=False,
+        semi_mdp=False,
+        value_clip=None,
+        target_kl=None,
+        normalize_advantages="step",
+        value_learning_rate=config.ppo.policy_learning_rate,
+        value_coefficient=1.0,
+    )
+    return replace(config, ppo=ppo)
 
 
 def is_masked(config: RunConfig) -> bool:

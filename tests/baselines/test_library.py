@@ -12,10 +12,9 @@ import torch
 
 pytest.importorskip("sb3_contrib")
 
-from tests.baselines.library import copy_weights, is_masked, make_library_agent
+from tests.baselines.library import comparable, copy_weights, is_masked, make_library_agent
 from twosome.algorithms.ppo import PPO
 from twosome.baselines.vector import VectorPolicy
-from twosome.cli.train import parse
 from twosome.rollout import Collector
 from twosome.runs.config import RunConfig
 from twosome.runs.vector import vector_policy
@@ -25,16 +24,9 @@ from twosome.types import Rollout
 
 def settings(task: str, **environment: Any) -> RunConfig:
     """A few minibatches and epochs; no gradient clipping, which the library does over actor and critic together."""
-    config, _ = parse([task, "--preset", "ppo"])
+    config = comparable(task)
     ppo = replace(
         config.ppo,
-        anneal_learning_rates=False,
-        semi_mdp=False,
-        value_clip=None,
-        target_kl=None,
-        normalize_advantages="step",
-        value_learning_rate=config.ppo.policy_learning_rate,
-        value_coefficient=1.0,
         epochs=3,
         policy_minibatch=32,
         accumulation_steps=1,

@@ -12,6 +12,7 @@ import torch
 
 from tests.runs.outcome import outcome
 from tests.runs.test_resume import stop_after
+from tests.tiny import trained
 from twosome import Decision
 from twosome.baselines import UniformPolicy, VectorPolicy
 from twosome.cli import main
@@ -35,10 +36,7 @@ def config() -> RunConfig:
 
 @pytest.fixture(scope="module")
 def run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    directory = tmp_path_factory.mktemp("runs") / "run"
-    train(config, directory)
-    return directory
+    return trained(config, tmp_path_factory)
 
 
 def test_the_numbers_are_the_observation_and_the_actions_the_admissible_ids() -> None:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.runs.outcome import outcome
 from tests.runs.test_resume import stop_after
-from tests.tiny import build_model, small_run
+from tests.tiny import build_model, small_run, trained
 from twosome import Decision
 from twosome.errors import ConfigError, ModelError
 from twosome.models import loading
@@ -33,10 +33,7 @@ def config(model_directory: str) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    directory = tmp_path_factory.mktemp("runs") / "run"
-    train(config, directory)
-    return directory
+    return trained(config, tmp_path_factory)
 
 
 def test_every_weight_of_the_model_trained(run: Path, config: RunConfig) -> None:

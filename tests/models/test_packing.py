@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.tiny import build_model
 from twosome.models.attention import key_width
+from twosome.models.blocks import GROUP, build_blocks, tree_mask
 from twosome.models.encoding import EncodedDecision
-from twosome.models.packing import GROUP, MULTIPLE, Pack, block_mask, build_blocks, build_pack, split_by_budget
+from twosome.models.packing import MULTIPLE, Pack, build_pack, savings, split_by_budget
 from twosome.models.probing import choose_reader
 
 TOKENS = st.integers(3, 6)
@@ -63,14 +64,19 @@ def test_a_beginning_shared_by_prompts_is_read_once() -> None:
     blocks = [build_blocks(decision)[0] for decision in decisions]
     assert build_pack(blocks, torch.device("cpu")).ids.shape[1] == 72  # 50 once, 5 times 3, filled up
     assert build_pack(blocks, torch.device("cpu"), share=False).ids.shape[1] == 272
-    assert [len(group) for group in split_by_budget(blocks, 60)] == [3, 2]
+    assert [len(group) for group in split_by_budget(list(map(len, blocks)), 60, savings(blocks))] == [3, 2]
 
 
 def test_a_last_token_is_never_fed_and_shared_ones_once() -> None:
     (block,) = build_blocks(EncodedDecision((7, 8), ((1, 2, 3), (1, 2, 4), (5,))))
     assert block.tree_ids.tolist() == [1, 2]
     assert len(block) == 4
-    assert block_mask(block).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    assert tree_mask(len(block.prompt_ids), block.groups).tolist() == [
+        [1, 0, 0, 0],
+        [1, 1, 0, 0],
+        [1, 1, 1, 0],
+        [1, 1, 1, 1],
+    ]
 
 
 def test_large_tries_are_cut_into_groups_and_blocks() -> None:

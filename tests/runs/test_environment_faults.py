@@ -14,7 +14,7 @@ import torch
 
 from tests.faults.environments import MISDEEDS, TASK
 from tests.runs.outcome import outcome
-from tests.tiny import small_run
+from tests.tiny import small_run, trained
 from twosome.cli import main
 from twosome.errors import ConfigError, EnvironmentFault, NumericalError
 from twosome.runs.config import RunConfig, from_mapping, same_numbers, to_yaml
@@ -28,10 +28,7 @@ def config(model_directory: str) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def undisturbed(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    directory = tmp_path_factory.mktemp("runs") / "run"
-    train(config, directory)
-    return directory
+    return trained(config, tmp_path_factory)
 
 
 def with_fault(config: RunConfig, file: Path, misdeed: str, at: int) -> RunConfig:

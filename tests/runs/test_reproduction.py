@@ -17,7 +17,7 @@ from filelock import FileLock
 from twosome.cli import main
 from twosome.errors import ConfigError, RunError
 from twosome.runs.config import PRESETS, preset_config
-from twosome.runs.generalisation import readable
+from twosome.runs.generalization import readable
 from twosome.runs.journal import read_lines
 from twosome.runs.measurement import Measurement, Measurements, Subject
 from twosome.runs.reproduction.execution import Progress, execute

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 
 from tests.runs.outcome import outcome
-from tests.tiny import small_run
+from tests.tiny import small_run, trained
 from twosome.errors import EnvironmentFault, RunError
 from twosome.runs import trainer
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
@@ -34,10 +34,7 @@ def config(model_directory: str) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def undisturbed(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    directory = tmp_path_factory.mktemp("runs") / "run"
-    train(config, directory)
-    return directory
+    return trained(config, tmp_path_factory)
 
 
 class Stop(BaseException):

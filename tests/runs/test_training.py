@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.runs.outcome import outcome
-from tests.tiny import build_model, byte_level, small_run
+from tests.tiny import build_model, byte_level, small_run, trained
 from twosome import Decision
 from twosome.errors import ModelError, RunError, TokenizationError
 from twosome.models.policy import LanguageModelPolicy
@@ -33,10 +33,7 @@ def config(model_directory: str) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def run(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    directory = tmp_path_factory.mktemp("runs") / "run"
-    train(config, directory)
-    return directory
+    return trained(config, tmp_path_factory)
 
 
 def test_the_directory_is_complete(run: Path) -> None:

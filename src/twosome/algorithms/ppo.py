@@ -184,11 +184,7 @@ class PPO:
         means = total.over(len(chosen))
         # A step that the KL limit drops is never clipped, so this is the only place that sees all of them.
         for name, value in means.items():
-            if not math.isfinite(value):
-                raise NumericalError(
-                    f"{name} is {value}: a reward, a value or a probability is not finite, or the learning rate is too "
-                    "high; nothing was changed by this step"
-                )
+            _require_finite(name, value)
         metrics.add(**means)
         return means["approximate_kl"]
 
@@ -204,12 +200,16 @@ class PPO:
     def _clip(self, parameters: list[Parameter]) -> float:
         """Clip the gradient and return its norm; refuse to step on one that is not finite."""
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
-        if not math.isfinite(norm):
-            raise NumericalError(
-                f"the gradient's norm is {norm}: a reward, a value or a probability is not finite, or the learning "
-                "rate is too high; nothing was changed by this step"
-            )
+        _require_finite("the gradient's norm", norm)
         return norm
+
+
+def _require_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise NumericalError(
+            f"{name} is {value}: a reward, a value or a probability is not finite, or the learning rate is too high; "
+            "nothing was changed by this step"
+        )
 
 
 def _reference(policy: Policy, decisions: Sequence[Decision]) -> Tensor:

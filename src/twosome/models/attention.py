@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
-from twosome.models.packing import MULTIPLE, Booleans, Integers, Pack, Segment
+from twosome.models.blocks import Booleans, Integers
+from twosome.models.packing import MULTIPLE, Pack, Segment
 
 BLOCK_ATTENTION = "twosome_block_attention"
 
@@ -231,13 +232,13 @@ def _similar(shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
     height = width = 0
     for number in sorted(range(len(shapes)), key=lambda i: (shapes[i][1], shapes[i][0]), reverse=True):
         q, k = shapes[number]
-        wasted = (
-            max(height, q) * width * (len(groups[-1]) + 1) - height * width * len(groups[-1]) - q * k if groups else 0
-        )
-        if not groups or wasted > q * k + _CALL:
+        taller = max(height, q)
+        # Widths fall, so a group has its first member's; what joining adds beyond the segment itself is waste.
+        if groups and width * (taller + len(groups[-1]) * (taller - height)) - q * k <= q * k + _CALL:
+            height = taller
+        else:
             groups.append([])
             height, width = q, k
-        height = max(height, q)
         groups[-1].append(number)
     return groups
 

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 from twosome.decision import Decision
 from twosome.errors import TokenizationError
 
@@ -129,6 +132,16 @@ def encode_decision(tokenizer: Tokenizer, decision: Decision) -> EncodedDecision
             )
         action_ids.append(span)
     return EncodedDecision(prompt_ids, tuple(action_ids))
+
+
+def scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tensor, Tensor]:
+    """Scored tokens [M], decision by decision and action by action, to a padded float32 [B, A, K] and its mask."""
+    widest = max(len(item.action_ids) for item in encoded)
+    lengths = torch.zeros(len(encoded), widest, dtype=torch.long)
+    for row, item in enumerate(encoded):
+        lengths[row, : len(item.action_ids)] = torch.tensor([len(action) for action in item.action_ids])
+    mask = (torch.arange(int(lengths.max())) < lengths.unsqueeze(-1)).to(log_probs.device)
+    return torch.zeros(mask.shape, device=log_probs.device).masked_scatter(mask, log_probs), mask
 
 
 _AT_ONCE = 64  # sentences; a tokenizer's own record of a sentence is far larger than its ids

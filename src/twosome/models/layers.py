@@ -29,9 +29,7 @@ class Layers:
         modules = {id(module): name for name, module in model.named_modules()}
         self.attention = [model.get_submodule(modules[number]) for number in attentions]
         self.layers = [_layer_of(model, modules[number]) for number in attentions]
-
-    def __len__(self) -> int:
-        return len(self.layers)
+        self._last_rowwise = _rowwise(self.layers[-1], self.attention[-1])
 
     @property
     def last_attention(self) -> int:
@@ -45,7 +43,7 @@ class Layers:
         Whatever treats each row by itself can: the feed-forward part, and attention's output projection.
         """
         with ExitStack() as stack:
-            for module in self._rowwise():
+            for module in self._last_rowwise:
                 stack.enter_context(_restricted(module, rows))
             yield
 
@@ -79,21 +77,22 @@ class Layers:
             stack.callback(handle.remove)
             yield
 
-    def _rowwise(self) -> list[nn.Module]:
-        layer, attention = self.layers[-1], self.attention[-1]
-        inside = {id(module) for module in attention.modules()}
-        chosen = [
-            child
-            for child in layer.children()
-            if not any(module is attention for module in child.modules())
-            and id(child) not in inside
-            and any(parameter.ndim > 1 for parameter in child.parameters())
-        ]
-        return chosen + [child for name, child in attention.named_children() if name in _OUTPUT_PROJECTIONS]
-
 
 class Stop(Exception):
     """Ends a reading early; see :meth:`Layers.stopping_before`."""
+
+
+def _rowwise(layer: nn.Module, attention: nn.Module) -> list[nn.Module]:
+    """The parts of a layer beside attention that multiply by matrices, and attention's output projection."""
+    inside = set(attention.modules())
+    beside = [
+        child
+        for child in layer.children()
+        if child not in inside
+        and attention not in set(child.modules())
+        and any(parameter.ndim > 1 for parameter in child.parameters())
+    ]
+    return beside + [child for name, child in attention.named_children() if name in _OUTPUT_PROJECTIONS]
 
 
 def _layer_of(model: nn.Module, name: str) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from torch import Tensor
@@ -12,6 +12,8 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 MEGABYTE = 2**20
+LIMIT = 256 * MEGABYTE
+"""Most bytes of a memory, unless said otherwise."""
 _OVERHEAD = 200  # bytes an entry takes beside its numbers, about
 
 
@@ -29,6 +31,12 @@ class Memory(Generic[Key, Value]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._entries)
 
     def get(self, key: Key) -> Value | None:
         """The value, or None if it is not there."""

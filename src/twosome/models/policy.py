@@ -19,7 +19,7 @@ from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.encoding import LongPrompts, Tokenizer
-from twosome.models.memory import MEGABYTE, Memory, recall
+from twosome.models.memory import LIMIT, Memory, recall
 from twosome.models.probing import Path as ScoringPath
 from twosome.models.scoring import Scorer
 
@@ -84,7 +84,7 @@ class LanguageModelPolicy:
         token_budget: int | None = None,
         frozen: Any = None,
         lean: bool = False,
-        memory_limit: int = 256 * MEGABYTE,
+        memory_limit: int = LIMIT,
         long_prompts: LongPrompts = "refuse",
     ) -> None:
         self.model = model
@@ -110,7 +110,7 @@ class LanguageModelPolicy:
             )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version = -1
-        self._visited = _Visited()
+        self._visited = _Visited(memory_limit)
         self._expected: list[Decision] = []
         self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
         self._features: Memory[str, Tensor] = Memory(memory_limit)
@@ -255,19 +255,21 @@ class LanguageModelPolicy:
 class _Visited:
     """Tells which decisions are likely to come, from those between the last two changes of the weights."""
 
-    def __init__(self) -> None:
-        self._now: dict[Decision, None] = {}
-        self._before: dict[Decision, None] = {}
+    def __init__(self, memory_limit: int) -> None:
+        self._limit = memory_limit
+        self._now: Memory[Decision, None] = Memory(memory_limit)
+        self._before: Memory[Decision, None] = Memory(memory_limit)
 
     def add(self, decisions: Sequence[Decision]) -> None:
         """Take note of decisions that came."""
-        self._now.update(dict.fromkeys(decisions))
+        for decision in decisions:
+            self._now.put(decision, None, len(decision.prompt) + sum(map(len, decision.actions)))
 
     def turn(self) -> list[Decision]:
         """The weights changed: what came since the last change, if half of what came before it came again."""
         again = sum(decision in self._now for decision in self._before)
         likely = list(self._now) if self._before and 2 * again >= len(self._before) else []
-        self._before, self._now = self._now, {}
+        self._before, self._now = self._now, Memory(self._limit)
         return likely
 
 

@@ -11,8 +11,10 @@ import torch
 from twosome.errors import ModelError
 from twosome.models.attention import sharing_is_exact
 from twosome.models.encoding import EncodedDecision
-from twosome.models.readers import CachedReader, Economies, MaskedReader, PackedReader, PaddedReader, Reader
+from twosome.models.memory import LIMIT
+from twosome.models.readers import Economies, PackedReader, Reader
 from twosome.models.reference import one_at_a_time
+from twosome.models.row_readers import CachedReader, MaskedReader, PaddedReader
 
 Path = Literal["packed", "masked", "cached", "padded"]
 
@@ -30,7 +32,7 @@ def choose_reader(
     token_budget: int | None = None,
     frozen_layers: int = 0,
     lean: bool = False,
-    memory_limit: int = 2**28,
+    memory_limit: int = LIMIT,
 ) -> Reader:
     """The fastest way that agrees with reading one sequence at a time.
 

@@ -18,7 +18,7 @@ from torch.nn import Parameter
 from twosome.decision import Decision
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.encoding import EncodedDecision, Encoder
+from twosome.models.encoding import EncodedDecision, Encoder, scatter
 from twosome.types import ActionScores
 
 
@@ -76,18 +76,13 @@ class PlainPolicy:
         log_probs = torch.log_softmax(
             self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float(), dim=-1
         )
-        lengths = torch.zeros(len(encoded), max(len(item.action_ids) for item in encoded), dtype=torch.long)
-        for row, item in enumerate(encoded):
-            lengths[row, : len(item.action_ids)] = torch.tensor([len(action) for action in item.action_ids])
-        real = (torch.arange(int(lengths.max())) < lengths.unsqueeze(-1)).to(ids.device)
         chosen = [
             (number, len(prompt) - 1 + offset, token)
             for number, (prompt, action) in enumerate(pairs)
             for offset, token in enumerate(action)
         ]
         index = torch.tensor(chosen, device=ids.device).T
-        found = torch.zeros(real.shape, device=ids.device).masked_scatter(real, log_probs[tuple(index)])
-        return ActionScores(tuple(decisions), found, real)
+        return ActionScores(tuple(decisions), *scatter(encoded, log_probs[tuple(index)]))
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""

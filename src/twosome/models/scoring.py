@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from twosome.decision import Decision
-from twosome.models.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer
-from twosome.models.memory import MEGABYTE, Memory
+from twosome.models.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
+from twosome.models.memory import LIMIT, Memory
 from twosome.models.probing import Path, choose_reader
 from twosome.models.readers import Reader
 from twosome.types import ActionScores
@@ -64,7 +64,7 @@ class Scorer:
         *,
         frozen_layers: int = 0,
         lean: bool = False,
-        memory_limit: int = 256 * MEGABYTE,
+        memory_limit: int = LIMIT,
         long_prompts: LongPrompts = "refuse",
         reader: Reader | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class Scorer:
         """Score decisions; see :func:`score`."""
         distinct = list(dict.fromkeys(decisions))
         encoded = [self.encode(decision) for decision in distinct]
-        scattered, mask = _scatter(encoded, self.reader.log_probs(encoded))
+        scattered, mask = scatter(encoded, self.reader.log_probs(encoded))
         if len(distinct) < len(decisions):
             row_of = {decision: row for row, decision in enumerate(distinct)}
             rows = torch.tensor([row_of[decision] for decision in decisions], device=scattered.device)
@@ -126,16 +126,6 @@ def context_length(model: Any) -> int | None:
         limits.append(rope.get("original_max_position_embeddings"))
     known = [limit for limit in limits if isinstance(limit, int) and limit > 0]
     return min(known, default=None)
-
-
-def _scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tensor, Tensor]:
-    """Scored tokens [M], decision by decision and action by action, to a padded float32 [B, A, K] and its mask."""
-    widest = max(len(item.action_ids) for item in encoded)
-    lengths = torch.zeros(len(encoded), widest, dtype=torch.long)
-    for row, item in enumerate(encoded):
-        lengths[row, : len(item.action_ids)] = torch.tensor([len(action) for action in item.action_ids])
-    mask = (torch.arange(int(lengths.max())) < lengths.unsqueeze(-1)).to(log_probs.device)
-    return torch.zeros(mask.shape, device=log_probs.device).masked_scatter(mask, log_probs), mask
 
 
 _READERS: weakref.WeakKeyDictionary[Any, Reader] = weakref.WeakKeyDictionary()

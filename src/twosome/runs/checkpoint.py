@@ -10,7 +10,6 @@ Nothing is pickled: tensors are safetensors, the rest is JSON.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from twosome.errors import RunError
+from twosome.runs.files import file_sha256
 
 FORMAT = 1
 DIRECTORY = "checkpoints"
@@ -72,7 +72,7 @@ def _write(run: Path, update: int, state: Mapping[str, Any], keep: int) -> Path:
         "format": FORMAT,
         "twosome": version("twosome"),
         "update": update,
-        "sha256": {name: _digest(partial / name) for name in (_STATE, _TENSORS)},
+        "sha256": {name: file_sha256(partial / name) for name in (_STATE, _TENSORS)},
     }
     (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for path in (*partial.iterdir(), partial):
@@ -122,7 +122,7 @@ def _read(path: Path) -> Checkpoint:
         )
     for name in (_STATE, _TENSORS):
         try:
-            if _digest(path / name) != digests.get(name):
+            if file_sha256(path / name) != digests.get(name):
                 raise _Damaged(f"{name} is not what was written")
         except OSError as error:
             raise _Damaged(f"{name} cannot be read ({error.strerror})") from None
@@ -171,11 +171,6 @@ def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "tuple":
         return tuple(_join(item, tensors) for item in content)
     return {key: _join(item, tensors) for key, item in content}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

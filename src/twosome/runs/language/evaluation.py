@@ -14,6 +14,7 @@ from twosome.errors import ConfigError
 from twosome.models.scoring import context_length
 from twosome.runs.agents import Agent, check_task, load_agent
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.files import file_sha256
 from twosome.runs.language import harness
 from twosome.runs.language.change import change_measures, loss_measures, read_passages
 from twosome.runs.language.harness import DATA, OFFLINE_TASKS, Harness
@@ -98,7 +99,7 @@ def evaluate_language(
     with run.in_use() if run else nullcontext():
         agent = load_agent(source, model=model)
         file = out or (run.path / LANGUAGE_FILE if run else None)
-        report = LanguageReport(agent.language.model.config._name_or_path, _sha256(weights), file)
+        report = LanguageReport(agent.language.model.config._name_or_path, file_sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):
             if again or not report.has(part):
                 on_part(part.name)
@@ -148,8 +149,3 @@ def _task(agent: Agent, task: str, environment: Mapping[str, Any], count: int) -
         *change_measures("task-prompts", prompts, "decisions"),
         *change_measures("task-actions", actions, "decisions"),
     ]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 from twosome.errors import RunError
 from twosome.runs.config import RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.generalisation import measure_on
+from twosome.runs.generalization import measure_on
 from twosome.runs.journal import read_lines
 from twosome.runs.measurement import Measurement, Measurements, Subject, measure_optimum
 from twosome.runs.recorder import METRICS_FILE

@@ -14,7 +14,7 @@ from typing import Any
 
 from twosome.errors import ConfigError
 from twosome.runs.config import RunConfig, preset_config
-from twosome.runs.generalisation import readable
+from twosome.runs.generalization import readable
 from twosome.runs.measurement import Subject
 from twosome.runs.reproduction.jobs import Job, LanguageJob, MeasureJob, TrainJob
 from twosome.text.tasks import TASKS
