@@ -82,6 +82,10 @@ class TrainablePolicy(Policy, Protocol):
         """What a run notes of it besides its configuration: device, scoring."""
         ...
 
+    def effort(self) -> dict[str, int]:
+        """What it has done since it was made, as counts that only grow; see :mod:`twosome.runs.recorder`."""
+        ...
+
 
 @runtime_checkable
 class ReferencePolicy(Protocol):

@@ -121,6 +121,21 @@ def test_a_repeated_decision_costs_nothing_until_a_weight_changes() -> None:
         assert len(fed) > count
 
 
+@pytest.mark.parametrize("path", ["packed", "masked", "cached", "padded"])
+def test_its_effort_is_what_went_through_the_model(path: str) -> None:
+    policy = make_policy(path=path)
+    fed, before = fed_tokens(policy), policy.effort()
+    policy.action_log_probs(DECISIONS).sum().backward()
+    with torch.no_grad():
+        for _ in range(2):
+            policy.action_log_probs(DECISIONS)
+            policy.values(DECISIONS)
+    effort = {name: count - before[name] for name, count in policy.effort().items()}
+    count, prompts = len(DECISIONS), len({decision.prompt for decision in DECISIONS})
+    asked = {"decisions": 3 * count, "scored": 2 * count, "prompts": 2 * count, "read": prompts}
+    assert effort == {"tokens": sum(fed), **asked}
+
+
 def test_remembered_and_fresh_probabilities_are_the_same_to_the_last_bit() -> None:
     policy = make_policy()
     disturb(policy)

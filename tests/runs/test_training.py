@@ -62,6 +62,15 @@ def test_metrics_and_episodes_tell_what_happened(run: Path) -> None:
         assert sum(step["probabilities"]) == pytest.approx(1, abs=1e-4)
 
 
+def test_what_an_update_took_is_counted(run: Path, config: RunConfig) -> None:
+    for line in read_lines(run / "timing.jsonl"):
+        assert 0 < line["scored"] <= line["decisions"]
+        assert 0 <= line["read"] <= line["prompts"]
+        assert line["decisions"] >= config.decisions_per_update
+        assert line["tokens"] > line["scored"]  # many tokens each
+    assert len(read_lines(run / "timing.jsonl")) == 2
+
+
 def test_the_adapter_loads_with_plain_peft_and_gives_the_same_policy(run: Path, config: RunConfig) -> None:
     decision = Decision("You should now", ("pick up the tomato", "take the bowl"))
     base = AutoModelForCausalLM.from_pretrained(config.model)

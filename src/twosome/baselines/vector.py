@@ -108,6 +108,10 @@ class VectorPolicy:
         """What a run notes of its policy."""
         return {"device": "cpu", "scoring": "vector"}
 
+    def effort(self) -> dict[str, int]:
+        """Nothing worth counting."""
+        return {}
+
     def _tensors(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """Observations, float32 [B, inputs], and the output of each action offered, int64 [B, A].
 

@@ -114,9 +114,11 @@ class LanguageModelPolicy:
         self._expected: list[Decision] = []
         self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
         self._features: Memory[str, Tensor] = Memory(memory_limit)
+        self._effort = dict.fromkeys(("decisions", "scored", "prompts", "read"), 0)
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
+        self._effort["decisions"] += len(decisions)
         if torch.is_grad_enabled():
             return self._log_probs(self.scorer, decisions)
         version = sum(parameter._version for parameter in self._actor)
@@ -143,6 +145,7 @@ class LanguageModelPolicy:
 
     def features(self, prompts: Sequence[str]) -> Tensor:
         """Final hidden state of the frozen base, adapter off, at each prompt's last token: float32 [B, H]."""
+        self._effort["prompts"] += len(prompts)
         return torch.stack(recall(self._features, prompts, self._read_features))
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
@@ -212,6 +215,17 @@ class LanguageModelPolicy:
         """What a run notes of its policy: the device, and how the model is scored."""
         return {"device": str(self.model.device), "scoring": self.scorer.reader.describe()}
 
+    def effort(self) -> dict[str, int]:
+        """Counts since it was made.
+
+        Returns:
+            ``tokens`` that went through the model, for whatever purpose, and again where something was read again;
+            ``decisions`` asked for, and how many of them were ``scored`` rather than remembered; the critic's
+            ``prompts``, and how many of them were ``read``.
+        """
+        readers = {id(scorer): scorer.reader for scorer in (self.scorer, self._frozen)}
+        return {"tokens": sum(reader.tokens for reader in readers.values()), **self._effort}
+
     @property
     def _adapted(self) -> bool:
         """Whether an adapter trains, rather than the model itself."""
@@ -230,10 +244,12 @@ class LanguageModelPolicy:
         return self.model.disable_adapter() if self._adapted else nullcontext()
 
     def _read_features(self, prompts: list[str]) -> Tensor:
+        self._effort["read"] += len(prompts)
         with self._frozen_base():
             return self._frozen.features(prompts)
 
     def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
+        self._effort["scored"] += len(decisions)
         return masked_log_softmax(self._normalize(scorer.scores(decisions)))
 
     def _remembered(

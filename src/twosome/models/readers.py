@@ -30,7 +30,13 @@ PromptIds = tuple[int, ...]
 
 
 class Reader(Protocol):
-    """A way to read decisions."""
+    """A way to read decisions.
+
+    Attributes:
+        tokens: How many went through the model so far, padding included.
+    """
+
+    tokens: int
 
     def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
         """Log-probability of every action token: float32 [M], differentiable."""
@@ -92,6 +98,7 @@ class PackedReader:
         self.economies = economies
         self.frozen_layers = frozen_layers
         self.lean = lean
+        self.tokens = 0
         self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._decoder = self._base.get_decoder()
         self._depth = model.config.get_text_config().num_hidden_layers
@@ -189,7 +196,9 @@ class PackedReader:
         ]
 
     def _pack(self, blocks: Sequence[Block]) -> Pack:
-        return build_pack(blocks, self.model.device, share=self.economies.share)
+        pack = build_pack(blocks, self.model.device, share=self.economies.share)
+        self.tokens += pack.ids.numel()
+        return pack
 
     def _pack_log_probs(self, blocks: Sequence[Block]) -> Tensor:
         pack = self._pack(blocks)

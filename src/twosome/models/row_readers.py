@@ -22,9 +22,11 @@ class _RowReader:
     def __init__(self, model: Any, token_budget: int) -> None:
         self.model = model
         self.token_budget = token_budget
+        self.tokens = 0
 
     def features(self, prompts: Sequence[PromptIds]) -> Tensor:
         """Final hidden state at every prompt's last token: float32 [B, H]."""
+        self.tokens += sum(map(len, prompts))
         with torch.no_grad():
             return one_feature_at_a_time(self.model, prompts)
 
@@ -56,6 +58,7 @@ class MaskedReader(_RowReader):
             ids[row, : len(block)] = [*block.prompt_ids, *block.tree_ids]
             positions[row, : len(block)] = [*range(len(block.prompt_ids)), *block.tree_positions]
             seen[row, 0, : len(block), : len(block)] = tree_mask(len(block.prompt_ids), block.groups)
+        self.tokens += ids.size
         allowed = torch.from_numpy(seen).to(device)
         # As numbers: a boolean mask of this shape is added as 0 and 1 by some implementations.
         mask = torch.zeros(allowed.shape, dtype=self.model.dtype, device=device)
@@ -83,6 +86,7 @@ class CachedReader(_RowReader):
     def _read(self, encoded: EncodedDecision) -> Tensor:
         device = self.model.device
         prompt = torch.tensor([encoded.prompt_ids], device=device)
+        self.tokens += prompt.numel()
         output = self.model(input_ids=prompt, use_cache=True)
         first = torch.log_softmax(output.logits[0, -1].float(), dim=-1)
         starts = first[torch.tensor([action[0] for action in encoded.action_ids], device=device)].unsqueeze(-1)
@@ -91,6 +95,7 @@ class CachedReader(_RowReader):
             return starts.flatten()
         filled = [row or (action[0],) for row, action in zip(rows, encoded.action_ids, strict=True)]
         ids, mask = padded_rows(self.model, filled)
+        self.tokens += ids.numel()
         cache = output.past_key_values
         cache.batch_repeat_interleave(len(rows))
         length = len(encoded.prompt_ids)
@@ -127,6 +132,7 @@ class PaddedReader(_RowReader):
 
     def _read(self, pairs: Sequence[tuple[PromptIds, tuple[int, ...]]]) -> Tensor:
         ids, mask = padded_rows(self.model, [prompt + action[:-1] for prompt, action in pairs])
+        self.tokens += ids.numel()
         logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         spans = [logits[row, len(p) - 1 : len(p) - 1 + len(a)] for row, (p, a) in enumerate(pairs)]
         log_probs = torch.log_softmax(torch.cat(spans).float(), dim=-1)

@@ -8,8 +8,11 @@ A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``succe
 ``duration``, ``discounted_return``; every n-th also has ``steps``, each with ``prompt``, ``actions``,
 ``probabilities``, ``action`` (index), ``reward``, ``duration`` and ``value``.
 
-Neither holds a time: the same run writes the same bytes. ``timing.jsonl`` has ``update`` and ``seconds`` of training
-since the process began.
+Neither holds a time: the same run writes the same bytes. ``timing.jsonl`` has ``update``, ``seconds`` of training since
+the process began and, for a language model, what this update took with its rollout: ``tokens`` that went through the
+model, ``decisions`` that it was asked for and how many were ``scored`` rather than remembered, ``prompts`` that the
+critic was asked for and how many were ``read``. A resumed run remembers nothing at first, so these are not the same
+twice.
 """
 
 from __future__ import annotations
@@ -47,7 +50,13 @@ class Recorder:
         self._writer = _tensorboard_writer(directory) if tensorboard else None
 
     def update(
-        self, update: int, decisions: int, seconds: float, report: UpdateReport, episodes: Sequence[Episode]
+        self,
+        update: int,
+        decisions: int,
+        seconds: float,
+        report: UpdateReport,
+        episodes: Sequence[Episode],
+        effort: Mapping[str, int],
     ) -> dict[str, Any]:
         """Record one update and the episodes that ended in it; returns the line of metrics."""
         line = {
@@ -62,7 +71,7 @@ class Recorder:
             **report.metrics,
         }
         self._metrics.write(line)
-        self._timing.write({"update": update, "seconds": round(seconds, 3)})
+        self._timing.write({"update": update, "seconds": round(seconds, 3), **effort})
         for episode in episodes:
             steps = episode.index % self._record_every == 0
             self._episodes.write(episode_record(episode, self._gamma, steps=steps))

@@ -137,13 +137,15 @@ class Training:
             self._take_up(run, recorder)
             first = self.updates
             while self.updates < config.updates:
+                before = self.policy.effort()
                 rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
                 report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
                 if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
                     report = _count_cut(self.policy, report, rollout)
                 self.updates += 1
                 seconds = time.monotonic() - began
-                metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes)
+                effort = {name: count - before[name] for name, count in self.policy.effort().items()}
+                metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes, effort)
                 if self.updates % config.save_every == 0:
                     run.save(self.policy)
                     write_checkpoint(run.path, self.updates, {**self.state_dict(), "recorder": recorder.state_dict()})
