@@ -261,7 +261,9 @@ def test_progress_counts_what_is_half_done(tmp_path: Path) -> None:
     seen: list[Progress] = []
     config = preset_config("cheese", "ppo")
     jobs = [Half("first", 30.0, config, tmp_path), Half("second", 10.0, config, tmp_path)]
-    execute([jobs], Measurements(tmp_path), on_progress=seen.append)
+    done: list[str] = []
+    execute([jobs], Measurements(tmp_path), on_progress=seen.append, on_done=lambda job, seconds: done.append(job.name))
+    assert done == ["first", "second"]
     assert [round(progress.share, 3) for progress in seen] == [0.375, 0.75, 0.875, 1.0]
     assert [progress.finished for progress in seen] == [0, 1, 1, 2]
     assert seen[0].active == ("first",)

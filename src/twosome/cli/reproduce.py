@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from twosome.cli.parsing import Parser, positive
 
 if TYPE_CHECKING:
     from twosome.runs.reproduction.execution import Progress
+    from twosome.runs.reproduction.jobs import Job
     from twosome.runs.reproduction.plan import Settings
 
 PLAIN_INTERVAL = 30.0
@@ -36,14 +38,22 @@ def run(words: list[str]) -> int:
 
     import torch
 
+    from twosome.runs.journal import Journal
+    from twosome.runs.recorder import TIMING_FILE
     from twosome.runs.reproduction.execution import execute
 
     torch.set_num_threads(1)
     print(f"reproducing {', '.join(part for part in PARTS if part in settings.parts)} -> {settings.out}")
-    with measurements.in_use():
-        execute(jobs, measurements, processes=processes, on_progress=_Display())
+    taken: list[float] = []
+    with measurements.in_use(), closing(Journal(settings.out / TIMING_FILE)) as timing:
+
+        def note(job: Job, seconds: float) -> None:
+            taken.append(seconds)
+            timing.write({"job": job.name, "cpu_seconds": round(seconds, 2)})
+
+        execute(jobs, measurements, processes=processes, on_progress=_Display(), on_done=note)
         report = _report(settings)
-    print(f"done; {len(measurements)} measurements; the report is {report}")
+    print(f"done; {len(taken)} jobs in {sum(taken):.0f} CPU seconds; {len(measurements)} measurements; {report}")
     return 0
 
 

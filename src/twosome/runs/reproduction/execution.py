@@ -47,6 +47,7 @@ def execute(
     *,
     processes: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_done: Callable[[Job, float], None] = lambda job, seconds: None,
 ) -> None:
     """Do what is missing of all jobs, stage by stage.
 
@@ -57,6 +58,7 @@ def execute(
         measurements: Where to look for what is there, and to keep what is found.
         processes: Jobs side by side; with 1 they are done in this process.
         on_progress: Called when a job is done, and now and then.
+        on_done: Called with every job that is done, and the seconds of processor time it took since it was taken up.
     """
     todo = [[job for job in stage if job.missing(measurements)] for stage in stages]
     clock = _Clock([job for stage in todo for job in stage], on_progress)
@@ -64,10 +66,12 @@ def execute(
         if processes == 1:
             for job in stage:
                 clock.look([job])
-                measurements.add(job.perform())
+                found, seconds = _perform(job)
+                measurements.add(found)
+                on_done(job, seconds)
                 clock.finish(job)
         else:
-            _side_by_side(stage, measurements, processes, clock)
+            _side_by_side(stage, measurements, processes, clock, on_done)
 
 
 class _Clock:
@@ -96,19 +100,28 @@ class _Clock:
         self._on_progress(Progress(len(self._jobs), len(self._finished), names, share, seconds, left))
 
 
-def _side_by_side(stage: Sequence[Job], measurements: Measurements, processes: int, clock: _Clock) -> None:
+def _side_by_side(
+    stage: Sequence[Job],
+    measurements: Measurements,
+    processes: int,
+    clock: _Clock,
+    on_done: Callable[[Job, float], None],
+) -> None:
     """Do the jobs of a stage in processes of their own; the longest first, so that none is left over alone."""
     context = multiprocessing.get_context("spawn")  # forking after torch has started threads is not safe
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) as pool:
-        waiting: dict[Future[list[Measurement]], Job] = {}
+        waiting: dict[Future[tuple[list[Measurement], float]], Job] = {}
         try:
             for job in sorted(stage, key=lambda job: -job.weight):
                 waiting[pool.submit(_perform, job)] = job
             while waiting:
                 ended, _ = wait(waiting, timeout=LOOK, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    measurements.add(future.result())
-                    clock.finish(waiting.pop(future))
+                    found, seconds = future.result()
+                    measurements.add(found)
+                    job = waiting.pop(future)
+                    on_done(job, seconds)
+                    clock.finish(job)
                 clock.look([job for future, job in waiting.items() if future.running()])
         except BrokenProcessPool:
             raise RunError(
@@ -120,9 +133,10 @@ def _side_by_side(stage: Sequence[Job], measurements: Measurements, processes: i
             raise
 
 
-def _perform(job: Job) -> list[Measurement]:
-    """What a process is asked to do."""
-    return job.perform()
+def _perform(job: Job) -> tuple[list[Measurement], float]:
+    """What a process is asked to do, and the seconds of processor time it took."""
+    began = time.process_time()
+    return job.perform(), time.process_time() - began
 
 
 def _begin() -> None:

@@ -2,6 +2,7 @@
 
 DIR/runs/AGENT/TASK/NORMALIZATION/seedN    ordinary run directories; NORMALIZATION is "none" where nothing is scored
 DIR/measurements.jsonl                     see twosome.runs.measurement
+DIR/timing.jsonl                           job, cpu_seconds: a line for every job that was done
 DIR/report.html                            see twosome.report
 """
 
@@ -214,6 +215,6 @@ def _check(kind: str, names: Sequence[str], known: Any) -> None:
 
 
 # Rough figures for the progress display, of one core: decisions per second of training, seconds of a measurement.
-RATES = {("language", "lora"): 65.0, ("language", "full"): 50.0, ("vector", "lora"): 2000.0}
-MEASURING = {"overcooked": 15.0, "virtualhome": 3.0}
+RATES = {("language", "lora"): 110.0, ("language", "full"): 85.0, ("vector", "lora"): 2000.0}
+MEASURING = {"overcooked": 6.0, "virtualhome": 0.3}
 STARTING = 5.0
