@@ -22,6 +22,13 @@ LANGUAGE = Path(__file__).resolve().parent.parent / "src" / "twosome" / "runs" /
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    handle: Callable[[argparse.Namespace], int] = options.handle
+    return handle(options)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command, with the function that handles it as its default ``handle``."""
     parser = argparse.ArgumentParser(prog="python -m pretraining", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _corpus_parser(commands.add_parser("corpus", help="write a corpus, one document per line"))
@@ -61,10 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     export = commands.add_parser("export", help="model directory from the newest checkpoint of a run")
     export.add_argument("run", type=Path)
     export.add_argument("directory", type=Path)
+    for name, handle in _HANDLERS.items():
+        commands.choices[name].set_defaults(handle=handle)
     add_parsers(commands)
-    options = parser.parse_args(arguments)
-    handle: Callable[[argparse.Namespace], int] = getattr(options, "handle", None) or _HANDLERS[options.command]
-    return handle(options)
+    return parser
 
 
 def _corpus_parser(parser: argparse.ArgumentParser) -> None:
@@ -248,6 +255,7 @@ _HANDLERS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "probe": _probe,
     "zero-shot": _zero_shot,
+    "language": _language,
     "release": _release,
     "card": _card,
     "export": _export,
