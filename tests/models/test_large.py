@@ -17,9 +17,9 @@ OTHER = Decision("You see a bowl and you should now", LARGE.actions[::3])
 SMALL = Decision("You see a bowl and you should then", ("sit down", "sit"))
 
 
-def adapted() -> torch.nn.Module:
+def adapted(architecture: str = "llama") -> torch.nn.Module:
     torch.manual_seed(0)
-    model: torch.nn.Module = add_adapter(build_model("llama"), rank=2, alpha=4, targets="all-linear")
+    model: torch.nn.Module = add_adapter(build_model(architecture), rank=2, alpha=4, targets="all-linear")
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -39,17 +39,26 @@ def test_every_decision_is_in_one_batch() -> None:
     assert sorted(d.prompt for batch in batches for d in batch) == sorted(d.prompt for d in (LARGE, SMALL, OTHER))
 
 
-def test_reading_again_in_the_backward_pass_changes_no_bit_of_scores_and_nothing_of_gradients() -> None:
-    gradients, values = [], []
+@pytest.mark.parametrize("budget", [40, 100_000])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
+def test_reading_again_in_the_backward_pass_changes_no_bit_of_scores_and_nothing_of_gradients(
+    architecture: str, budget: int
+) -> None:
+    gradients, values, calls = [], [], []
     for lean in (False, True):
-        model = adapted()
-        scorer = Scorer(model, byte_level(bos=False), "packed", 100, lean=lean)
+        model = adapted(architecture)
+        last = [module for name, module in model.named_modules() if name.endswith("mlp")][-1]
+        scorer = Scorer(model, byte_level(bos=False), "packed", budget, lean=lean)
+        read: list[int] = []
+        last.register_forward_pre_hook(lambda *_, read=read: read.append(1))
         found = scorer.scores([LARGE, SMALL]).token_log_probs
         (found * torch.linspace(-1, 1, found.numel()).view_as(found)).sum().backward()
         values.append(found.detach())
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        calls.append(len(read))
     assert torch.equal(*values)
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+    assert calls[1] == calls[0] * (2 if budget > 40 else 3)  # each layer again; of several packs, the packs too
 
 
 @pytest.mark.parametrize("top", [1, 2])

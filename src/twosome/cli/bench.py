@@ -133,7 +133,10 @@ def actions(words: list[str]) -> int:
     if arguments.json:
         print(json.dumps({"benchmark": "actions", "costs": [asdict(cost) for cost in costs], **machine()}))
         return 0
-    print(f"{'actions':>8} {'seconds':>9} {'growth':>8} {'plain':>9} {'growth':>8} {'ratio':>7} {'memory':>9}")
+    print(
+        f"{'actions':>8} {'seconds':>9} {'growth':>8} {'plain':>9} {'growth':>8} {'ratio':>7} {'memory':>9} "
+        f"{'recompute':>10} {'memory':>9}"
+    )
     first = costs[0]
     for cost in costs:
         line = f"{cost.actions:>8} {cost.seconds:>9.3f} {cost.seconds / first.seconds:>7.1f}x "
@@ -142,7 +145,7 @@ def actions(words: list[str]) -> int:
             line += f"{cost.reference:>9.2f} {growth:>7.1f}x {cost.reference / cost.seconds:>6.1f}x "
         else:
             line += " " * 27
-        print(f"{line}{cost.megabytes:>6.0f} MB")
+        print(f"{line}{cost.megabytes:>6.0f} MB {cost.recompute:>10.3f} {cost.recompute_megabytes:>6.0f} MB")
     return 0
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from twosome.errors import ModelError
 
@@ -45,6 +47,29 @@ class Layers:
         with ExitStack() as stack:
             for module in self._last_rowwise:
                 stack.enter_context(_restricted(module, rows))
+            yield
+
+    @contextmanager
+    def checkpointed(self, again: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+        """Let every layer keep nothing but its input for the backward pass, which works out the rest again.
+
+        Args:
+            again: Makes the contexts in which the layers are read now, to read one of them again in.
+        """
+
+        def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+            return nullcontext(), again()
+
+        with ExitStack() as stack:
+            for layer in self.layers:
+                again_from_input = partial(
+                    checkpoint,
+                    layer.forward,
+                    use_reentrant=False,
+                    preserve_rng_state=False,  # no dropout is ever on
+                    context_fn=contexts,
+                )
+                stack.enter_context(_replaced_forward(layer, again_from_input))
             yield
 
     @contextmanager

@@ -78,8 +78,8 @@ class PackedReader:
         token_budget: Most tokens in one pass.
         economies: What may be left out.
         frozen_layers: How many layers, from the bottom, no adapter changes: what they make of a decision is remembered.
-        lean: Whether readings of several packs, and of large decisions, are worked out again for the backward pass, so
-            that the memory of one pack is enough.
+        lean: Whether layers keep only their inputs for the backward pass and work out the rest again, and readings of
+            several packs, and of large decisions, not even these: then the memory of one pack is enough.
         memory_limit: Bytes that plans, and activations of frozen layers, may each take.
     """
 
@@ -260,6 +260,14 @@ class PackedReader:
 
     @contextmanager
     def _reading(self, pack: Pack) -> Iterator[ExitStack]:
+        """As :meth:`_confined`; with ``lean``, layers keep only their inputs for the backward pass."""
+        with self._confined(pack) as stack:
+            if self.lean and torch.is_grad_enabled():
+                stack.enter_context(self._known_layers.checkpointed(partial(self._confined, pack)))
+            yield stack
+
+    @contextmanager
+    def _confined(self, pack: Pack) -> Iterator[ExitStack]:
         """The model confined to the pack's segments, and its last layer to the wanted rows."""
         with ExitStack() as stack:
             if self.economies.trim:

@@ -8,12 +8,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from twosome.decision import Decision
 from twosome.models.encoding import Encoder
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.models.reference import PlainPolicy
@@ -33,68 +35,83 @@ class ActionsCost:
         actions: Admissible actions per decision.
         seconds: Processor time of a forward and backward pass over four decisions, median.
         reference: The same, the plain way; None where it was not measured.
+        recompute: The same, reading again in the backward pass to save memory.
         megabytes: Most memory that the pass took beyond the model, in a process of its own.
+        recompute_megabytes: The same, reading again in the backward pass.
     """
 
     actions: int
     seconds: float
     reference: float | None
+    recompute: float
     megabytes: float
+    recompute_megabytes: float
 
 
 def measure_actions(size: str, actions: int, *, repetitions: int = 5, reference: bool = True) -> ActionsCost:
-    """Measure one number of actions; both ways alternate."""
+    """Measure one number of actions; the ways alternate."""
     model, tokenizer = random_model(size)
-    policy = LanguageModelPolicy(model, tokenizer, lean=True)
+    keeping, lean = (LanguageModelPolicy(model, tokenizer, lean=lean) for lean in (False, True))
     plain = PlainPolicy(model, Encoder(tokenizer), Critic(SIZES[size].hidden), "word")
     decisions = many_actions(actions)(DECISIONS, 0)
-
-    def ours() -> None:
-        for group in policy.batches(decisions):
-            torch.autograd.backward(policy.action_log_probs(group)[:, 0].sum())
 
     def theirs() -> None:
         torch.autograd.backward(plain.action_log_probs(decisions)[:, 0].sum())
 
-    ways: list[Callable[[], None]] = [ours, theirs] if reference else [ours]
-    times: list[list[float]] = [[] for _ in ways]
+    ways: dict[str, Callable[[], None]] = {
+        "seconds": partial(_pass, keeping, decisions),
+        "recompute": partial(_pass, lean, decisions),
+        **({"reference": theirs} if reference else {}),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for repetition in range(repetitions + 1):
-        for way, found in zip(ways, times, strict=True):
+        for name, way in ways.items():
             began = time.process_time()
             way()
             if repetition:  # the first run of anything is slower
-                found.append(time.process_time() - began)
-            for parameter in policy.actor_parameters():
+                times[name].append(time.process_time() - began)
+            for parameter in keeping.actor_parameters():
                 parameter.grad = None
-    medians = [statistics.median(found) for found in times]
-    return ActionsCost(actions, medians[0], medians[1] if reference else None, memory(size, actions))
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    return ActionsCost(
+        actions,
+        medians["seconds"],
+        medians.get("reference"),
+        medians["recompute"],
+        memory(size, actions, lean=False),
+        memory(size, actions, lean=True),
+    )
 
 
-def memory(size: str, actions: int) -> float:
+def _pass(policy: LanguageModelPolicy, decisions: Sequence[Decision]) -> None:
+    """Score decisions, with a gradient, in the batches that suit them."""
+    for group in policy.batches(decisions):
+        torch.autograd.backward(policy.action_log_probs(group)[:, 0].sum())
+
+
+def memory(size: str, actions: int, *, lean: bool) -> float:
     """Megabytes that scoring with a gradient takes at its height, beyond the model, in a process of its own.
 
     Linux only; elsewhere it is not a number.
     """
     if sys.platform != "linux":
         return float("nan")
-    words = [sys.executable, "-c", f"from {__name__} import _show_memory; _show_memory({size!r}, {actions})"]
+    words = [sys.executable, "-c", f"from {__name__} import _show_memory; _show_memory({size!r}, {actions}, {lean})"]
     # Freed memory goes back at once, so that the height is what was held, not what was kept for later.
     environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
     output = subprocess.run(words, check=True, capture_output=True, text=True, env=environment).stdout
     return float(json.loads(output.strip().splitlines()[-1]))
 
 
-def _show_memory(size: str, actions: int) -> None:
+def _show_memory(size: str, actions: int, lean: bool) -> None:
     torch.set_num_threads(1)
     model, tokenizer = random_model(size)
-    policy = LanguageModelPolicy(model, tokenizer, lean=True)
+    policy = LanguageModelPolicy(model, tokenizer, lean=lean)
     decisions = many_actions(actions)(DECISIONS, 0)
-    few = many_actions(5)(1, 1)
-    torch.autograd.backward(policy.action_log_probs(few)[:, 0].sum())  # libraries and buffers
+    _pass(policy, many_actions(5)(1, 1))  # libraries and buffers
     Path("/proc/self/clear_refs").write_text("5")  # the height counts from here
     before = _status("VmRSS")
-    for group in policy.batches(decisions):
-        torch.autograd.backward(policy.action_log_probs(group)[:, 0].sum())
+    _pass(policy, decisions)
     print(json.dumps((_status("VmHWM") - before) / 1024))
 
 

@@ -40,7 +40,7 @@ class LoadingConfig:
     path: Literal["auto", "packed", "masked", "cached", "padded"] = "auto"
     """How the model is read; auto takes the fastest way that agrees with one sequence at a time."""
     recompute: bool = False
-    """Save memory in the backward pass: read again rather than keep activations."""
+    """Save memory in the backward pass (gradient checkpointing): layers read again rather than keep activations."""
     memory_megabytes: int = 256
     """Most memory for each kind of thing that is remembered; the least recently used goes first."""
 
