@@ -74,6 +74,18 @@ def test_what_it_shows_stays_text(hostile: str) -> None:
         assert f'id="{section}"' in hostile, f"nothing hostile was tried in {section}"
 
 
+def test_the_tables_stay_tables_whatever_they_hold(hostile: str, tmp_path: Path) -> None:
+    lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
+    assert not any(re.search(r"(?<!\\)<", line) for line in lines)
+    tables = "\n".join(lines).split("\n\n")
+    tables = [table.splitlines() for table in tables if table.startswith("|")]
+    assert len(tables) >= 5
+    for rows in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+        assert len(widths) == 1, rows
+        assert set(rows[1]) <= set("|-:"), rows
+
+
 def test_the_texts_of_episodes_arrive_unchanged(hostile: str) -> None:
     data = json.loads(Reader(hostile).code["script"][0])
     assert data["runs"][0]["episodes"][0]["steps"][0]["actions"] == [f"wait {HOSTILE}", f"act {HOSTILE}"]

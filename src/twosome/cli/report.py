@@ -19,7 +19,7 @@ def run(words: list[str]) -> int:
     parser = Parser(
         prog="twosome report",
         description="Write one self-contained HTML file about runs: learning curves, results with intervals, "
-        "comparisons, and episodes to step through.",
+        "comparisons, and episodes to step through. Its tables are written beside it as Markdown.",
     )
     parser.add_argument(
         "directories", nargs="+", metavar="RUN", type=Path, help="a run directory, or a directory that holds runs"

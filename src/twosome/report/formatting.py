@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 from twosome.report.statistics import Interval
@@ -49,10 +50,15 @@ def ends(interval: Interval | None, kind: str) -> str:
     return f"[{shown(interval.low, kind)}, {shown(interval.high, kind)}]"
 
 
+def plain(text: str) -> str:
+    """Text for a Markdown table: nothing in it ends a cell or a line, or begins markup."""
+    return " ".join(re.sub(r"([\\|`*_<>\[\]])", r"\\\1", text).split())
+
+
 def runs(number: int) -> str:
     """How many runs."""
     return "1 run" if number == 1 else f"{number} runs"
 
 
 KINDS: dict[str, Callable[[float | None], str]] = {"score": score, "percent": percent, "count": count}
-FILTERS = {**KINDS, "shown": shown, "ends": ends, "runs": runs}
+FILTERS = {**KINDS, "shown": shown, "ends": ends, "runs": runs, "plain": plain}

@@ -81,11 +81,11 @@ def matrices(cells: Mapping[Key, Cell]) -> list[Matrix]:
 
 
 def controls(cells: Mapping[Key, Cell]) -> list[Control]:
-    """Every control beside what it controls for."""
+    """Every control beside what it controls for, both sampled."""
     found = []
     for key, cell in cells.items():
         plain = cells.get(key._replace(control=None))
-        if key.control is not None and plain is not None:
+        if key.control is not None and plain is not None and not key.greedy:
             found.append(Control(key.task, agent_label(key.agent, key.normalization), key.control, plain, cell))
     return sorted(found, key=lambda control: (control.label, control.task))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -31,67 +30,82 @@ FEW = 5
 
 
 def write_report(directories: Sequence[Path], out: Path) -> Path:
-    """Write a report of runs and measurements.
+    """Write a report of runs and measurements, and its tables once more as Markdown, beside it.
 
     Args:
         directories: Run directories, or directories that hold runs, measurements.jsonl or language.json.
-        out: The HTML file; replaced if it is there.
+        out: The HTML file; replaced if it is there. The tables go to the same name with the ending ``.md``.
 
     Returns:
         ``out``.
 
     Raises:
-        RunError: If there is nothing to report, or the file cannot be written.
+        RunError: If there is nothing to report, or a file cannot be written.
     """
-    page = render(read(directories))
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"cannot write the report to {str(out)!r}: {error.strerror or error}") from None
+    contents = _contents(read(directories))
+    _replace(out.with_suffix(".md"), _tables(contents))
+    _replace(out, _page(contents))
     return out
 
 
-def render(material: Material) -> str:
-    """The page."""
+def _contents(material: Material) -> dict[str, Any]:
+    """Everything that page and tables show."""
     groups, notes = group(material.runs)
     measured = cells(material.measurements)
     best = optima(groups, measured)
-    replays = collect(groups)
     achieved = with_training(groups, measured, best)
     style_of = styles(achieved)
     main = main_groups(groups, principal(measured))
     rows = results(groups, achieved, best)
+    return {
+        "groups": groups,
+        "tasks": list(dict.fromkeys(row.task for row in rows)),
+        "models": list(dict.fromkeys(str(run.config["model"]) for run in material.runs if "model" in run.config)),
+        "headlines": headlines(main, achieved, best),
+        "panels": learning_panels(groups, best, style_of),
+        "results": rows,
+        "comparison": compare(achieved, style_of),
+        "matrices": matrices(measured),
+        "controls": controls(measured),
+        "abilities": abilities(material.language),
+        "changes": changes(main),
+        "replays": collect(groups),
+        "notes": [*material.notes, *notes],
+        "few": FEW,
+        "window": WINDOW,
+        "last": LAST,
+        "sufficient": percent(SUFFICIENT, digits=0),
+    }
+
+
+def _page(contents: dict[str, Any]) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     return (
-        _environment()
+        _environment(markup=True)
         .get_template("page.html")
         .render(
             policy=_policy(style, script),
             style=Markup(style),
             script=Markup(script),
-            groups=groups,
-            tasks=list(dict.fromkeys(row.task for row in rows)),
-            models=list(dict.fromkeys(str(run.config["model"]) for run in material.runs if "model" in run.config)),
-            headlines=headlines(main, achieved, best),
-            panels=learning_panels(groups, best, style_of),
-            results=rows,
-            comparison=compare(achieved, style_of),
-            matrices=matrices(measured),
-            controls=controls(measured),
-            abilities=abilities(material.language),
-            changes=changes(main),
-            replays=replays,
-            replay_data=_json_for_script(replays.data),
-            notes=[*material.notes, *notes],
-            few=FEW,
-            window=WINDOW,
-            last=LAST,
-            sufficient=percent(SUFFICIENT, digits=0),
+            replay_data=_json_for_script(contents["replays"].data),
+            **contents,
         )
     )
+
+
+def _tables(contents: dict[str, Any]) -> str:
+    return _environment(markup=False).get_template("tables.md").render(**contents).strip() + "\n"
+
+
+def _replace(out: Path, text: str) -> None:
+    """Write a file whole, or not at all."""
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"cannot write the report to {str(out)!r}: {error.strerror or error}") from None
 
 
 def _policy(style: str, script: str) -> str:
@@ -113,10 +127,10 @@ def _json_for_script(value: Any) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(*, markup: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("twosome.report"),
-        autoescape=True,
+        autoescape=markup,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,7 +3,7 @@
 DIR/runs/AGENT/TASK/NORMALIZATION/seedN    ordinary run directories; NORMALIZATION is "none" where nothing is scored
 DIR/measurements.jsonl                     see twosome.runs.measurement
 DIR/timing.jsonl                           job, cpu_seconds: a line for every job that was done
-DIR/report.html                            see twosome.report
+DIR/report.html, report.md                 see twosome.report
 """
 
 from __future__ import annotations
