@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.tiny import small_run
+from twosome.cli import main
 from twosome.cli.train import default_directory
 from twosome.errors import TwosomeError
+from twosome.models.loading import EMBEDDED_DIRECTORY
 from twosome.runs.checkpoint import newest_checkpoint
 from twosome.runs.config import RunConfig
 from twosome.runs.trainer import resume, train
@@ -80,3 +83,40 @@ def test_a_run_in_a_directory_that_is_a_link_itself_is_a_users_choice(run: Path,
     resume(run.parent / "link")
     assert (run / "versions.json").read_text().count("finished") == 1
     train(replace(config, seed=1), run.parent / "another")
+
+
+def code_bearing(directory: Path, marker: Path) -> Path:
+    """A model whose own code leaves a mark when it is run."""
+    directory.mkdir()
+    names = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (directory / "config.json").write_text(json.dumps({"model_type": "stranger", "auto_map": names}))
+    (directory / "code.py").write_text(f"from pathlib import Path\nPath({str(marker)!r}).write_text('it ran')\n")
+    shutil.copytree(EMBEDDED_DIRECTORY, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("config.json"))
+    return directory
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--resume", "RUN"],
+        ["evaluate", "RUN"],
+        ["evaluate-language", "RUN"],
+        ["play", "tomato-salad", "--player", "model", "--agent", "RUN"],
+        ["score", "--adapter", "RUN", "--prompt", "You should", "--action", "go"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_run_cannot_ask_for_code_by_itself(
+    command: list[str], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = tmp_path / "marker"
+    model = code_bearing(tmp_path / "stranger", marker)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["model"], settings["loading"]["trust_remote_code"] = str(model), True
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    words = [str(run) if word == "RUN" else word for word in command]
+    assert main(words) == 2
+    assert "--trust-remote-code" in capsys.readouterr().err
+    assert not marker.exists()
+    assert main([*words, "--trust-remote-code"]) == 2  # the model is none, which only its code can tell
+    assert marker.read_text() == "it ran"

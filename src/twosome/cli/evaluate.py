@@ -73,7 +73,12 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(arguments.source, model=arguments.model, normalization=arguments.normalization)
+    agent = load_agent(
+        arguments.source,
+        model=arguments.model,
+        normalization=arguments.normalization,
+        trust_remote_code=arguments.trust_remote_code,
+    )
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}

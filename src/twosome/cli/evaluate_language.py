@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, not_negative, positive
+from twosome.cli.parsing import Parser, add_trust_argument, not_negative, positive
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +31,7 @@ def run(words: list[str]) -> int:
         task=arguments.task,
         out=Path(arguments.out) if arguments.out else None,
         again=arguments.again,
+        trust_remote_code=arguments.trust_remote_code,
         on_part=lambda name: print(f"measuring: {name}", file=sys.stderr, flush=True),
     )
     if arguments.json:
@@ -54,6 +55,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("source", metavar="RUN_OR_ADAPTER")
     parser.add_argument("--model", help="hub id or directory of the base model (default: the one it was trained on)")
+    add_trust_argument(parser)
     parser.add_argument("--task", help="environment whose prompts are read (default: the run's)")
     parser.add_argument("--decisions", type=positive, help="how many of its decisions are read (default: 64)")
     parser.add_argument(

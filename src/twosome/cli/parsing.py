@@ -33,6 +33,14 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that choose a model and its normalization, where no run says so."""
     parser.add_argument("--model", help="hub id or directory of a causal language model (default: the embedded one)")
     parser.add_argument("--normalization", help="sum, token, word, byte, or package.module:function (default: word)")
+    add_trust_argument(parser)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument without which no code that comes with a model runs, whatever a run's files ask for."""
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run code that comes with the model, if you trust its author"
+    )
 
 
 def add_environment_argument(parser: argparse.ArgumentParser) -> None:

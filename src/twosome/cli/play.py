@@ -35,7 +35,12 @@ def run(words: list[str]) -> int:
     check_task(arguments.task, arguments.environment)
     policy, environment = None, arguments.environment
     if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
-        agent = load_agent(arguments.agent, model=arguments.model, normalization=arguments.normalization)
+        agent = load_agent(
+            arguments.agent,
+            model=arguments.model,
+            normalization=arguments.normalization,
+            trust_remote_code=arguments.trust_remote_code,
+        )
         policy, environment = agent.policy, {**agent.narration, **arguments.environment}
     play(
         arguments.task,

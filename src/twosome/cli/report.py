@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser
+from twosome.cli.parsing import Parser, add_trust_argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--no-replay", action="store_true", help="do not load models to record episodes that are not recorded yet"
     )
+    add_trust_argument(parser)
     arguments = parser.parse_args(words)
 
     from twosome.report import write_report
@@ -37,13 +38,13 @@ def run(words: list[str]) -> int:
     alone = arguments.directories[0] if len(arguments.directories) == 1 else Path()
     out = arguments.out or alone / REPORT_FILE
     if not arguments.no_replay:
-        _record(arguments.directories)
+        _record(arguments.directories, arguments.trust_remote_code)
     write_report(arguments.directories, out)
     print(f"{out} ({out.stat().st_size / 1e6:.1f} MB): open it in any browser")
     return 0
 
 
-def _record(directories: Sequence[Path]) -> None:
+def _record(directories: Sequence[Path], trust_remote_code: bool) -> None:
     """Record the episodes of the first run of every group; a run that cannot be replayed is told and passed over."""
     from twosome.errors import TwosomeError
     from twosome.report.grouping import TRAINED_AGENTS, group
@@ -58,6 +59,6 @@ def _record(directories: Sequence[Path]) -> None:
         for rank, one in enumerate(each.runs):
             if rank == 0 or one.path in named:
                 try:
-                    record_replay(one.path)
+                    record_replay(one.path, trust_remote_code=trust_remote_code)
                 except TwosomeError as error:
                     print(f"no episodes of {one.name}: {' '.join(str(error).split())}", file=sys.stderr)

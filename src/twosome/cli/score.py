@@ -28,7 +28,12 @@ def run(words: list[str]) -> int:
 
     from twosome.runs.agents import load_agent
 
-    agent = load_agent(arguments.adapter, model=arguments.model, normalization=arguments.normalization)
+    agent = load_agent(
+        arguments.adapter,
+        model=arguments.model,
+        normalization=arguments.normalization,
+        trust_remote_code=arguments.trust_remote_code,
+    )
     policy = agent.language
     with torch.no_grad():
         scores = policy.scorer.scores([decision])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twosome.cli.parsing import ConfigParser, Parser
+from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument
 from twosome.errors import ConfigError, TwosomeError
 from twosome.runs.config import PRESETS, RunConfig, check_shape, preset_files, to_yaml
 
@@ -31,14 +31,16 @@ def _resume(words: list[str]) -> int:
     """``twosome train --resume RUN``: go on with a run that was stopped."""
     parser = Parser(prog="twosome train --resume", description="Go on with a run; all settings are the run's own.")
     parser.add_argument("--resume", required=True, metavar="RUN", help="directory of a run that was stopped")
-    out = Path(parser.parse_args(words).resume)
+    add_trust_argument(parser)
+    arguments = parser.parse_args(words)
+    out = Path(arguments.resume)
 
     from twosome.cli.display import training_display
     from twosome.runs.directory import RunDirectory
     from twosome.runs.trainer import resume
 
     with training_display(RunDirectory.open(out).config, out) as display:
-        resume(out, display.update)
+        resume(out, display.update, trust_remote_code=arguments.trust_remote_code)
     return 0
 
 

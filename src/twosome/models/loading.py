@@ -64,7 +64,7 @@ def load_model(
                 use_safetensors=True,  # pickled weights can run code
                 **arguments,
             )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+    except _troubles(trust_remote_code) as error:
         hint = "; pickled weights are not read, convert them to safetensors" if "safetensors" in str(error) else ""
         raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}{hint}") from None
     if quantization == "none":
@@ -90,8 +90,15 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
         )
     try:
         return AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+    except _troubles(trust_remote_code) as error:
         raise ModelError(f"cannot load a tokenizer from {name!r}: {_first_line(error)}") from None
+
+
+def _troubles(trust_remote_code: bool) -> tuple[type[Exception], ...]:
+    """What loading may raise: with code that comes with the model, anything."""
+    if trust_remote_code:
+        return (Exception,)
+    return OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError
 
 
 def add_adapter(

@@ -82,7 +82,11 @@ def check_task(task: str, environment: Mapping[str, Any] | None = None) -> None:
 
 
 def load_agent(
-    source: str | Path | None = None, *, model: str | None = None, normalization: str | None = None
+    source: str | Path | None = None,
+    *,
+    model: str | None = None,
+    normalization: str | None = None,
+    trust_remote_code: bool = False,
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
 
@@ -90,21 +94,26 @@ def load_agent(
         source: A run directory, an adapter directory, or None.
         model: Base model; default: the one of the run or adapter, else the embedded one.
         normalization: Default: the run's, else ``word``.
+        trust_remote_code: Run code that comes with the model. A run that was trained with such a model is refused
+            without it: its files may be a stranger's.
 
     Raises:
-        RunError: If ``source`` is neither a run nor an adapter.
+        RunError: If ``source`` is neither a run nor an adapter, or a run that asks for code you do not trust.
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
     if normalization is not None:
         resolve_normalization(normalization)
+    loading = LoadingConfig(trust_remote_code=trust_remote_code)
     if source is None:
-        base, tokenizer = load_base(model or EMBEDDED, LoadingConfig())
+        base, tokenizer = load_base(model or EMBEDDED, loading)
         return Agent(LanguageModelPolicy(base, tokenizer, normalization=normalization or "word"), None, trained=False)
     path = Path(source)
     if (path / CONFIG_FILE).is_file():
-        return _run_agent(RunDirectory.open(path), model, normalization)
+        run = RunDirectory.open(path)
+        run.check_trust(trust_remote_code)
+        return _run_agent(run, model, normalization)
     if (path / "adapter_config.json").is_file():
-        base, tokenizer = load_base(model or adapter_base(path) or EMBEDDED, LoadingConfig())
+        base, tokenizer = load_base(model or adapter_base(path) or EMBEDDED, loading)
         adapted = load_adapter(base, path)
         return Agent(LanguageModelPolicy(adapted, tokenizer, normalization=normalization or "word"), None, trained=True)
     raise RunError(

@@ -77,6 +77,18 @@ class RunDirectory:
         except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
             raise RunError(f"cannot read {str(file)!r}: {error}") from None
 
+    def check_trust(self, trust_remote_code: bool) -> None:
+        """Refuse to run code that comes with the model because a file asks for it, not the user.
+
+        Raises:
+            RunError: If the run's configuration asks for it and ``trust_remote_code`` does not.
+        """
+        if self.config.loading.trust_remote_code and not trust_remote_code:
+            raise RunError(
+                f"the run in {str(self.path)!r} asks for code that comes with its model, {self.config.model!r}; if you "
+                "trust its author, add --trust-remote-code"
+            )
+
     @property
     def adapter(self) -> Path:
         """Where the adapter is."""

@@ -50,7 +50,7 @@ Choose = Callable[[Decision, int], int | None]
 """The action for a decision and its number in the episode; None to leave."""
 
 
-def record_replay(directory: Path) -> Path:
+def record_replay(directory: Path, *, trust_remote_code: bool = False) -> Path:
     """Write ``replay.json`` into a run directory, unless the one there is of the same weights.
 
     Episodes: one by the untrained model and one by the trained, with the same seed, and of those recorded in training
@@ -58,6 +58,7 @@ def record_replay(directory: Path) -> Path:
 
     Args:
         directory: A run of a language model with an adapter.
+        trust_remote_code: Run code that comes with the model.
 
     Returns:
         The file.
@@ -71,7 +72,7 @@ def record_replay(directory: Path) -> Path:
     path, weights = directory / REPLAY_FILE, _weights(run)
     if _is_current(path, weights):
         return path
-    policy = load_agent(directory).language
+    policy = load_agent(directory, trust_remote_code=trust_remote_code).language
     config = run.config
     with closing(_make_env(config)) as env:
         recording = Recording(env, policy, config.ppo.gamma)

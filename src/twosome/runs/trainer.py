@@ -103,19 +103,28 @@ def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], No
         return training.run(run, on_update)
 
 
-def resume(directory: Path, on_update: Callable[[Progress], None] = _ignore) -> TrainablePolicy:
+def resume(
+    directory: Path, on_update: Callable[[Progress], None] = _ignore, *, trust_remote_code: bool = False
+) -> TrainablePolicy:
     """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
 
     On a CPU the files of the resumed run end up the same, byte for byte, as those of one that was never stopped. On a
     GPU this holds as far as its kernels are deterministic.
 
+    Args:
+        directory: The run.
+        on_update: Called after every update.
+        trust_remote_code: Run code that comes with the model, which the run's configuration may ask for.
+
     Raises:
-        RunError: If there is no run, it is finished or in use, or its files are damaged beyond the checkpoints.
+        RunError: If there is no run, it is finished or in use, asks for code you do not trust, or its files are
+            damaged beyond the checkpoints.
         EnvironmentFault: If an open episode does not replay.
     """
     run = RunDirectory.open(directory)
     if run.finished:
         raise RunError(f"the run in {str(directory)!r} is finished, so there is nothing to resume")
+    run.check_trust(trust_remote_code)
     with run.in_use(), _making(run.config) as training:
         return training.run(run, on_update)
 

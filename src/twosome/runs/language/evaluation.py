@@ -73,6 +73,7 @@ def evaluate_language(
     task: str | None = None,
     out: Path | None = None,
     again: bool = False,
+    trust_remote_code: bool = False,
     on_part: Callable[[str], None] = lambda name: None,
 ) -> LanguageReport:
     """Measure what an adapter changed of its model's language.
@@ -84,6 +85,7 @@ def evaluate_language(
         task: The environment whose decisions are read; default: the run's, none for an adapter.
         out: File to keep the measures in; default: ``language.json`` of a run, none for an adapter.
         again: Compute also what the file has.
+        trust_remote_code: Run code that comes with the model.
         on_part: Called with the name of every part before it is computed.
 
     Raises:
@@ -97,7 +99,7 @@ def evaluate_language(
     run = RunDirectory.open(source) if (source / CONFIG_FILE).is_file() else None
     weights = (run.adapter if run else source) / ADAPTER_WEIGHTS
     with run.in_use() if run else nullcontext():
-        agent = load_agent(source, model=model)
+        agent = load_agent(source, model=model, trust_remote_code=trust_remote_code)
         file = out or (run.path / LANGUAGE_FILE if run else None)
         report = LanguageReport(agent.language.model.config._name_or_path, file_sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):
