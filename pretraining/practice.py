@@ -5,10 +5,12 @@ Pretrained and random weights practise with the same preset, tuned for the pretr
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -21,11 +23,15 @@ from pretraining.controls import RANDOM, random_model
 from pretraining.train import TrainConfig, build_model
 from pretraining.trainings import TRAININGS
 from twosome.cli.train import parse
-from twosome.models.loading import EMBEDDED_DIRECTORY
-from twosome.runs.config import RunConfig
+from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY
+from twosome.runs.agents import load_agent
+from twosome.runs.config import RunConfig, to_yaml
+from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.exact import evaluate_exactly
 from twosome.runs.journal import read_lines
-from twosome.runs.trainer import Progress, train
+from twosome.runs.recorder import EPISODES_FILE, METRICS_FILE
+from twosome.runs.trainer import Progress, resume, train
+from twosome.types import Policy
 
 WINDOW = 20
 SHARES = (0.9, 0.95)
@@ -35,30 +41,41 @@ SIZES = ("small", "standard", "large")
 
 
 def practise(
-    task: str, seeds: Sequence[int], directory: Path, decisions: int | None = None, out: Path = results.DIRECTORY
+    task: str,
+    seeds: Sequence[int],
+    directory: Path,
+    decisions: int | None = None,
+    others: Mapping[str, Path] | None = None,
+    out: Path = results.DIRECTORY,
 ) -> None:
-    """Train pretrained and random weights on a task and write ``practice.json``; what is there is not done again.
+    """Train pretrained, random and other weights on a task and write ``practice.json``.
+
+    What is there for these weights and settings is not done again, and a run under way is taken up.
 
     Args:
         task: The task.
         seeds: Of the practice; random weights are drawn anew for each.
-        directory: Where the runs are written.
+        directory: Where the runs are; one with the same settings that is there already, from wherever, is used.
         decisions: To train for; None for the preset's.
+        others: Further model directories by what the results call them.
         out: Where the results are.
     """
     weights = results.weights_hash(EMBEDDED_DIRECTORY)
     known = results.load("practice", out)
     rows: list[dict[str, Any]] = known["rows"] if known.get("weights") == weights else []
     for seed in seeds:
-        for kind in (PRETRAINED, RANDOM):
-            model = "embedded" if kind == PRETRAINED else str(_random_directory(directory, seed))
+        models = {PRETRAINED: EMBEDDED, RANDOM: str(_random_directory(directory, seed))}
+        models |= {name: str(path) for name, path in (others or {}).items()}
+        for name, model in models.items():
             words = [task, "--seed", str(seed), "--model", model]
             config, _ = parse(words + (["--decisions", str(decisions)] if decisions else []))
-            key = task, kind, config.updates * config.decisions_per_update, seed
+            key = task, name, config.updates * config.decisions_per_update, seed
+            settings = hashlib.sha256(to_yaml(replace(config, model="")).encode()).hexdigest()[:12]
+            rows = [row for row in rows if _key(row) != key or row.get("settings") == settings]
             if any(_key(row) == key for row in rows):
                 continue
             run = directory / "-".join(str(part).replace(" ", "-") for part in key)
-            rows.append({"model": kind, **_practise_once(config, run)})
+            rows.append({"model": name, **_practise_once(config, run), "settings": settings})
             print(json.dumps(rows[-1]), flush=True)
             rows.sort(key=_key)
             results.store("practice", {"weights": weights, "window": WINDOW, "rows": rows}, out)
@@ -81,13 +98,10 @@ def _save(model: Any, path: Path) -> None:
     AutoTokenizer.from_pretrained(EMBEDDED_DIRECTORY).save_pretrained(str(path))
 
 
-def _practise_once(config: RunConfig, run: Path) -> dict[str, Any]:
-    shutil.rmtree(run, ignore_errors=True)  # left by a killed command
-    began = time.process_time()
-    policy = train(config, run)
-    seconds = time.process_time() - began
+def _practise_once(config: RunConfig, directory: Path) -> dict[str, Any]:
+    policy = _trained(config, directory)
     end = evaluate_exactly(policy, config.task, gamma=config.ppo.gamma)
-    lines = [read_lines(run / name) for name in ("metrics.jsonl", "episodes.jsonl")]
+    lines = [read_lines(directory / name) for name in (METRICS_FILE, EPISODES_FILE)]
     reached = decisions_until(*lines, end.optimal_return)
     return {
         "task": config.task,
@@ -97,8 +111,17 @@ def _practise_once(config: RunConfig, run: Path) -> dict[str, Any]:
         "success": round(end.success, results.DIGITS),
         "mean_return": round(end.discounted_return, results.DIGITS),
         "optimum": round(end.optimal_return, results.DIGITS),
-        "cpu_seconds": round(seconds),
     }
+
+
+def _trained(config: RunConfig, directory: Path) -> Policy:
+    """The policy at the end of a run, which is made or taken up if need be; one with other settings is made anew."""
+    if (directory / CONFIG_FILE).is_file():
+        run = RunDirectory.open(directory)
+        if run.config == config:
+            return load_agent(directory).policy if run.finished else resume(directory)
+        shutil.rmtree(directory)
+    return train(config, directory)
 
 
 def decisions_until(

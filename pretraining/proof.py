@@ -34,9 +34,10 @@ def add_parsers(commands: Any) -> None:
     compare.set_defaults(handle=_compare)
     practice = commands.add_parser("practice", help="decisions until the optimum, pretrained against random weights")
     practice.add_argument("directory", type=Path, nargs="?", default=OUTPUT / "practice")
-    practice.add_argument("--task", default="tomato-salad")
+    practice.add_argument("--task", action="append", help="default: the four of the paper")
     practice.add_argument("--seeds", type=int, default=5)
     practice.add_argument("--decisions", type=int, help="default: the preset's")
+    practice.add_argument("--other", action="append", default=[], metavar="NAME=DIR", help="further weights")
     practice.set_defaults(handle=_practice)
     cost = commands.add_parser("cost", help="processor time of a PPO update by size of the model")
     cost.add_argument("directory", type=Path, nargs="?", default=OUTPUT / "practice")
@@ -86,10 +87,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _practice(options: argparse.Namespace) -> int:
+    from pretraining.controls import PAPER_TASKS
     from pretraining.practice import practise
 
     _one_thread()
-    practise(options.task, range(options.seeds), options.directory, options.decisions)
+    others = {name: Path(place) for name, place in (word.split("=", 1) for word in options.other)}
+    for task in options.task or PAPER_TASKS:
+        practise(task, range(options.seeds), options.directory, options.decisions, others)
     return 0
 
 
