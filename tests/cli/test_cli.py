@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from twosome.cli import COMMANDS, main
+from twosome.cli.train import parse
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -140,6 +141,13 @@ SCORE = ("score", "--prompt", "You should now")
         (("train", "tomato-salad", "--environment", '{"colour": 1}'), "colour"),
         (("train", "CartPole-v1"), "not a text environment"),
         (("train", "no.such.package:Env-v0"), "cannot make the task"),
+        (("train", "tomato-salad", "--resume", "runs/x"), "unrecognized"),
+        (("train", "tomato-salad", "--resume=runs/x"), "unrecognized"),
+        (("train", "tomato-salad", "--res", "runs/x"), "twosome train --resume RUN"),
+        (("train", "--resume=runs/x"), "no run in"),
+        (("evaluate", "--uniform", "--greedy", "--task", "tomato-salad"), "--greedy"),
+        (("reproduce", "--only", "language"), "name one of twosome"),
+        (("reproduce", "--only", "untrained", "generalization"), "name one of twosome"),
         (("evaluate",), "name a run"),
         (("evaluate", "no-such-run"), "neither a run"),
         (("evaluate", "--task", "nothing"), "unknown task"),
@@ -167,6 +175,51 @@ def test_bad_input_gets_one_sentence_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_of_settings_cannot_ask_for_code(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = (trained / "config.yaml").read_text().replace("trust_remote_code: false", "trust_remote_code: true")
+    (tmp_path / "settings.yaml").write_text(settings)
+    status, _, err = run(capsys, "train", "tomato-salad", "--config", "settings.yaml")
+    assert status == 2
+    assert "--loading.trust_remote_code true" in err
+    assert not (tmp_path / "runs").exists()
+    parse(["tomato-salad", "--config", "settings.yaml", "--loading.trust_remote_code", "true"])
+
+
+def test_tensorboard_is_looked_for_before_anything_is_written(
+    model_directory: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twosome.runs.recorder.find_spec", lambda name: None)
+    words = (
+        "train",
+        "tomato-salad",
+        "--model",
+        model_directory,
+        "--tensorboard",
+        "true",
+        "--out",
+        str(tmp_path / "run"),
+    )
+    status, _, err = run(capsys, *words)
+    assert status == 2
+    assert "twosome[tensorboard]" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_play_shows_an_agent_in_the_world_it_was_trained_in(
+    model_directory: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ["train", "tomato-salad", "--model", model_directory, "--out", str(out), "--decisions", "16"]
+    small = ["--num_envs", "2", "--rollout_steps", "8", "--environment", '{"time_limit": 9}']
+    assert run(capsys, *words, *small)[0] == 0
+    status, shown, _ = run(capsys, "play", "tomato-salad", "--player", "random", "--agent", str(out))
+    assert status == 0
+    assert "after 9 steps" in shown or "success" in shown
+
+
 def test_bad_models_and_directories_harm_nothing(
     model_directory: str, trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -177,6 +230,8 @@ def test_bad_models_and_directories_harm_nothing(
         (("--model", str(tmp_path), "--out", str(tmp_path / "out")), "no tokenizer"),
         (("--model", model_directory, "--out", str(tmp_path / "config.json" / "run")), "cannot write"),
         (("--model", model_directory, "--out", str(trained)), "not empty"),
+        (("--out", str(tmp_path / "out"), "--loading.device", "cuda:77"), "cannot be used here"),
+        (("--out", str(tmp_path / "out"), "--loading.device", "abacus"), "unknown device"),
     ):
         before = {path: path.read_bytes() for path in (*tmp_path.rglob("*"), *trained.rglob("*")) if path.is_file()}
         status, _, err = run(capsys, *words, *further)

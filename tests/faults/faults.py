@@ -53,7 +53,7 @@ def signalled(*numbers: signal.Signals) -> Callable[[Arena, random.Random], tupl
 
 WRITES: tuple[tuple[Any, str], ...] = (
     (checkpoint, "save_file"),
-    (checkpoint, "_digest"),
+    (checkpoint, "file_sha256"),
     (checkpoint, "_sync"),
     (checkpoint.shutil, "rmtree"),
     (Path, "rename"),
@@ -68,7 +68,8 @@ WRITES: tuple[tuple[Any, str], ...] = (
 def killed_while_writing(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
     """A process kills itself right before or after one of the calls that write files."""
     run, fatal, after = arena.fresh(), chance.randint(1, 160), chance.random() < 0.5
-    arena.finish(run, lambda: _arm(fatal, after))
+    if arena.finish(run, lambda: _arm(fatal, after)) == FAILED:
+        return Outcome.WRONG, arena.said()
     return arena.judge(run, arena.to_the_end(run))
 
 

@@ -93,3 +93,11 @@ def test_low_precision_is_refused_before_anything_is_written(config: RunConfig, 
     with pytest.raises(ModelError, match="float32"):
         train(replace(config, loading=LoadingConfig(dtype="bfloat16")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_loaded_agent_reads_as_the_run_did(config: RunConfig, tmp_path: Path) -> None:
+    own = replace(config, long_prompts="keep_end", loading=LoadingConfig(path="padded", token_budget=100))
+    train(own, tmp_path / "run")
+    scorer = load_agent(tmp_path / "run").language.scorer
+    assert scorer.encoder.long_prompts == "keep_end"
+    assert scorer.reader.describe() == "a padded row per prompt and action"

@@ -334,3 +334,36 @@ def test_ticks_are_round_numbers() -> None:
     assert ticks(0, 3072, about=4) == [0, 1000, 2000, 3000]
     assert ticks(5, 5) == [5]
     assert [thousands(value) for value in (500, 2000, 1_500_000)] == ["500", "2k", "1.5M"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "agent", "normalization"),
+    [
+        ({}, "twosome", "word"),
+        ({"finetune": "full"}, "twosome-full", "word"),
+        ({"policy": "vector"}, "ppo", None),
+        ({"policy": "vector", "environment": {"all_actions": True}}, "ppo-unmasked", None),
+    ],
+)
+def test_a_run_outside_a_reproduction_says_itself_who_was_trained(
+    settings: dict[str, object], agent: str, normalization: str | None, tmp_path: Path
+) -> None:
+    [found] = read([make_run(tmp_path / "run", **settings)]).runs
+    assert (found.agent, found.normalization) == (agent, normalization)
+
+
+def test_settings_that_change_no_number_keep_replicates_together_and_others_do_not(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", seed=0, loading={"dtype": "auto", "path": "auto"}, env_processes=False)
+    make_run(tmp_path / "b", seed=1, loading={"dtype": "auto", "path": "padded"}, env_processes=True)
+    make_run(tmp_path / "c", seed=1, loading={"dtype": "bfloat16", "path": "auto"}, env_processes=False)
+    groups, notes = group(read([tmp_path]).runs)
+    assert sorted(len(each.runs) for each in groups) == [1, 2]
+    assert not notes
+
+
+def test_a_configuration_nested_too_deep_is_left_out(tmp_path: Path) -> None:
+    make_run(tmp_path / "good")
+    (make_run(tmp_path / "bad") / "config.yaml").write_text("[" * 5000)
+    material = read([tmp_path])
+    assert [run.path.name for run in material.runs] == ["good"]
+    assert len(material.notes) == 1

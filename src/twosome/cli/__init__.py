@@ -66,6 +66,13 @@ def _run(command: str, words: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe went away, which is its right
         return 0
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not loaded for every command
+            raise
+        return _fail(
+            f"out of memory on the device ({str(error).splitlines()[0]}); loading.recompute and a smaller "
+            "loading.token_budget need less, and a stopped run goes on with --resume"
+        )
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{place}")

@@ -61,6 +61,8 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
     if arguments.task is not None:
         check_task(arguments.task, arguments.environment)
+    if arguments.uniform and arguments.greedy:
+        raise ConfigError("uniform play has no most probable action; leave out --greedy")
     if arguments.uniform:
         from twosome.baselines import UniformPolicy
         from twosome.text.tasks import TASKS

@@ -41,7 +41,7 @@ def run(words: list[str]) -> int:
             normalization=arguments.normalization,
             trust_remote_code=arguments.trust_remote_code,
         )
-        policy, environment = agent.policy, {**agent.narration, **arguments.environment}
+        policy, environment = agent.policy, {**agent.setting(arguments.task).environment, **arguments.environment}
     play(
         arguments.task,
         player=arguments.player,

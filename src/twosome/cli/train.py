@@ -9,10 +9,13 @@ from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument
 from twosome.errors import ConfigError, TwosomeError
 from twosome.runs.config import PRESETS, RunConfig, check_shape, preset_files, to_yaml
 
+TRUST = "--loading.trust_remote_code"
+"""Counts on the command line only: a file of settings may be a stranger's."""
+
 
 def run(words: list[str]) -> int:
     """Run the command."""
-    if "--resume" in words:
+    if any(word.split("=", 1)[0] == "--resume" for word in words):
         return _resume(words)
     config, out = parse(words)
     from twosome.cli.display import training_display
@@ -53,10 +56,17 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     chosen = _read(_parser([]), words)
     parser = _parser(preset_files(chosen.TASK or chosen.task, chosen.preset))
     values = _read(parser, words)
+    if values.resume:
+        raise ConfigError("a run is resumed by `twosome train --resume RUN` and nothing else: its settings are its own")
     values.task = values.TASK or values.task
     if not values.task:
         raise ConfigError("name a task, for example `twosome train tomato-salad`; `twosome tasks` lists them")
     config = _instantiate(parser, values)
+    if config.loading.trust_remote_code and not any(word.startswith(TRUST) for word in words):
+        raise ConfigError(
+            f"the settings ask for code that comes with the model {config.model!r}; if you trust its author, say so "
+            f"on the command line, too: {TRUST} true"
+        )
     if values.print_settings:
         print(to_yaml(config), end="")
         raise SystemExit(0)

@@ -64,11 +64,11 @@ def load_model(
                 use_safetensors=True,  # pickled weights can run code
                 **arguments,
             )
+        if quantization == "none":
+            model = model.to(target)
     except _troubles(trust_remote_code) as error:
         hint = "; pickled weights are not read, convert them to safetensors" if "safetensors" in str(error) else ""
         raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}{hint}") from None
-    if quantization == "none":
-        model = model.to(target)
     # Adapters name their base by what the user called it, not by where it lay on this machine.
     model.name_or_path = model.config._name_or_path = name
     return model.eval().requires_grad_(False), tokenizer
@@ -229,9 +229,14 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json"
 def _resolve_device(device: str) -> torch.device:
     if device != "auto":
         try:
-            return torch.device(device)
+            target = torch.device(device)
         except RuntimeError:
             raise ConfigError(f"unknown device {device!r}: expected auto, cpu, cuda, cuda:0, mps...") from None
+        try:
+            torch.empty(1, device=target)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # depends on the build of torch
+            raise ConfigError(f"the device {device!r} cannot be used here: {_first_line(error)}") from None
+        return target
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -10,7 +10,11 @@ from typing import Any
 
 from twosome.report.reading import Run
 
-OWN = ("seed", "task", "normalization", "threads", "save_every", "record_every", "tensorboard", "loading")
+OWN = (
+    *("seed", "task", "normalization", "threads", "save_every", "record_every", "tensorboard"),
+    *("env_processes", "env_timeout", "loading.device", "loading.path", "loading.token_budget", "loading.recompute"),
+    *("loading.memory_megabytes", "loading.trust_remote_code"),
+)
 """Settings that do not make another experiment, or that a group is named by anyway."""
 MOST_MAIN = 3
 """Groups of a language model on one task that the report tells of at length; of more only one."""
@@ -127,7 +131,8 @@ def _alike(runs: Sequence[Run], notes: list[str]) -> list[Run]:
 
 
 def _fingerprint(config: Mapping[str, Any]) -> str:
-    return json.dumps(_flat({k: v for k, v in config.items() if k not in OWN}), sort_keys=True, default=str)
+    settings = {name: value for name, value in _flat(config).items() if name not in OWN}
+    return json.dumps(settings, sort_keys=True, default=str)
 
 
 def _variant_names(fingerprints: Sequence[str]) -> dict[str, str]:

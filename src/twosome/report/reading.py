@@ -27,7 +27,7 @@ MEASUREMENTS_FILE = "measurements.jsonl"
 LANGUAGE_FILE = "language.json"
 RUNS = "runs"
 """Below it, runs lie as AGENT/TASK/NORMALIZATION/seedN."""
-TRAINED = "twosome"
+TRAINED, FINETUNED = "twosome", "twosome-full"
 """The agent of a run whose place does not name another."""
 NORMALIZATIONS = ("sum", "token", "word", "byte")
 
@@ -167,12 +167,12 @@ def _read_run(path: Path, notes: list[str]) -> Run | None:
         if not isinstance(config, Mapping) or not isinstance(config.get("task"), str):
             raise ValueError("it names no task")
         metrics = [line for line in _lines(path / METRICS_FILE) if number(line.get("decisions")) is not None]
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         notes.append(f"The run {path.name} was left out: {_reason(error)}.")
         return None
     place = _place(path)
-    agent = place[0] if place else TRAINED
-    scored = str(config.get("normalization", "word")) if agent == TRAINED else None
+    agent = place[0] if place else _agent(config)
+    scored = str(config.get("normalization", "word")) if agent in (TRAINED, FINETUNED) else None
     normalization = place[2] if place and place[2] in NORMALIZATIONS else scored
     replay = _read_json(path / REPLAY_FILE, notes) if (path / REPLAY_FILE).is_file() else None
     return Run(
@@ -186,6 +186,14 @@ def _read_run(path: Path, notes: list[str]) -> Run | None:
         episodes=_read_episodes(path / EPISODES_FILE),
         replay=replay,
     )
+
+
+def _agent(config: Mapping[str, Any]) -> str:
+    """The key of the agent that a run with these settings trains."""
+    if config.get("policy") == "vector":
+        environment = config.get("environment")
+        return "ppo-unmasked" if isinstance(environment, Mapping) and environment.get("all_actions") else "ppo"
+    return FINETUNED if config.get("finetune") == "full" else TRAINED
 
 
 def _read_episodes(path: Path) -> list[Mapping[str, Any]]:

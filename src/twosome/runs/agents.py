@@ -10,7 +10,7 @@ from typing import Any
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import EMBEDDED, adapter_base, load_adapter
-from twosome.models.policy import Critic, LanguageModelPolicy
+from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.trainer import build_policy, load_base
@@ -132,9 +132,7 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) 
     if config.finetune == "full":
         return _full_agent(run, model, normalization)
     base, tokenizer = load_base(model or config.model, config.loading)
-    policy = build_policy(
-        config, base, tokenizer, adapter=run.adapter, normalization=normalization or config.normalization
-    )
+    policy = build_policy(config, base, tokenizer, adapter=run.adapter, normalization=normalization)
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
@@ -148,13 +146,6 @@ def _full_agent(run: RunDirectory, model: str | None, normalization: str | None)
         raise RunError(f"no model in {str(run.path)!r}: expected {run.model.name}, with all weights")
     trained, tokenizer = load_base(str(run.model), config.loading)
     frozen, _ = load_base(config.model, config.loading)
-    policy = LanguageModelPolicy(
-        trained,
-        tokenizer,
-        Critic(frozen.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias),
-        normalization=normalization or config.normalization,
-        token_budget=config.loading.token_budget,
-        frozen=frozen,
-    )
+    policy = build_policy(config, trained, tokenizer, frozen=frozen, normalization=normalization)
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twosome.decision import Decision
-from twosome.errors import InvalidDecision, ModelError, TokenizationError
+from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
 from twosome.runs.exact import JUDGED_AT
 from twosome.text.api import api_faults
 from twosome.text.checking import check
@@ -68,8 +69,17 @@ def check_environment(
     reader = _reader(model, skipped)
     discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
     with closing(make_task(task, **(environment or {}))) as env:
-        walked = walk(env, discount=discount, decisions=decisions, seed=seed)
-        faults = [*check(walked), *api_faults(env)]
+        try:
+            walked = walk(env, discount=discount, decisions=decisions, seed=seed)
+            faults = [*check(walked), *api_faults(env)]
+        except TwosomeError:
+            raise
+        except Exception as error:  # whatever somebody's environment or narrator raises
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise EnvironmentFault(
+                f"{task!r} raised {type(error).__name__} while it was walked through: {error} ({where.filename}, line "
+                f"{where.lineno})"
+            ) from None
     if not walked.exhaustive:
         skipped["told-apart"] = "the world does not show its states, so its best actions are not known"
     measures = _measures(walked.seen, walked.exhaustive)
@@ -135,7 +145,7 @@ def _context(source: str) -> int | None:
     from twosome.models.scoring import context_length
 
     try:
-        return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source)))
+        return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))
     except (OSError, ValueError) as error:
         raise ModelError(
             f"cannot read the configuration of the model {source!r}: {str(error).splitlines()[0]}"

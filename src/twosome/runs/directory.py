@@ -118,7 +118,7 @@ class RunDirectory:
         """Whether the run took all its decisions."""
         try:
             versions = json.loads((self.path / VERSIONS_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
         return isinstance(versions, dict) and versions.get("status") == "finished"
 

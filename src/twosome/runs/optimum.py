@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from twosome.envs.oracle import Play, best_play, explore
@@ -18,7 +19,8 @@ def optimal_play(task: str, gamma: float, environment: Mapping[str, Any] | None 
         gamma: Discount per primitive step.
         environment: Further arguments of the environment.
     """
-    shown = text_world(make_task(task, **(environment or {})))
+    with closing(make_task(task, **(environment or {}))) as env:
+        shown = text_world(env)
     if shown is None or shown.time_limit is None:
         return None
     return best_play(explore(shown.world), gamma, shown.time_limit)

@@ -60,7 +60,7 @@ def play(
         ConfigError: If the environment cannot draw what is asked for, or no best play can be found.
         RunError: If the film cannot be written.
     """
-    mode = _render_mode(task, gif, pictures)
+    mode = _render_mode(task, environment or {}, gif, pictures)
     arguments = {**(environment or {}), **({"render_mode": mode} if mode else {})}
     generator = torch.Generator().manual_seed(seed)
     with closing(GuardedEnv(make_task(task, **arguments), task)) as env:
@@ -122,13 +122,13 @@ def _episode(
             return total
 
 
-def _render_mode(task: str, gif: Path | None, pictures: bool) -> str | None:
+def _render_mode(task: str, environment: Mapping[str, Any], gif: Path | None, pictures: bool) -> str | None:
     """The render mode that serves what is asked for, checked before anybody plays."""
     if gif is not None and pictures:
         raise ConfigError("an environment draws in one way at a time; give --gif or --pictures, not both")
     if gif is None and not pictures:
         return None
-    with closing(make_task(task)) as env:
+    with closing(make_task(task, **environment)) as env:
         if gif is not None:
             check_can_film(task, env, gif)
             return MODE

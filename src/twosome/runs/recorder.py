@@ -18,10 +18,12 @@ twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from twosome.errors import ConfigError
 from twosome.rollout import Episode
 from twosome.runs.journal import Journal
 from twosome.types import UpdateReport
@@ -32,7 +34,7 @@ TIMING_FILE = "timing.jsonl"
 
 
 class Recorder:
-    """Appends to the two files of a run directory, and to TensorBoard if asked.
+    """Appends to the three files of a run directory, and to TensorBoard if asked.
 
     Args:
         directory: The run directory.
@@ -151,11 +153,17 @@ def _mean(numbers: Sequence[float]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def _tensorboard_writer(directory: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        from twosome.errors import ConfigError
+def check_tensorboard() -> None:
+    """Look whether event files can be written.
 
-        raise ConfigError('tensorboard is not installed: pip install "twosome[tensorboard]"') from None
+    Raises:
+        ConfigError: If TensorBoard is not installed.
+    """
+    if find_spec("tensorboard") is None:
+        raise ConfigError('tensorboard is not installed: pip install "twosome[tensorboard]"')
+
+
+def _tensorboard_writer(directory: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(str(directory / "tensorboard"))

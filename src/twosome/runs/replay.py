@@ -33,6 +33,7 @@ from twosome.runs.film import MODE
 from twosome.runs.journal import read_lines
 from twosome.runs.optimum import optimal_play
 from twosome.runs.recorder import EPISODES_FILE
+from twosome.text.guard import GuardedEnv
 from twosome.text.tasks import TASKS, make_task
 
 REPLAY_FILE = "replay.json"
@@ -245,10 +246,10 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
 def _make_env(config: RunConfig) -> gymnasium.Env[Any, int]:
     """The run's environment, with pictures if it draws any."""
     env = make_task(config.task, **config.environment)
-    if MODE not in (env.metadata.get("render_modes") or []):
-        return env
-    env.close()
-    return make_task(config.task, **{**config.environment, "render_mode": MODE})
+    if MODE in (env.metadata.get("render_modes") or []):
+        env.close()
+        env = make_task(config.task, **{**config.environment, "render_mode": MODE})
+    return GuardedEnv(env, f"the environment of {config.task}")
 
 
 def _png(picture: Any) -> str:
@@ -285,7 +286,7 @@ def _weights(run: RunDirectory) -> str:
 def _is_current(path: Path, weights: str) -> bool:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("format") == FORMAT and content.get("weights") == weights
 

@@ -25,7 +25,7 @@ from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpo
 from twosome.runs.config import LoadingConfig, RunConfig, from_mapping, same_numbers, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
-from twosome.runs.recorder import Recorder
+from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.vector import vector_policy
 from twosome.text.tasks import make_vector_task
 from twosome.types import Algorithm, Rollout, TrainablePolicy, UpdateReport
@@ -215,6 +215,8 @@ def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollo
 def _making(config: RunConfig) -> Iterator[Training]:
     """The parts of a run as its configuration and seed make them."""
     resolve_normalization(config.normalization)
+    if config.tensorboard:
+        check_tensorboard()
     torch.set_num_threads(config.threads)
     weights_seed, action_seed, shuffle_seed, episode_seed = seeds(config.seed, 4)
     envs = make_vector_task(
@@ -244,7 +246,13 @@ def new_policy(config: RunConfig) -> TrainablePolicy:
 
 
 def build_policy(
-    config: RunConfig, base: Any, tokenizer: Any, *, adapter: Path | None = None, normalization: str | None = None
+    config: RunConfig,
+    base: Any,
+    tokenizer: Any,
+    *,
+    adapter: Path | None = None,
+    frozen: Any = None,
+    normalization: str | None = None,
 ) -> LanguageModelPolicy:
     """The language policy a configuration describes: what trains, or a saved adapter, and a new critic.
 
@@ -253,6 +261,7 @@ def build_policy(
         base: A frozen model; with ``finetune=full`` it is the one that trains, and a copy stays frozen.
         tokenizer: Its tokenizer.
         adapter: Directory of a saved adapter to act with; None to train.
+        frozen: The model as it was, if ``base`` is one all of whose weights were trained.
         normalization: Instead of the run's.
 
     Raises:
@@ -260,13 +269,14 @@ def build_policy(
     """
     lora, loading = config.lora, config.loading
     critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
-    frozen = None
-    if adapter is None and config.finetune == "full":
-        model, frozen = base, unfreeze(base)
-    elif adapter is None:
-        model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
-    else:
+    if adapter is not None:
         model = load_adapter(base, adapter)
+    elif frozen is not None:
+        model = base
+    elif config.finetune == "full":
+        model, frozen = base, unfreeze(base)
+    else:
+        model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
     return LanguageModelPolicy(
         model,
         tokenizer,

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from twosome.errors import ConfigError
+from twosome.errors import ConfigError, RunError
 from twosome.models.scoring import context_length
 from twosome.runs.agents import Agent, check_task, load_agent
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
@@ -98,6 +98,10 @@ def evaluate_language(
         check_task(task)
     run = RunDirectory.open(source) if (source / CONFIG_FILE).is_file() else None
     weights = (run.adapter if run else source) / ADAPTER_WEIGHTS
+    if not weights.is_file():
+        raise RunError(
+            f"no adapter in {str(source)!r}: what is compared is a language model with its adapter off and on"
+        )
     with run.in_use() if run else nullcontext():
         agent = load_agent(source, model=model, trust_remote_code=trust_remote_code)
         file = out or (run.path / LANGUAGE_FILE if run else None)

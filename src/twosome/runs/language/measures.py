@@ -100,7 +100,7 @@ class LanguageReport:
             if (content["model"], content["adapter_sha256"]) != (self.model, self.adapter_sha256):
                 return []
             return [(Part(row["part"], row["settings"]), _measure(row)) for row in content["measures"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(
                 f"cannot read {str(self.file)!r} ({type(error).__name__}: {error}); remove it to measure anew"
             ) from None

@@ -12,6 +12,7 @@ from typing import Any
 from twosome.decision import Decision
 from twosome.errors import ConfigError, InvalidDecision
 from twosome.models.encoding import Encoder, Tokenizer
+from twosome.text.guard import GuardedEnv
 from twosome.text.tasks import make_task
 from twosome.text.walking import walk
 
@@ -82,7 +83,7 @@ def task_decisions(task: str, environment: Mapping[str, Any], count: int, seed: 
     Raises:
         ConfigError: If there is no such task.
     """
-    with closing(make_task(task, **environment)) as env:
+    with closing(GuardedEnv(make_task(task, **environment), f"the environment of {task}")) as env:
         seen = walk(env, seed=seed).seen
     found: dict[Decision, None] = {}
     for item in seen:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twosome.errors import RunError
-from twosome.runs.config import RunConfig
+from twosome.runs.config import RunConfig, same_numbers
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.generalization import measure_on
 from twosome.runs.journal import read_lines
@@ -43,7 +43,7 @@ class TrainJob:
         if not (self.directory / CONFIG_FILE).is_file():
             return True
         run = RunDirectory.open(self.directory)
-        if run.config != self.config:
+        if not same_numbers(run.config, self.config):
             raise RunError(
                 f"the run in {str(self.directory)!r} has other settings than are wanted now; give another directory "
                 "with --out, or remove that run"

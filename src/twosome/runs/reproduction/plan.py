@@ -32,6 +32,10 @@ PARTS = {
     "language": "what became of the language of the first seed's language models",
 }
 """What can be left out, with what it is."""
+TRAINING = ("twosome", "ppo", "normalizations", "full")
+"""Parts that train agents."""
+AFTERWARDS = ("generalization", "language")
+"""Parts that measure the agents that the others train."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Settings:
     def __post_init__(self) -> None:
         _check("part", self.parts, PARTS)
         _check("task", (*self.tasks, *self.targets), TASKS)
+        if set(self.parts) & set(AFTERWARDS) and not set(self.parts) & set(TRAINING):
+            raise ConfigError(
+                f"{' and '.join(AFTERWARDS)} are about trained agents: name one of {', '.join(TRAINING)} as well; what "
+                "is there of it is not done again"
+            )
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, got {self.seeds}")
 
