@@ -98,7 +98,7 @@ def evaluate_language(
         check_task(task)
     run = RunDirectory.open(source) if (source / CONFIG_FILE).is_file() else None
     weights = (run.adapter if run else source) / ADAPTER_WEIGHTS
-    if not weights.is_file():
+    if run is not None and not weights.is_file():
         raise RunError(
             f"no adapter in {str(source)!r}: what is compared is a language model with its adapter off and on"
         )
