@@ -32,6 +32,8 @@ PARTS = {
     "language": "what became of the language of the first seed's language models",
 }
 """What can be left out, with what it is."""
+FULL_RATE = 0.1
+"""Learning rate of all weights, as a part of the adapter's: at the adapter's own, three of four tasks are unlearned."""
 TRAINING = ("twosome", "ppo", "normalizations", "full")
 """Parts that train agents."""
 AFTERWARDS = ("generalization", "language")
@@ -117,7 +119,9 @@ class _Arm:
         )
 
     def is_usual(self, settings: Settings) -> bool:
-        """Whether its normalisation is that of the preset; true of those that have none."""
+        """Whether it is one of those that are tested on other tasks: no ablation."""
+        if self.subject.agent == "twosome-full":
+            return False
         usual = _config(settings, self.config.task, settings.preset).normalization
         return self.subject.normalization in (None, usual)
 
@@ -138,7 +142,8 @@ def _arms(settings: Settings, part: str) -> Iterator[_Arm]:
                     if name != base.normalization:
                         yield _arm("twosome", replace(base, seed=seed, normalization=name))
             elif part == "full":
-                yield _arm("twosome-full", replace(base, seed=seed, finetune="full"))
+                slower = replace(base.ppo, policy_learning_rate=FULL_RATE * base.ppo.policy_learning_rate)
+                yield _arm("twosome-full", replace(base, seed=seed, finetune="full", ppo=slower))
             elif part == "ppo":
                 networks = replace(_config(settings, task, "ppo"), seed=seed, environment=base.environment)
                 yield _arm("ppo", networks)
@@ -188,7 +193,7 @@ def _untrained(settings: Settings) -> Iterator[Job]:
 
 
 def _generalization(settings: Settings, arms: Sequence[_Arm]) -> Iterator[Job]:
-    """Every trained agent on all other tasks; of the language model's, those with the preset's normalisation."""
+    """Trained agents on all other tasks; of the language model's, those with adapter and the preset's normalisation."""
     for arm in arms:
         if not arm.is_usual(settings):
             continue
