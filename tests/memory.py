@@ -28,6 +28,8 @@ def main() -> int:
     parser.add_argument("--decisions", type=int, default=100_000)
     parser.add_argument("--task", default="tomato-lettuce-salad")
     arguments = parser.parse_args()
+    if arguments.decisions < 5000:
+        parser.error("at least 5,000 decisions are needed to tell growth from warming up")
     torch.set_num_threads(1)
 
     process, taken = psutil.Process(), {}

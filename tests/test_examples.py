@@ -54,7 +54,7 @@ def test_it_shows_its_states(garden: str, capsys: pytest.CaptureFixture[str]) ->
     assert "success: discounted return +1.0000 after 6 steps" in capsys.readouterr().out
 
 
-def test_the_command_in_its_docstring_works() -> None:
+def test_it_is_found_from_its_own_folder() -> None:
     words = [sys.executable, "-m", "twosome", "evaluate", "--uniform", "--exact", "--task", "garden:Garden-v0"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.run(words, cwd=EXAMPLES, capture_output=True, text=True, env=environment, timeout=120)

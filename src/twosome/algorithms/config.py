@@ -12,7 +12,7 @@ AdvantageScope = Literal["rollout", "step", "minibatch", "none"]
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """Hyper-parameters of PPO. The defaults are the published ones for tomato salad."""
+    """Hyper-parameters of PPO. The defaults are the published ones for tomato salad, bar ``bootstrap_truncated``."""
 
     policy_learning_rate: float = 5e-7
     """Learning rate of the actor's AdamW."""
@@ -33,7 +33,7 @@ class PPOConfig:
     value_minibatch: int = 32
     """Decisions in a critic step."""
     policy_minibatch: int = 4
-    """Decisions in a minibatch; also the most distinct ones in memory at a time."""
+    """Decisions in a minibatch; how many a language model reads at a time, loading.token_budget decides."""
     accumulation_steps: int = 8
     """Minibatches accumulated into one actor step."""
     normalize_advantages: AdvantageScope = "minibatch"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from twosome.decision import Decision
 from twosome.models.loading import EMBEDDED, add_adapter, load_tokenizer
 from twosome.text.tasks import make_task
-
-Size = Literal["3m", "30m", "125m", "7b"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ _PLACES = ("microwave", "fridge", "stove", "table", "sofa", "TV", "desk", "cupbo
 
 
 def virtualhome(count: int, seed: int) -> list[Decision]:
-    """Made-up household decisions of ragged shapes: 5 to 17 actions, prompts of 60 to 150 tokens."""
+    """Made-up household decisions of ragged shapes: 7 to 16 actions, prompts of 80 to 128 tokens."""
     rng = random.Random(seed)
     found: dict[Decision, None] = {}
     while len(found) < count:
@@ -133,7 +131,7 @@ def _household_decision(rng: random.Random) -> Decision:
     actions += [f"{verb} the {near}" for verb in rng.sample(("grab", "open", "close", "sit on", "switch on"), 2)]
     if held:
         actions += [f"put the {held} on the {place}" for place in places[:3]]
-    return Decision(prompt, tuple(dict.fromkeys(actions))[:17])
+    return Decision(prompt, tuple(dict.fromkeys(actions)))
 
 
 def instruction(count: int, seed: int) -> list[Decision]:
