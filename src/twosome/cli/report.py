@@ -38,13 +38,13 @@ def run(words: list[str]) -> int:
     alone = arguments.directories[0] if len(arguments.directories) == 1 else Path()
     out = arguments.out or alone / REPORT_FILE
     if not arguments.no_replay:
-        _record(arguments.directories, arguments.trust_remote_code)
+        record_episodes(arguments.directories, arguments.trust_remote_code)
     write_report(arguments.directories, out)
     print(f"{out} ({out.stat().st_size / 1e6:.1f} MB): open it in any browser")
     return 0
 
 
-def _record(directories: Sequence[Path], trust_remote_code: bool) -> None:
+def record_episodes(directories: Sequence[Path], trust_remote_code: bool = False) -> None:
     """Record the episodes of the first run of every group; a run that cannot be replayed is told and passed over."""
     from twosome.errors import TwosomeError
     from twosome.report.grouping import TRAINED_AGENTS, group

@@ -94,9 +94,11 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
 
 
 def _report(settings: Settings) -> Path:
-    """The report of what is there."""
+    """The report of what is there, with an episode or two of every kind of run."""
+    from twosome.cli.report import record_episodes
     from twosome.report import write_report
 
+    record_episodes([settings.out])
     return write_report([settings.out], settings.out / "report.html")
 
 

@@ -61,8 +61,7 @@ class Run:
     @property
     def name(self) -> str:
         """What it is called: its directory, or all of its place where that names the agent."""
-        place = _place(self.path)
-        return "/".join(place) if place else self.path.name
+        return _name(self.path)
 
     @property
     def decisions(self) -> int:
@@ -144,7 +143,7 @@ def read(directories: Sequence[Path]) -> Material:
         for place in dict.fromkeys([directory, *found]):
             measurements += _read_measurements(place / MEASUREMENTS_FILE, notes)
             if (place / LANGUAGE_FILE).is_file() and (content := _read_json(place / LANGUAGE_FILE, notes)) is not None:
-                language.append((place.name, content))
+                language.append((_name(place), content))
     if not runs and not measurements:
         names = ", ".join(repr(str(directory)) for directory in directories)
         raise RunError(
@@ -201,6 +200,11 @@ def _read_episodes(path: Path) -> list[Mapping[str, Any]]:
     if not path.is_file():
         return []
     return [{name: value for name, value in line.items() if name != "steps"} for line in _lines(path)]
+
+
+def _name(run: Path) -> str:
+    place = _place(run)
+    return "/".join(place) if place else run.name
 
 
 def _place(run: Path) -> tuple[str, ...]:
