@@ -21,7 +21,7 @@ def food_words(rng: Random, kitchen: Kitchen, food: str, article: str = "the") -
     return f"some {both}" if food in MASS else a(both)
 
 
-def contents(rng: Random, kitchen: Kitchen) -> str:
+def contents(kitchen: Kitchen) -> str:
     """Return the foods in the container, "chopped carrot and leek"."""
     return f"{kitchen.style.done} " + listed(kitchen.inside())
 
@@ -35,7 +35,7 @@ def bowl_words(rng: Random, kitchen: Kitchen, article: str = "the") -> str:
         if rng.random() < 0.35:
             return a(f"empty {noun}") if article == "a" else f"the empty {noun}"
         return lead
-    return f"{lead} " + say(rng, "[with|with|containing|holding|full of|that holds] <c>", c=contents(rng, kitchen))
+    return f"{lead} " + say(rng, "[with|with|containing|holding|full of|that holds] <c>", c=contents(kitchen))
 
 
 def thing_words(rng: Random, kitchen: Kitchen, item: str, article: str = "the") -> str:
@@ -250,7 +250,7 @@ def describe(rng: Random, kitchen: Kitchen) -> list[str]:
         and kitchen.where[kitchen.style.container] == HOME
         and not any(kitchen.style.container in fact for fact in facts)
     ):
-        facts.append(f"the {kitchen.style.container} holds {contents(rng, kitchen)}")
+        facts.append(f"the {kitchen.style.container} holds {contents(kitchen)}")
     return facts
 
 
@@ -456,7 +456,7 @@ def question(rng: Random, kitchen: Kitchen, text: str) -> str:
         answer = "nothing" if item is None else thing_words(rng, kitchen, item)
     else:
         ask = f"What is in the {style.container}?"
-        answer = contents(rng, kitchen) if kitchen.inside() else "nothing"
+        answer = contents(kitchen) if kitchen.inside() else "nothing"
     return rng.choice(
         (f"{ask} {sentence(answer)}", f"Question: {ask} Answer: {sentence(answer)}", f"{ask} {sentence(answer)}")
     )

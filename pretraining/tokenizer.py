@@ -17,10 +17,6 @@ START_ID, PAD_ID = 0, 1
 VOCABULARY = 1536
 
 
-class BoundaryError(AssertionError):
-    """A prompt's tokens change when an action follows it."""
-
-
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
     """Return a tokenizer trained on texts.  The same texts always give the same merges."""
     tokenizer = Tokenizer(models.BPE())
@@ -42,18 +38,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTr
         model_max_length=512,
         clean_up_tokenization_spaces=False,
     )
-
-
-def check_boundary(tokenizer: PreTrainedTokenizerFast, prompts: Iterable[str], actions: Iterable[str]) -> None:
-    """Raise unless encode(prompt + " " + action) is encode(prompt) followed by encode(" " + action), for all pairs."""
-    ends = {action: tokenizer(" " + action, add_special_tokens=False)["input_ids"] for action in actions}
-    for prompt in prompts:
-        start = tokenizer(prompt)["input_ids"]
-        for action, end in ends.items():
-            if tokenizer(f"{prompt} {action}")["input_ids"] != start + end:
-                raise BoundaryError(
-                    f"the tokens of {prompt[-40:]!r} and {action!r} merge across the space between them"
-                )
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pretraining.corpus import documents
-from pretraining.tokenizer import PAD_ID, START, START_ID, BoundaryError, check_boundary, train_tokenizer
+from pretraining.tokenizer import PAD_ID, START, START_ID, train_tokenizer
 from transformers import AutoTokenizer
 
 
@@ -32,18 +32,10 @@ def test_a_text_starts_with_the_start_token_alone(tokenizer):
 
 
 def test_prompt_and_action_keep_their_own_tokens(tokenizer, texts):
-    check_boundary(
-        tokenizer, [text.rstrip(".") for text in texts[:100]], ["pick up the pear", "zxq", "serve nothing", "9 plums"]
-    )
-
-
-def test_a_merge_across_the_boundary_is_refused():
-    class Merging:
-        def __call__(self, text, add_special_tokens=True):
-            return {"input_ids": [len(text)]}
-
-    with pytest.raises(BoundaryError, match="merge across"):
-        check_boundary(Merging(), ["now"], ["go"])
+    for action in ("pick up the pear", "zxq", "serve nothing", "9 plums"):
+        end = tokenizer(" " + action, add_special_tokens=False)["input_ids"]
+        for prompt in (text.rstrip(".") for text in texts[:100]):
+            assert tokenizer(f"{prompt} {action}")["input_ids"] == tokenizer(prompt)["input_ids"] + end
 
 
 def test_it_loads_from_its_directory(tokenizer, tmp_path):
