@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -29,6 +30,13 @@ def garden(monkeypatch: pytest.MonkeyPatch) -> str:
     return "garden:Garden-v0"
 
 
+def documented(command: str) -> list[str]:
+    """The words after ``python -m twosome`` of the line in the example's docstring that gives ``command``."""
+    docstring = ast.get_docstring(ast.parse((EXAMPLES / "garden.py").read_text(encoding="utf-8"))) or ""
+    lines = [line.split() for line in docstring.splitlines()]
+    return next(words[3:] for words in lines if words[:4] == ["python", "-m", "twosome", command])
+
+
 def test_check_env_finds_nothing(garden: str, model_directory: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-env", garden, "--model", model_directory, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -39,7 +47,9 @@ def test_check_env_finds_nothing(garden: str, model_directory: str, capsys: pyte
 
 
 def test_it_can_be_trained_on(garden: str, model_directory: str, tmp_path: Path) -> None:
-    words = ["train", garden, "--model", model_directory, "--out", str(tmp_path / "run"), "--decisions", "16"]
+    words = documented("train")
+    assert words == ["train", garden]
+    words += ["--model", model_directory, "--out", str(tmp_path / "run"), "--decisions", "16"]
     assert main([*words, "--num_envs", "2", "--rollout_steps", "8", "--ppo.policy_minibatch", "8"]) == 0
     assert (tmp_path / "run" / "adapter" / "adapter_config.json").is_file()
 
@@ -54,12 +64,12 @@ def test_it_shows_its_states(garden: str, capsys: pytest.CaptureFixture[str]) ->
     assert "success: discounted return +1.0000 after 6 steps" in capsys.readouterr().out
 
 
-def test_it_is_found_from_its_own_folder() -> None:
-    words = [sys.executable, "-m", "twosome", "evaluate", "--uniform", "--exact", "--task", "garden:Garden-v0"]
+def test_the_check_in_its_docstring_works_in_its_directory() -> None:
+    words = [sys.executable, "-m", "twosome", *documented("check-env")]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.run(words, cwd=EXAMPLES, capture_output=True, text=True, env=environment, timeout=120)
     assert process.returncode == 0, process.stderr
-    assert "optimal choices" in process.stdout
+    assert "0 errors, 0 warnings, 0 notes" in process.stdout
 
 
 def test_the_page_about_adding_an_environment_shows_the_example_as_it_is() -> None:
