@@ -6,7 +6,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, not_negative, positive
+from twosome.cli.parsing import (
+    Parser,
+    add_environment_argument,
+    add_policy_arguments,
+    not_negative,
+    policy_arguments,
+    positive,
+)
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,12 +82,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(
-        arguments.source,
-        model=arguments.model,
-        normalization=arguments.normalization,
-        trust_remote_code=arguments.trust_remote_code,
-    )
+    agent = load_agent(arguments.source, **policy_arguments(arguments))
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}

@@ -36,6 +36,11 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust_argument(parser)
 
 
+def policy_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`add_policy_arguments` read, as :func:`twosome.runs.agents.load_agent` takes it."""
+    return {name: getattr(arguments, name) for name in ("model", "normalization", "trust_remote_code")}
+
+
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
     """The argument without which no code that comes with a model runs, whatever a run's files ask for."""
     parser.add_argument(

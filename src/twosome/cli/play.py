@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, not_negative
+from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, not_negative, policy_arguments
 
 
 def run(words: list[str]) -> int:
@@ -35,12 +35,7 @@ def run(words: list[str]) -> int:
     check_task(arguments.task, arguments.environment)
     policy, environment = None, arguments.environment
     if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
-        agent = load_agent(
-            arguments.agent,
-            model=arguments.model,
-            normalization=arguments.normalization,
-            trust_remote_code=arguments.trust_remote_code,
-        )
+        agent = load_agent(arguments.agent, **policy_arguments(arguments))
         policy, environment = agent.policy, {**agent.setting(arguments.task).environment, **arguments.environment}
     play(
         arguments.task,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twosome.cli.parsing import Parser, add_policy_arguments
+from twosome.cli.parsing import Parser, add_policy_arguments, policy_arguments
 
 
 def run(words: list[str]) -> int:
@@ -28,12 +28,7 @@ def run(words: list[str]) -> int:
 
     from twosome.runs.agents import load_agent
 
-    agent = load_agent(
-        arguments.adapter,
-        model=arguments.model,
-        normalization=arguments.normalization,
-        trust_remote_code=arguments.trust_remote_code,
-    )
+    agent = load_agent(arguments.adapter, **policy_arguments(arguments))
     policy = agent.language
     with torch.no_grad():
         scores = policy.scorer.scores([decision])

@@ -171,12 +171,13 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
         raise ModelError(
             f"the adapter in {str(directory)!r} has no adapter_model.safetensors; pickled ones are not read"
         )
-    if _adapter_config(path).get("megatron_config") is not None:
+    settings = _adapter_config(path)
+    if settings.get("megatron_config") is not None:
         raise ModelError(
             f"the adapter in {str(directory)!r} has a megatron_config, for which PEFT would import whatever module the "
             "file names; remove it from adapter_config.json"
         )
-    if _adapter_config(path).get("alora_invocation_tokens") is not None:
+    if settings.get("alora_invocation_tokens") is not None:
         raise ModelError(
             f"the adapter in {str(directory)!r} is an activated LoRA (alora_invocation_tokens), which acts on some "
             "tokens only, depending on the whole sentence; prompts and actions cannot be scored with it"
