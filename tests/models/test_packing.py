@@ -67,6 +67,21 @@ def test_a_beginning_shared_by_prompts_is_read_once() -> None:
     assert [len(group) for group in split_by_budget(list(map(len, blocks)), 60, savings(blocks))] == [3, 2]
 
 
+@given(lengths=st.lists(st.integers(1, 60), max_size=30), budget=st.integers(1, 120))
+def test_packs_are_as_few_as_the_budget_allows_and_of_about_one_size(lengths: list[int], budget: int) -> None:
+    groups = split_by_budget(lengths, budget)
+    assert [i for group in groups for i in group] == list(range(len(lengths)))
+    sizes = [sum(lengths[i] for i in group) for group in groups]
+    assert all(size <= budget or len(group) == 1 for size, group in zip(sizes, groups, strict=True))
+    filled = 0  # how many there are when each is filled before the next begins; that is never more than needed
+    room = 0
+    for length in lengths:
+        filled, room = (filled, room - length) if length <= room else (filled + 1, budget - length)
+    assert len(groups) == filled
+    smaller = max(sizes, default=0) - 1
+    assert smaller < max(lengths, default=0) or len(split_by_budget(lengths, smaller)) > len(groups)
+
+
 def test_a_last_token_is_never_fed_and_shared_ones_once() -> None:
     (block,) = build_blocks(EncodedDecision((7, 8), ((1, 2, 3), (1, 2, 4), (5,))))
     assert block.tree_ids.tolist() == [1, 2]

@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 from twosome.errors import ModelError
 
-_OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "wo")
+_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "wo", "q_proj")
+"""Of attention: what treats each row by itself, and is not asked for keys and values."""
 
 
 class Layers:
@@ -42,7 +43,7 @@ class Layers:
     def last_restricted(self, rows: Tensor) -> Iterator[None]:
         """Let the last layer compute ``rows`` [R] alone, beyond keys and values; the others come out as anything.
 
-        Whatever treats each row by itself can: the feed-forward part, and attention's output projection.
+        Whatever treats each row by itself can: the feed-forward part, and attention's projections of queries and outputs.
         """
         with ExitStack() as stack:
             for module in self._last_rowwise:
@@ -108,7 +109,7 @@ class Stop(Exception):
 
 
 def _rowwise(layer: nn.Module, attention: nn.Module) -> list[nn.Module]:
-    """The parts of a layer beside attention that multiply by matrices, and attention's output projection."""
+    """The parts of a layer beside attention that multiply by matrices, and attention's projections of rows alone."""
     inside = set(attention.modules())
     beside = [
         child
@@ -117,7 +118,7 @@ def _rowwise(layer: nn.Module, attention: nn.Module) -> list[nn.Module]:
         and attention not in set(child.modules())
         and any(parameter.ndim > 1 for parameter in child.parameters())
     ]
-    return beside + [child for name, child in attention.named_children() if name in _OUTPUT_PROJECTIONS]
+    return beside + [child for name, child in attention.named_children() if name in _PROJECTIONS]
 
 
 def _layer_of(model: nn.Module, name: str) -> nn.Module:

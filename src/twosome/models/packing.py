@@ -27,7 +27,7 @@ numbers of a tensor by scalar code, each with its own rounding. With whole multi
 how many others are in the pack, so that the same decision scores the same to the last bit in rollout and update.
 """
 
-WORTH_SHARING = 24
+WORTH_SHARING = 8
 """A common beginning gets a segment of its own if that saves at least this many tokens."""
 
 
@@ -162,7 +162,7 @@ class _Builder:
             ids=torch.from_numpy(np.concatenate(self.ids)).unsqueeze(0).to(device),
             positions=torch.from_numpy(np.concatenate(self.positions)).unsqueeze(0).to(device),
             segments=tuple(self.segments),
-            wanted=tuple(_restricted(self.segments, needed)),
+            wanted=tuple(_restricted(self.segments, needed, self.length)),
             rows=torch.from_numpy(rows).to(device),
             row_of=torch.from_numpy(row_of[order]).to(device),
             targets=torch.from_numpy(targets[order]).to(device),
@@ -214,10 +214,12 @@ def _filled(needed: Integers, length: int) -> Integers:
     return np.sort(np.concatenate([needed, others]))
 
 
-def _restricted(segments: Sequence[Segment], rows: Integers) -> Iterator[Segment]:
+def _restricted(segments: Sequence[Segment], rows: Integers, length: int) -> Iterator[Segment]:
     """Segments with the queries among ``rows`` alone."""
+    asked = np.zeros(length, dtype=bool)
+    asked[rows] = True
     for segment in segments:
-        chosen = np.isin(segment.queries, rows, assume_unique=True)
+        chosen = asked[segment.queries]
         if chosen.any():
             yield Segment(segment.queries[chosen], segment.keys, segment.mask[chosen])
 
@@ -228,20 +230,40 @@ def savings(blocks: Sequence[Block]) -> list[int]:
     return [0, *(length if length >= WORTH_SHARING else 0 for length in common)]
 
 
-def split_by_budget(lengths: Sequence[int], budget: int, saved: Sequence[int] | None = None) -> Iterator[range]:
+def split_by_budget(lengths: Sequence[int], budget: int, saved: Sequence[int] | None = None) -> list[range]:
     """Consecutive ranges whose lengths add up to at most ``budget``; a longer item stands alone.
+
+    As few as possible, and of about one size: what many small operations cost is the same for a small pack as for a
+    large one.
 
     Args:
         lengths: Of the items, each by itself.
         budget: Most in a range.
         saved: How much less each takes behind the one before it; None for nothing.
     """
+    spared = [0] * len(lengths) if saved is None else saved
+    fewest = _split(lengths, budget, spared)
+    # The smallest budget that needs no more of them; below the average there is none.
+    low, high = (sum(lengths) - sum(spared)) // max(1, len(fewest)), budget
+    while low < high:
+        middle = (low + high) // 2
+        if len(_split(lengths, middle, spared)) > len(fewest):
+            low = middle + 1
+        else:
+            high = middle
+    return _split(lengths, high, spared)
+
+
+def _split(lengths: Sequence[int], budget: int, saved: Sequence[int]) -> list[range]:
+    """Consecutive ranges, each filled before the next begins."""
+    ranges: list[range] = []
     start, total = 0, 0
     for index, length in enumerate(lengths):
-        more = length - saved[index] if saved is not None and index > start else length
+        more = length - saved[index] if index > start else length
         if index > start and total + more > budget:
-            yield range(start, index)
+            ranges.append(range(start, index))
             start, total, more = index, 0, length
         total += more
     if start < len(lengths):
-        yield range(start, len(lengths))
+        ranges.append(range(start, len(lengths)))
+    return ranges

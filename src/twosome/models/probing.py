@@ -21,7 +21,7 @@ Path = Literal["packed", "masked", "cached", "padded"]
 PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.bfloat16: 0.3, torch.float16: 0.1}
 """Nats by which a way may differ from reading one sequence at a time; generous in low precision."""
 
-_CPU_BUDGET = 640  # more leaves the cache and is slower
+_CPU_BUDGET = 1024  # more leaves the cache and is slower; less costs more small operations
 _GPU_BUDGET = 4096
 
 
