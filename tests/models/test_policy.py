@@ -30,6 +30,21 @@ def disturb(policy: LanguageModelPolicy) -> None:
             parameter.add_(0.1 * torch.randn_like(parameter))
 
 
+@pytest.mark.parametrize("settings", [{"foreach": False}, {"foreach": True}, {"fused": True}], ids=str)
+def test_no_probability_outlives_a_step_of_any_optimizer(settings: dict[str, bool]) -> None:
+    """Fused optimizers change weights without a trace in the counters that autograd keeps."""
+    policy = make_policy()
+    optimizer = torch.optim.AdamW(policy.actor_parameters(), lr=0.1, **settings)
+    with torch.no_grad():
+        before = policy.action_log_probs(DECISIONS)
+    policy.action_log_probs(DECISIONS)[:, 0].sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        after = policy.action_log_probs(DECISIONS)
+    assert not torch.equal(before, after)
+    assert torch.equal(after, policy.action_log_probs(DECISIONS).detach())
+
+
 def fed_tokens(policy: LanguageModelPolicy) -> list[int]:
     """A list that grows by the number of tokens of every forward pass."""
     fed: list[int] = []

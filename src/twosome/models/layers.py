@@ -70,7 +70,7 @@ class Layers:
                     preserve_rng_state=False,  # no dropout is ever on
                     context_fn=contexts,
                 )
-                stack.enter_context(_replaced_forward(layer, again_from_input))
+                stack.enter_context(replaced_forward(layer, again_from_input))
             yield
 
     @contextmanager
@@ -98,7 +98,7 @@ class Layers:
 
         with ExitStack() as stack:
             for layer in self.layers[:depth]:
-                stack.enter_context(_replaced_forward(layer, _passing_on))
+                stack.enter_context(replaced_forward(layer, _passing_on))
             handle = self.layers[depth].register_forward_pre_hook(begin, with_kwargs=True)
             stack.callback(handle.remove)
             yield
@@ -135,7 +135,8 @@ def _passing_on(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 @contextmanager
-def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Let ``module`` compute ``forward`` while the context lasts; its hooks stay."""
     before = vars(module).get("forward")
     module.forward = forward
     try:

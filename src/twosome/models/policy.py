@@ -109,7 +109,8 @@ class LanguageModelPolicy:
                 frozen, tokenizer, path, token_budget, memory_limit=memory_limit, long_prompts=long_prompts
             )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
-        self._acting_version = -1
+        self._acting_version: tuple[int, int] | None = None
+        self._gradients = 0
         self._visited = _Visited(memory_limit)
         self._expected: list[Decision] = []
         self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
@@ -120,8 +121,10 @@ class LanguageModelPolicy:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
         self._effort["decisions"] += len(decisions)
         if torch.is_grad_enabled():
+            self._gradients += 1
             return self._log_probs(self.scorer, decisions)
-        version = sum(parameter._version for parameter in self._actor)
+        # Not by the weights' own counters alone: torch's fused optimizers change weights and do not count it.
+        version = self._gradients, sum(parameter._version for parameter in self._actor)
         if version != self._acting_version:
             self._acting.clear()
             self._acting_version = version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any, Literal
 
 import torch
@@ -84,9 +85,8 @@ def choose_reader(
 def _economies(model: Any) -> Iterator[Economies]:
     """What a packed reading may leave out, most first."""
     share = model.device.type != "cpu" or _sharing_is_exact(model)
-    for fuse in (True, False):
-        for trim in (True, False):
-            yield Economies(share=share, trim=trim, fuse=fuse)
+    for fuse, trim, join in product((True, False), repeat=3):
+        yield Economies(share=share, trim=trim, fuse=fuse, join=join)
 
 
 def _sharing_is_exact(model: Any) -> bool:

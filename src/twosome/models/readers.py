@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from twosome.errors import ModelError
+from twosome.models.adapters import Adapters
 from twosome.models.attention import reading
 from twosome.models.blocks import Block, Integers, build_blocks
 from twosome.models.encoding import EncodedDecision
@@ -63,11 +64,13 @@ class Economies:
         share: Common beginnings of prompts are read once.
         trim: The last layer computes wanted rows alone.
         fuse: Log-probabilities of targets come straight from the vocabulary matrix, where it is a plain frozen one.
+        join: A linear layer and its low-rank update are computed together.
     """
 
     share: bool = True
     trim: bool = True
     fuse: bool = True
+    join: bool = True
 
 
 class PackedReader:
@@ -103,6 +106,7 @@ class PackedReader:
         self._decoder = self._base.get_decoder()
         self._depth = model.config.get_text_config().num_hidden_layers
         self._layers: Layers | None = None
+        self._adapters = Adapters(model)
         self._plans: Memory[EncodedDecision, tuple[Block, ...]] = Memory(memory_limit)
         self._lower: Memory[Block, Tensor] = Memory(memory_limit)
 
@@ -147,6 +151,7 @@ class PackedReader:
         words += ["shared prefixes"] if self.economies.share else []
         words += ["wanted rows of the last layer"] if self.economies.trim else []
         words += ["fused vocabulary"] if self.economies.fuse else []
+        words += ["joined adapters"] if self.economies.join and len(self._adapters) else []
         words += [f"{self.frozen_layers} remembered layers"] if self.frozen_layers else []
         return ", ".join(words)
 
@@ -275,6 +280,8 @@ class PackedReader:
                 stack.enter_context(reading(self.model, pack, self._known_layers.last_attention))
             else:
                 stack.enter_context(reading(self.model, pack))
+            if self.economies.join:
+                stack.enter_context(self._adapters.joined())
             yield stack
 
     @property
