@@ -48,10 +48,8 @@ def _run(command: str, words: list[str]) -> int:
     import signal
     import warnings
 
-    from twosome.cli.allocator import keep_freed_memory
     from twosome.errors import TwosomeError
 
-    keep_freed_memory()
     # A cluster's polite request to stop is treated like Ctrl-C: what was learned is saved.
     signal.signal(signal.SIGTERM, _interrupt)
     # Of interest to those libraries' authors, not to whoever runs a command.

@@ -111,7 +111,7 @@ def actions(words: list[str]) -> int:
     parser = Parser(
         prog="twosome bench actions",
         description="Processor time and memory of scoring four decisions with a gradient, as their actions grow in "
-        "number, against the plain way: a padded row per prompt and action. Medians of alternating repetitions.",
+        "number, against the plain way, measured after it: a padded row per prompt and action. Medians.",
     )
     parser.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
     parser.add_argument("--repetitions", type=positive, default=5)

@@ -43,7 +43,8 @@ class Layers:
     def last_restricted(self, rows: Tensor) -> Iterator[None]:
         """Let the last layer compute ``rows`` [R] alone, beyond keys and values; the others come out as anything.
 
-        Whatever treats each row by itself can: the feed-forward part, and attention's projections of queries and outputs.
+        Whatever treats each row by itself can: the feed-forward part, and attention's projections of queries and of its
+        output.
         """
         with ExitStack() as stack:
             for module in self._last_rowwise:

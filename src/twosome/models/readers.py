@@ -112,6 +112,13 @@ class PackedReader:
 
     def log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
         """Log-probability of every action token: float32 [M]."""
+        if torch.is_grad_enabled() or self.frozen_layers:  # what is remembered of frozen layers meets gradients later
+            return self._log_probs(encoded)
+        with torch.inference_mode():
+            found = self._log_probs(encoded)
+        return found.clone()  # a tensor that may meet gradients
+
+    def _log_probs(self, encoded: Sequence[EncodedDecision]) -> Tensor:
         blocks, places = self._blocks(encoded)
         groups = self._groups(blocks)
         lean = self.lean and len(groups) > 1
@@ -125,12 +132,12 @@ class PackedReader:
         """Final hidden state at every prompt's last token: float32 [B, H]."""
         blocks = [block for prompt in prompts for block in build_blocks(EncodedDecision(prompt, ()))]
         found: dict[int, Tensor] = {}
-        with torch.no_grad():
+        with torch.inference_mode():
             for members, numbers in self._groups(blocks):
                 pack = self._pack(members)
                 hidden = self._hidden(pack)
                 found.update(zip(numbers, hidden[pack.lasts].float(), strict=True))
-        return torch.stack([found[number] for number in range(len(prompts))])
+        return torch.stack([found[number] for number in range(len(prompts))]).clone()
 
     def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
         """The decisions, by number, in groups that are best read together."""
