@@ -46,7 +46,7 @@ def test_it_is_small_and_whole() -> None:
 def test_it_is_scored_the_fast_way(loaded: tuple[Any, Any]) -> None:
     model, _ = loaded
     assert model.dtype == torch.float32
-    assert choose_reader(model).describe().endswith("wanted rows of the last layer, fused vocabulary")
+    assert choose_reader(model).describe().endswith("fused vocabulary, distinct tokens of the first layer")
 
 
 @pytest.mark.parametrize("task", ["tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment"])

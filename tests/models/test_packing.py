@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from twosome.models.blocks import GROUP, build_blocks, tree_mask
 from twosome.models.encoding import EncodedDecision
 from twosome.models.packing import MULTIPLE, Pack, build_pack, savings, split_by_budget
 from twosome.models.probing import choose_reader
+from twosome.models.readers import PackedReader
 
 TOKENS = st.integers(3, 6)
 COMMON = st.lists(TOKENS, min_size=30, max_size=30).map(tuple)
@@ -121,3 +124,38 @@ def test_shared_beginnings_change_no_bit(dtype: torch.dtype) -> None:
             together = reader.log_probs(decisions)
             alone = torch.cat([reader.log_probs([decision]) for decision in decisions])
         assert torch.equal(together, alone)
+
+
+@pytest.mark.parametrize(("architecture", "once"), [("llama", True), ("qwen2", True), ("gpt2", False), ("opt", False)])
+def test_the_first_layer_reads_every_distinct_token_once_unless_it_is_told_positions(
+    architecture: str, once: bool
+) -> None:
+    reader = choose_reader(build_model(architecture), path="packed")
+    assert isinstance(reader, PackedReader)
+    assert reader.economies.once is once
+    if not once:
+        return
+    ids = (5, 6, 7, 5, 6, 7, 8, 5, 6, 9, 5)
+    decisions = [EncodedDecision((*ids, last), ((11, 5, 13), (11, 6, 5))) for last in (20, 21)]
+    read: list[int] = []
+    reader.model.model.layers[0].self_attn.k_proj.weight.requires_grad_(True)
+    handle = reader.model.model.layers[0].self_attn.k_proj.register_forward_hook(
+        lambda _, inputs, __: read.append(inputs[0].shape[1])
+    )
+    gradients, scores = [], []
+    for economies in (reader.economies, replace(reader.economies, once=False)):
+        reader.economies = economies
+        reader.model.zero_grad()
+        scores.append(reader.log_probs(decisions))
+        scores[-1].sum().backward()
+        gradients.append(reader.model.model.layers[0].self_attn.k_proj.weight.grad)
+    handle.remove()
+    assert read[0] < read[1]
+    assert torch.equal(*scores)
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6)
+
+
+def test_distinct_tokens_stand_for_all() -> None:
+    pack = build_pack(build_blocks(EncodedDecision((7, 8, 7, 9), ((1, 8, 3),))), torch.device("cpu"))
+    assert len(pack.distinct) % MULTIPLE == 0
+    assert torch.equal(pack.ids[0][pack.distinct][pack.kind], pack.ids[0])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from twosome.models.layers import replaced_forward
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -90,10 +88,16 @@ class Adapters:
     @contextmanager
     def joined(self) -> Iterator[None]:
         """Let layer and update be computed together while the context lasts."""
-        with ExitStack() as stack:
-            for layer in self._layers:
-                stack.enter_context(replaced_forward(layer, partial(_forward, layer, layer.forward)))
+        before = [vars(layer).get("forward") for layer in self._layers]
+        for layer in self._layers:
+            layer.forward = partial(_forward, layer, layer.forward)
+        try:
             yield
+        finally:
+            for layer, forward in zip(self._layers, before, strict=True):
+                del layer.forward
+                if forward is not None:
+                    layer.forward = forward
 
 
 def _plain_update(layer: Any) -> str | None:

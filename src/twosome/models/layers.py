@@ -15,6 +15,7 @@ from twosome.errors import ModelError
 
 _PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "wo", "q_proj")
 """Of attention: what treats each row by itself, and is not asked for keys and values."""
+_INPUT_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value")
 
 
 class Layers:
@@ -33,6 +34,8 @@ class Layers:
         self.attention = [model.get_submodule(modules[number]) for number in attentions]
         self.layers = [_layer_of(model, modules[number]) for number in attentions]
         self._last_rowwise = _rowwise(self.layers[-1], self.attention[-1])
+        named = self.attention[0].named_children() if len(self.layers) > 1 else ()
+        self._first_projections = [child for name, child in named if name in _INPUT_PROJECTIONS]
 
     @property
     def last_attention(self) -> int:
@@ -49,6 +52,31 @@ class Layers:
         with ExitStack() as stack:
             for module in self._last_rowwise:
                 stack.enter_context(_restricted(module, rows))
+            yield
+
+    @contextmanager
+    def first_once(self, distinct: Tensor, kind: Tensor) -> Iterator[None]:
+        """Let the first layer's projections to queries, keys and values be computed once for every distinct token.
+
+        Before it nothing has told a token from another of the same id, unless the model adds its position, which
+        :meth:`first_inputs` shows.
+
+        Args:
+            distinct: int64 [D], a row of every distinct token.
+            kind: int64 [T], which of them each row is.
+        """
+        with ExitStack() as stack:
+            for module in self._first_projections:
+                stack.enter_context(_spread(module, distinct, kind))
+            yield
+
+    @contextmanager
+    def first_inputs(self, found: list[Tensor]) -> Iterator[None]:
+        """Append what the first layer's projections are given, [1, T, H] each, to ``found``."""
+        with ExitStack() as stack:
+            for module in self._first_projections:
+                handle = module.register_forward_pre_hook(lambda _, arguments: found.append(arguments[0]))
+                stack.callback(handle.remove)
             yield
 
     @contextmanager
@@ -71,7 +99,7 @@ class Layers:
                     preserve_rng_state=False,  # no dropout is ever on
                     context_fn=contexts,
                 )
-                stack.enter_context(replaced_forward(layer, again_from_input))
+                stack.enter_context(_replaced_forward(layer, again_from_input))
             yield
 
     @contextmanager
@@ -99,7 +127,7 @@ class Layers:
 
         with ExitStack() as stack:
             for layer in self.layers[:depth]:
-                stack.enter_context(replaced_forward(layer, _passing_on))
+                stack.enter_context(_replaced_forward(layer, _passing_on))
             handle = self.layers[depth].register_forward_pre_hook(begin, with_kwargs=True)
             stack.callback(handle.remove)
             yield
@@ -136,8 +164,7 @@ def _passing_on(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 @contextmanager
-def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Let ``module`` compute ``forward`` while the context lasts; its hooks stay."""
+def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     before = vars(module).get("forward")
     module.forward = forward
     try:
@@ -163,6 +190,25 @@ def _restricted(module: nn.Module, rows: Tensor) -> Iterator[None]:
         return whole.index_copy(1, rows, output)
 
     handles = [module.register_forward_pre_hook(gather), module.register_forward_hook(scatter)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _spread(module: nn.Module, distinct: Tensor, kind: Tensor) -> Iterator[None]:
+    """Let ``module`` see ``distinct`` rows of its input [1, T, H] alone, and give every row its ``kind``'s output."""
+
+    def gather(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return arguments[0].index_select(1, distinct), *arguments[1:]
+
+    def repeat(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        # As a lookup of word embeddings, whose gradient is a plain sum over rows.
+        return nn.functional.embedding(kind, output[0]).unsqueeze(0)
+
+    handles = [module.register_forward_pre_hook(gather), module.register_forward_hook(repeat)]
     try:
         yield
     finally:

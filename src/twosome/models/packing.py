@@ -61,6 +61,8 @@ class Pack:
         order: int64 [M], where each token of the blocks, block after block, stands in that order.
         lasts: int64 [B], for every block the place in ``rows`` of its prompt's last token.
         members: For every block the rows [L] of its tokens.
+        distinct: int64 [D], a row of every distinct token, filled up to a multiple of :data:`MULTIPLE`.
+        kind: int64 [T], for every row the place of its token in ``distinct``.
         layouts: What attention works out from the segments, kept for the next layer.
         readers: The attention layers that honoured the segments, filled in while the pack is read.
     """
@@ -75,6 +77,8 @@ class Pack:
     order: Tensor
     lasts: Tensor
     members: tuple[Integers, ...]
+    distinct: Tensor
+    kind: Tensor
     layouts: dict[object, object] = field(default_factory=dict)
     readers: dict[int, int | None] = field(default_factory=dict)
 
@@ -158,8 +162,11 @@ class _Builder:
         row_of = np.searchsorted(rows, contexts)
         order = np.argsort(row_of, kind="stable")
         targets = np.concatenate([block.targets for block in self.blocks])
+        ids = np.concatenate(self.ids)
+        _, distinct, kind = np.unique(ids, return_index=True, return_inverse=True)
+        distinct = np.pad(distinct, (0, -len(distinct) % MULTIPLE))
         return Pack(
-            ids=torch.from_numpy(np.concatenate(self.ids)).unsqueeze(0).to(device),
+            ids=torch.from_numpy(ids).unsqueeze(0).to(device),
             positions=torch.from_numpy(np.concatenate(self.positions)).unsqueeze(0).to(device),
             segments=tuple(self.segments),
             wanted=tuple(_restricted(self.segments, needed, self.length)),
@@ -169,6 +176,8 @@ class _Builder:
             order=torch.from_numpy(np.argsort(order)).to(device),
             lasts=torch.from_numpy(np.searchsorted(rows, self.lasts)).to(device),
             members=tuple(self.members),
+            distinct=torch.from_numpy(distinct).to(device),
+            kind=torch.from_numpy(kind).to(device),
         )
 
     def _positions(self, block: Block, depth: int) -> Integers:
@@ -209,9 +218,10 @@ def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
 
 def _filled(needed: Integers, length: int) -> Integers:
     """``needed`` rows and as many others as make a multiple of :data:`MULTIPLE`, each once, in ascending order."""
+    others = np.ones(length, dtype=bool)
+    others[needed] = False
     missing = -len(needed) % MULTIPLE
-    others = np.setdiff1d(np.arange(length), needed, assume_unique=True)[:missing]
-    return np.sort(np.concatenate([needed, others]))
+    return np.sort(np.concatenate([needed, np.flatnonzero(others)[:missing]]))
 
 
 def _restricted(segments: Sequence[Segment], rows: Integers, length: int) -> Iterator[Segment]:

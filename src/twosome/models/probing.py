@@ -85,8 +85,8 @@ def choose_reader(
 def _economies(model: Any) -> Iterator[Economies]:
     """What a packed reading may leave out, most first."""
     share = model.device.type != "cpu" or _sharing_is_exact(model)
-    for fuse, trim, join in product((True, False), repeat=3):
-        yield Economies(share=share, trim=trim, fuse=fuse, join=join)
+    for fuse, trim, join, once in product((True, False), repeat=4):
+        yield Economies(share=share, trim=trim, fuse=fuse, join=join, once=once)
 
 
 def _sharing_is_exact(model: Any) -> bool:

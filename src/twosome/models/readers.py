@@ -65,12 +65,14 @@ class Economies:
         trim: The last layer computes wanted rows alone.
         fuse: Log-probabilities of targets come straight from the vocabulary matrix, where it is a plain frozen one.
         join: A linear layer and its low-rank update are computed together.
+        once: The first layer's queries, keys and values are computed once for every distinct token.
     """
 
     share: bool = True
     trim: bool = True
     fuse: bool = True
     join: bool = True
+    once: bool = True
 
 
 class PackedReader:
@@ -158,6 +160,7 @@ class PackedReader:
         words += ["shared prefixes"] if self.economies.share else []
         words += ["wanted rows of the last layer"] if self.economies.trim else []
         words += ["fused vocabulary"] if self.economies.fuse else []
+        words += ["distinct tokens of the first layer"] if self.economies.once else []
         words += ["joined adapters"] if self.economies.join and len(self._adapters) else []
         words += [f"{self.frozen_layers} remembered layers"] if self.frozen_layers else []
         return ", ".join(words)
@@ -169,7 +172,7 @@ class PackedReader:
             ModelError: If the model cannot be read in packs, or not with these economies.
         """
         pack = self._pack([block for item in encoded for block in self._plan(item)])
-        with torch.no_grad(), reading(self.model, pack):
+        with torch.no_grad(), reading(self._base, pack):
             hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
             self._check(pack, self._depth)
             if self.economies.fuse:
@@ -177,7 +180,20 @@ class PackedReader:
                 # To the last bits: a soft cap or a scale hardly shows in the probabilities of an untrained model.
                 torch.testing.assert_close(self._base.get_output_embeddings()(hidden), logits, rtol=1e-6, atol=1e-7)
         self._layers = Layers(self.model, pack.readers)
+        if self.economies.once:
+            self._check_once(pack)
         return dict(pack.readers)
+
+    def _check_once(self, pack: Pack) -> None:
+        """Refuse to compute the first layer's projections by token if it is given more than that."""
+        found: list[Tensor] = []
+        with torch.no_grad(), reading(self._base, pack), self._known_layers.first_inputs(found):
+            self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False)
+        alike = [
+            torch.equal(rows[0].index_select(0, pack.distinct).index_select(0, pack.kind), rows[0]) for rows in found
+        ]
+        if not alike or not all(alike):
+            raise ModelError(f"the first layer of {type(self._base).__name__} is given more than a token's embedding")
 
     def _plan(self, encoded: EncodedDecision) -> tuple[Block, ...]:
         blocks = self._plans.get(encoded)
@@ -260,7 +276,7 @@ class PackedReader:
                 pack = self._pack(members)
                 inputs: list[Tensor] = []
                 with (
-                    reading(self.model, pack),
+                    reading(self._base, pack),
                     self._known_layers.stopping_before(self.frozen_layers, inputs),
                     suppress(Stop),
                 ):
@@ -284,11 +300,13 @@ class PackedReader:
         with ExitStack() as stack:
             if self.economies.trim:
                 stack.enter_context(self._known_layers.last_restricted(pack.rows))
-                stack.enter_context(reading(self.model, pack, self._known_layers.last_attention))
+                stack.enter_context(reading(self._base, pack, self._known_layers.last_attention))
             else:
-                stack.enter_context(reading(self.model, pack))
+                stack.enter_context(reading(self._base, pack))
             if self.economies.join:
                 stack.enter_context(self._adapters.joined())
+            if self.economies.once:
+                stack.enter_context(self._known_layers.first_once(pack.distinct, pack.kind))
             yield stack
 
     @property
