@@ -46,6 +46,7 @@ def test_output_and_every_gradient_are_pefts(dtype: torch.dtype, bound: float, a
     expected = outcome(layer, inputs)
     with adapters.joined():
         found = outcome(layer, inputs)
+    assert torch.equal(found[0], expected[0])
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype
         assert (ours - theirs).norm() <= bound * theirs.norm()
@@ -78,6 +79,16 @@ def test_a_row_has_the_same_bits_whatever_it_is_read_with(dtype: torch.dtype) ->
             together = projection(model, name)(inputs)
             for start, end in ((0, 8), (8, 24), (40, 136)):
                 assert torch.equal(projection(model, name)(inputs[start:end]), together[start:end])
+
+
+def test_the_output_may_be_changed_in_place() -> None:
+    """Gemma 3n does."""
+    model = adapted()
+    with Adapters(model).joined():
+        output = projection(model)(torch.randn(2, 8, 32))
+        output *= 2
+        output.sum().backward()
+    assert projection(model).lora_A["default"].weight.grad is not None
 
 
 def test_nothing_is_computed_for_weights_that_do_not_train() -> None:

@@ -17,51 +17,44 @@ class _AdaptedLinear(torch.autograd.Function):
     With h = A x and the gradient g of the output, the gradients are :math:`s\, g h^T` for B, :math:`s\, B^T g\, x^T`
     for A and :math:`W^T g + s A^T B^T g` for x, each summed over rows where it belongs to a weight. PEFT's own layer
     comes to the same. But a product with a rank's few columns is several times dearer than one with as few rows, and
-    scale, sum and gradient each take a pass over all rows there; here they are part of the products.
+    scale, sum and gradient each take a pass over all rows there.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
     ) -> Tensor:
-        outputs, inner = _adapted(inputs, weight, bias, down, up, scale)
+        outputs, inner = _adapted(rows, weight, bias, down, up, scale)
         ctx.scale = scale
-        ctx.save_for_backward(inputs.reshape(-1, inputs.shape[-1]), weight, down, up, inner)
+        ctx.save_for_backward(rows, weight, down, up, inner)
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, down, up, inner = ctx.saved_tensors
         (gradient,) = gradients
-        outputs = gradient.reshape(-1, gradient.shape[-1])
-        wide = outputs.to(up.dtype)
+        wide = gradient.to(up.dtype)
         of_inner = ctx.scale * (up.T @ wide.T)  # [r, rows]
-        of_inputs: Tensor | None = None
+        of_rows: Tensor | None = None
         if ctx.needs_input_grad[0]:
-            of_inputs = outputs @ weight
-            if of_inputs.dtype == down.dtype:
-                of_inputs.addmm_(of_inner.T, down)
+            of_rows = gradient @ weight
+            if of_rows.dtype == down.dtype:
+                of_rows.addmm_(of_inner.T, down)
             else:
-                of_inputs = torch.addmm(of_inputs.to(down.dtype), of_inner.T, down).to(of_inputs.dtype)
-            of_inputs = of_inputs.view(*gradient.shape[:-1], -1)
+                of_rows = (of_rows + of_inner.T @ down).to(of_rows.dtype)
         of_down = of_inner @ rows.to(down.dtype) if ctx.needs_input_grad[3] else None
         of_up = (ctx.scale * (inner.T @ wide)).T if ctx.needs_input_grad[4] else None
-        return of_inputs, None, None, of_down, of_up, None
+        return of_rows, None, None, of_down, of_up, None
 
 
 def _adapted(
-    inputs: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+    rows: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Outputs [..., out] of ``inputs`` [..., in], and h [rows, r]."""
-    rows = inputs.reshape(-1, inputs.shape[-1])
+    """Outputs [R, out] of ``rows`` [R, in], to the bit as PEFT's, and h [R, r]."""
     # Not A x with rows as columns, however fast: for 8 rows a CPU rounds it differently than for more.
     inner = rows.to(down.dtype) @ down.T
-    outputs = nn.functional.linear(rows, weight, bias)
-    if outputs.dtype == up.dtype:
-        outputs.addmm_(inner, up.T, alpha=scale)
-    else:
-        outputs = torch.addmm(outputs.to(up.dtype), inner, up.T, alpha=scale).to(outputs.dtype)
-    return outputs.view(*inputs.shape[:-1], -1), inner
+    outputs, update = nn.functional.linear(rows, weight, bias), (inner @ up.T).mul_(scale)
+    return outputs.add_(update) if outputs.dtype == update.dtype else (outputs + update).to(outputs.dtype), inner
 
 
 class Adapters:
@@ -118,8 +111,9 @@ def _forward(layer: Any, otherwise: Callable[..., Tensor], inputs: Tensor, *argu
     if name is None or arguments or named:
         return otherwise(inputs, *arguments, **named)
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
-    given = inputs, base.weight, base.bias, down, up, layer.scaling[name]
-    if not torch.is_grad_enabled():
-        return _adapted(*given)[0]
-    found: Tensor = _AdaptedLinear.apply(*given)  # type: ignore[no-untyped-call]
-    return found
+    given = inputs.reshape(-1, inputs.shape[-1]), base.weight, base.bias, down, up, layer.scaling[name]
+    if torch.is_grad_enabled():
+        found: Tensor = _AdaptedLinear.apply(*given)  # type: ignore[no-untyped-call]
+    else:
+        found, _ = _adapted(*given)
+    return found.view(*inputs.shape[:-1], -1)

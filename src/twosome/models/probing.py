@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from itertools import product
 from typing import Any, Literal
 
 import torch
@@ -50,30 +50,35 @@ def choose_reader(
     """
     budget = token_budget or (_CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET)
 
-    def packed(economies: Economies) -> Reader:
-        reader = PackedReader(
-            model, budget, economies, frozen_layers=frozen_layers, lean=lean, memory_limit=memory_limit
-        )
-        _check_windows(model, set(reader.watch(probe).values()))
-        return reader
-
-    ways: dict[Path, Iterable[Callable[[], Reader]]] = {
-        "packed": [partial(packed, economies) for economies in _economies(model)],
-        "masked": [lambda: _unless_local(model, MaskedReader(model, budget))],
-        "cached": [lambda: _unless_local(model, CachedReader(model, budget))],
-        "padded": [lambda: PaddedReader(model, budget)],
-    }
     probe = _probe_decisions(model)
+    tolerance = PROBE_TOLERANCE.get(model.dtype, 1e-4)
     with torch.no_grad():
         oracle = one_at_a_time(model, probe)
-        for make in (make for name in ways if path in (None, name) for make in ways[name]):
+
+        def agreeing(make: Callable[[], Reader]) -> Reader | None:
             try:
                 reader = make()
                 found = reader.log_probs(probe)
             except Exception:  # the model does not support the mechanism: any error means "not this way"
-                continue
-            tolerance = PROBE_TOLERANCE.get(model.dtype, 1e-4)
-            if torch.isfinite(found).all() and (found - oracle).abs().max() <= tolerance:
+                return None
+            return reader if torch.isfinite(found).all() and (found - oracle).abs().max() <= tolerance else None
+
+        def packed(economies: Economies) -> Reader:
+            reader = PackedReader(
+                model, budget, economies, frozen_layers=frozen_layers, lean=lean, memory_limit=memory_limit
+            )
+            _check_windows(model, set(reader.watch(probe).values()))
+            return reader
+
+        ways: dict[Path, Callable[[], Reader | None]] = {
+            "packed": lambda: _most_economical(model, lambda economies: agreeing(partial(packed, economies))),
+            "masked": lambda: agreeing(lambda: _unless_local(model, MaskedReader(model, budget))),
+            "cached": lambda: agreeing(lambda: _unless_local(model, CachedReader(model, budget))),
+            "padded": lambda: agreeing(lambda: PaddedReader(model, budget)),
+        }
+        for name, way in ways.items():
+            reader = way() if path in (None, name) else None
+            if reader is not None:
                 return reader
     tried = "every way" if path is None else f"the {path} way"
     raise ModelError(
@@ -82,11 +87,25 @@ def choose_reader(
     )
 
 
-def _economies(model: Any) -> Iterator[Economies]:
-    """What a packed reading may leave out, most first."""
-    share = model.device.type != "cpu" or _sharing_is_exact(model)
-    for fuse, trim, join, once in product((True, False), repeat=4):
-        yield Economies(share=share, trim=trim, fuse=fuse, join=join, once=once)
+def _most_economical(model: Any, attempt: Callable[[Economies], Reader | None]) -> Reader | None:
+    """A packed reading that leaves out as much as agrees: all at once, or else one thing after the other."""
+    everything = Economies(share=model.device.type != "cpu" or _sharing_is_exact(model))
+    found = attempt(everything)
+    if found is not None:
+        return found
+    # Some models give logits of chosen rows only by their vocabulary matrix, others only by themselves.
+    for fuse in (True, False):
+        kept = replace(everything, trim=False, fuse=fuse, join=False, once=False)
+        found = attempt(kept)
+        if found is not None:
+            break
+    else:
+        return None
+    for more in ({"trim": True}, {"join": True}, {"once": True}):
+        better = attempt(replace(kept, **more))
+        if better is not None:
+            kept, found = replace(kept, **more), better
+    return found
 
 
 def _sharing_is_exact(model: Any) -> bool:
