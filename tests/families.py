@@ -75,8 +75,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "granitemoehybrid": {"mamba_n_heads": 8, "layer_types": ["mamba", "attention"]},
     "zamba2": {"layers_block_type": ["mamba", "hybrid"], "mamba_ngroups": 1, "n_mamba_heads": 8},
     "zamba": {"layers_block_type": ["mamba", "hybrid"]},
-    # Logits are divided by hidden_size / dim_model_base, 10 in the published model; left at its default, it would multiply
-    # those of so small a model by 8, to numbers whose neighbours in float32 are 1e-5 apart.
+    # Logits are divided by hidden_size / dim_model_base, 10 in the published model. Left at its default, that would
+    # multiply those of so small a model by 8, to numbers whose neighbours in float32 are 1e-5 apart.
     "minicpm3": {"dim_model_base": 4},
     "reformer": {"axial_pos_embds": False, "attn_layers": ["local", "lsh"]},
 }
