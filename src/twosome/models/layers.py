@@ -175,8 +175,7 @@ def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterato
             module.forward = before
 
 
-@contextmanager
-def _restricted(module: nn.Module, rows: Tensor) -> Iterator[None]:
+def _restricted(module: nn.Module, rows: Tensor) -> AbstractContextManager[None]:
     """Let ``module`` see ``rows`` of its input [1, T, H] alone, and put them back in their places."""
     lengths: list[int] = []
 
@@ -189,16 +188,10 @@ def _restricted(module: nn.Module, rows: Tensor) -> Iterator[None]:
         whole = output.new_ones(output.shape[0], lengths.pop(), output.shape[2])
         return whole.index_copy(1, rows, output)
 
-    handles = [module.register_forward_pre_hook(gather), module.register_forward_hook(scatter)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return _hooked(module, gather, scatter)
 
 
-@contextmanager
-def _spread(module: nn.Module, distinct: Tensor, kind: Tensor) -> Iterator[None]:
+def _spread(module: nn.Module, distinct: Tensor, kind: Tensor) -> AbstractContextManager[None]:
     """Let ``module`` see ``distinct`` rows of its input [1, T, H] alone, and give every row its ``kind``'s output."""
 
     def gather(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -208,7 +201,13 @@ def _spread(module: nn.Module, distinct: Tensor, kind: Tensor) -> Iterator[None]
         # As a lookup of word embeddings, whose gradient is a plain sum over rows.
         return nn.functional.embedding(kind, output[0]).unsqueeze(0)
 
-    handles = [module.register_forward_pre_hook(gather), module.register_forward_hook(repeat)]
+    return _hooked(module, gather, repeat)
+
+
+@contextmanager
+def _hooked(module: nn.Module, before: Callable[..., Any], after: Callable[..., Any]) -> Iterator[None]:
+    """What ``module`` is given and what it gives passes through ``before`` and ``after`` while the context lasts."""
+    handles = [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
     try:
         yield
     finally:
