@@ -169,14 +169,14 @@ def _attend(
 
     def take(which: int, index: Tensor) -> Tensor:
         # A lookup like that of word embeddings, whose gradient is a plain sum over rows.
-        found = F.embedding(index, rows[which])
+        found = torch.embedding(rows[which], index)
         return found.view(*index.shape, heads[which], -1).transpose(1, 2)
 
     outputs = []
     for batch in layout.batches:
         found = kernel(take(0, batch.queries), take(1, batch.keys), take(2, batch.keys), batch.mask, sinks)
         outputs.append(found.transpose(1, 2).flatten(2).flatten(0, 1))
-    return F.embedding(layout.place, torch.cat(outputs)).view(1, len(layout.place), heads[0], -1)
+    return torch.embedding(torch.cat(outputs), layout.place).view(1, len(layout.place), heads[0], -1)
 
 
 def _layout(pack: Pack, wanted: bool, window: int | None, like: Tensor) -> _Layout:

@@ -199,7 +199,7 @@ def _spread(module: nn.Module, distinct: Tensor, kind: Tensor) -> AbstractContex
 
     def repeat(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         # As a lookup of word embeddings, whose gradient is a plain sum over rows.
-        return nn.functional.embedding(kind, output[0]).unsqueeze(0)
+        return torch.embedding(output[0], kind).unsqueeze(0)
 
     return _hooked(module, gather, repeat)
 
