@@ -82,3 +82,12 @@ def test_what_layers_below_the_adapter_make_of_a_decision_is_computed_once_and_e
         assert torch.equal(found, results[0][0])
         torch.testing.assert_close(gradient, results[0][1], rtol=1e-5, atol=1e-5)
     assert [count for *_, count in results[1:]][1] == 0
+
+
+def test_a_decision_that_is_new_below_the_adapter_is_read_by_itself_among_known_ones() -> None:
+    model = add_adapter(build_model("llama", num_hidden_layers=3), rank=2, alpha=4, targets=None, top_layers=1)
+    tokenizer, decisions = byte_level(bos=False), [SMALL, LARGE, OTHER]
+    remembering, plain = Scorer(model, tokenizer, "packed", frozen_layers=2), Scorer(model, tokenizer, "packed")
+    for count in (1, 2, 3):
+        found = remembering.scores(decisions[:count]).token_log_probs
+        assert torch.equal(found, plain.scores(decisions[:count]).token_log_probs)

@@ -240,9 +240,10 @@ class PackedReader:
     def _hidden(self, pack: Pack, blocks: Sequence[Block] = ()) -> Tensor:
         """Final hidden states of the wanted rows [R, H]; those of frozen layers are remembered for ``blocks``."""
         frozen = self.frozen_layers if blocks else 0
+        below = self._below(pack, blocks) if frozen else None  # may read other packs, so not while this one is read
         with self._reading(pack) as stack:
-            if frozen:
-                stack.enter_context(self._known_layers.starting_at(frozen, self._below(pack, blocks)))
+            if below is not None:
+                stack.enter_context(self._known_layers.starting_at(frozen, below))
             hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
         self._check(pack, self._depth - frozen)
         return cast(Tensor, hidden[0].index_select(0, pack.rows))
