@@ -156,6 +156,10 @@ Policy = Callable[[S], ArrayLike]
 """Maps a state to the probabilities of its admissible actions, in the order of :meth:`World.actions`."""
 
 
+_ROUNDING = 1e-13
+"""Share of a second moment within which sums of a few dozen decisions round."""
+
+
 def explore(world: World[S], max_states: int = 1_000_000) -> StateGraph[S]:
     """Return all states that can be reached, and the transitions between them.
 
@@ -317,7 +321,10 @@ def evaluate(graph: StateGraph[S], policy: Floats, discount: float, time_limit: 
         return np.stack([(policy * values).sum(axis=1) for values in now], axis=-1)
 
     mean, square, success, decisions, duration = (float(x) for x in _backward(graph, time_limit, 5, backup))
-    return Evaluation(mean, max(square - mean**2, 0.0) ** 0.5, success, decisions, duration)
+    variance = square - mean**2
+    if variance < _ROUNDING * square:
+        variance = 0.0  # no more than rounding leaves, which depends on the machine's power function
+    return Evaluation(mean, variance**0.5, success, decisions, duration)
 
 
 def _check_policy(graph: StateGraph[S], policy: Floats) -> None:
