@@ -7,17 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from twosome.models.packing import MULTIPLE
+_COLUMNS = 2048
+"""Tokens of the vocabulary at a time: what is worked out of them stays in the processor's cache, and their part of the
+matrix is read from memory once for all rows. One number for all packs, because sums over the vocabulary round by it."""
 
-_CHUNK = 2**20  # logits held at a time, 4 MB; but
-_ROWS = 64  # at least so many rows, or the vocabulary matrix is read too often
+_VECTORS = 16
+"""Elementwise functions take so many numbers at once, and what is left over by scalar code that rounds differently."""
 
 
 class _TargetLogProbs(torch.autograd.Function):
     r"""Log-softmax of ``hidden @ weight.T`` at the targets.
 
     With p = softmax(W h), the gradient of log p_t in h is W_t - W^T p. The expected row W^T p is worked out in the
-    forward pass, where p is at hand, so that nothing of the vocabulary's size is kept for the backward pass.
+    forward pass, where p is at hand, so that nothing of the vocabulary's size is kept for the backward pass. Maximum,
+    normaliser and expected row are carried from one part of the vocabulary to the next, rescaled where the maximum
+    grows (Milakov and Gimelshein 2018, algorithm 3).
     """
 
     @staticmethod
@@ -25,19 +29,28 @@ class _TargetLogProbs(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, row_of: Tensor, targets: Tensor
     ) -> Tensor:
         found = torch.empty(len(targets), device=hidden.device)
-        differentiable = ctx.needs_input_grad[0]
-        expected = torch.empty_like(hidden) if differentiable else None
-        size = max(_ROWS, _CHUNK // len(weight) // MULTIPLE * MULTIPLE)
-        ends = torch.searchsorted(row_of, torch.arange(0, len(hidden) + size, size, device=row_of.device)).tolist()
-        for number, start in enumerate(range(0, len(hidden), size)):
-            logits = torch.nn.functional.linear(hidden[start : start + size], weight, bias).float()
-            # Not logsumexp: its last bits depend on how many rows there are.
-            log_probs = torch.log_softmax(logits, dim=-1)
-            here = slice(ends[number], ends[number + 1])
-            found[here] = log_probs[row_of[here] - start, targets[here]]
+        top = found.new_full((len(hidden), 1), torch.finfo(found.dtype).min)
+        total = torch.zeros_like(top)
+        expected = torch.zeros_like(hidden, dtype=found.dtype) if ctx.needs_input_grad[0] else None
+        starts = range(0, len(weight), _COLUMNS)
+        ordered, order = torch.sort(targets)
+        ends = torch.searchsorted(ordered, torch.tensor([*starts, len(weight)], device=targets.device)).tolist()
+        for number, start in enumerate(starts):
+            part = weight[start : start + _COLUMNS]
+            offset = None if bias is None else bias[start : start + _COLUMNS]
+            logits = torch.nn.functional.linear(hidden, part, offset).float()
+            here = order[ends[number] : ends[number + 1]]
+            found[here] = logits[row_of[here], targets[here] - start]
+            before, top = top, torch.maximum(top, logits.amax(-1, keepdim=True))
+            shrink = (before - top).exp_()
+            if len(part) % _VECTORS:
+                logits = torch.nn.functional.pad(logits, (0, -len(part) % _VECTORS), value=-torch.inf)
+            odds = logits.sub_(top).exp_()
+            total = total.mul_(shrink).add_(odds.sum(-1, keepdim=True))
             if expected is not None:
-                expected[start : start + size] = log_probs.exp_().to(weight.dtype) @ weight
-        ctx.save_for_backward(expected, weight, row_of, targets)
+                expected.mul_(shrink).add_(odds[:, : len(part)].to(weight.dtype) @ part)
+        found.sub_(top[row_of, 0]).sub_(total.log()[row_of, 0])
+        ctx.save_for_backward(expected if expected is None else expected.div_(total), weight, row_of, targets)
         return found
 
     @staticmethod
@@ -55,8 +68,8 @@ def target_log_probs(head: torch.nn.Linear, hidden: Tensor, row_of: Tensor, targ
 
     Args:
         head: The frozen vocabulary matrix.
-        hidden: [R, H], final hidden states.
-        row_of: int64 [M], ascending: the row that predicts each target.
+        hidden: [R, H], final hidden states; R a multiple of 8.
+        row_of: int64 [M], the row that predicts each target.
         targets: int64 [M].
     """
     found: Tensor = _TargetLogProbs.apply(hidden, head.weight, head.bias, row_of, targets)  # type: ignore[no-untyped-call]

@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.functional.losses import clipped_surrogate, value_loss
+from twosome.models.attention import Attention
 from twosome.models.encoding import Encoder
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.models.reference import PlainPolicy
@@ -60,6 +61,7 @@ class Setup:
         sampled: Steps and minibatches of the plain way in each repetition.
         device: Where both run.
         token_budget: Most tokens in one of our passes; None for what suits the device.
+        attention: How our packs attend.
     """
 
     size: str = "3m"
@@ -71,6 +73,7 @@ class Setup:
     sampled: int = 2
     device: str = "cpu"
     token_budget: int | None = None
+    attention: Attention = "segments"
 
     def __post_init__(self) -> None:
         for name, table in (("size", SIZES), ("workload", WORKLOADS)):
@@ -130,7 +133,8 @@ class Report:
         peak: Matrix products of this machine and dtype, in GFLOP/s.
         agreement: How far the ways are apart.
         reference_tokens, tokens: Token slots read in a warm cycle.
-        busy: Fraction of the peak reached by the matrix products of the policy update, others' time included.
+        busy: Fraction of the peak reached by the matrix products of the policy update, attention's among them, the time
+            of everything else included.
         phases: Times by part of the cycle.
     """
 
@@ -215,7 +219,12 @@ class ScoringBench:
 
     def _new_policy(self) -> LanguageModelPolicy:
         return LanguageModelPolicy(
-            self._model, self._tokenizer, self._critic, token_budget=self.setup.token_budget, memory_limit=2**30
+            self._model,
+            self._tokenizer,
+            self._critic,
+            token_budget=self.setup.token_budget,
+            memory_limit=2**30,
+            attention=self.setup.attention,
         )
 
     def _zero(self) -> None:
@@ -353,7 +362,7 @@ class ScoringBench:
         tokens = sum(fed)
         handle.remove()
         distinct = self.decisions[: MINIBATCH * ACCUMULATION]
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             for group in self.policy.batches(distinct):
                 torch.autograd.backward(self.policy.action_log_probs(group)[:, 0].sum())
         self._zero()
@@ -381,6 +390,21 @@ def _phases(reference: dict[str, float], ours: dict[str, float]) -> list[Phase]:
         found += [*parts, whole]
     name = "policy update, nothing repeated"
     return [*found, Phase(name, ACCUMULATION * reference["actor"], ours[name])]
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
+    return sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+
+
+def _attention_backward_flops(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
+    return sdpa_backward_flop_count(gradient, query, key, value)  # type: ignore[no-untyped-call]
+
+
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
+"""torch counts the products inside its attention kernels for GPUs, by these formulas, but not inside that for CPUs."""
 
 
 def matmul_peak(model: Any, size: int = 1024) -> float:
