@@ -82,6 +82,9 @@ def scoring(words: list[str]) -> int:
     parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--token-budget", type=positive, help="most tokens in one of our passes")
+    parser.add_argument(
+        "--attention", choices=("segments", "sparse"), default="segments", help="of our packs; sparse takes a GPU"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line only")
     arguments = vars(parser.parse_args(words))
     threads, as_json = arguments.pop("threads"), arguments.pop("json")

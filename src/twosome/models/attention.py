@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -16,8 +16,12 @@ from transformers import AttentionInterface
 
 from twosome.models.blocks import Booleans, Integers
 from twosome.models.packing import MULTIPLE, Pack, Segment
+from twosome.models.sparse import sparse_attention
 
 BLOCK_ATTENTION = "twosome_block_attention"
+
+Attention = Literal["segments", "sparse"]
+"""How a pack attends: segment by segment through the usual kernel, or all at once through a block-sparse one."""
 
 _PANEL = 192  # keys that a CPU matrix product sums in one go; from there to twice as many it splits them in halves
 _CALL = 2048  # query-key pairs that cost about as much as one more call
@@ -25,17 +29,18 @@ _CALL = 2048  # query-key pairs that cost about as much as one more call
 
 @dataclass(frozen=True)
 class _Reading:
-    """The pack being read, and the layer (by id) that is asked for the wanted rows alone."""
+    """The pack being read, the layer (by id) that is asked for the wanted rows alone, and how it attends."""
 
     pack: Pack
     last_layer: int | None
+    attention: Attention
 
 
 _READING: ContextVar[_Reading | None] = ContextVar("twosome_reading", default=None)
 
 
 @contextmanager
-def reading(model: Any, pack: Pack, last_layer: int | None = None) -> Iterator[None]:
+def reading(model: Any, pack: Pack, last_layer: int | None = None, attention: Attention = "segments") -> Iterator[None]:
     """Let ``model`` attend within the segments of ``pack`` while the context lasts.
 
     The configuration is all that attention layers look at. ``model.set_attn_implementation`` would do the same, but it
@@ -46,8 +51,9 @@ def reading(model: Any, pack: Pack, last_layer: int | None = None) -> Iterator[N
         model: The model.
         pack: What it reads.
         last_layer: ``id`` of the attention module whose output is wanted for ``pack.rows`` only, or None.
+        attention: How the pack attends.
     """
-    token = _READING.set(_Reading(pack, last_layer))
+    token = _READING.set(_Reading(pack, last_layer, attention))
     before = model.config._attn_implementation
     model.config._attn_implementation = BLOCK_ATTENTION
     try:
@@ -94,8 +100,12 @@ def block_attention(
         raise RuntimeError("block attention was called without a pack; score through twosome, or reset the model")
     pack = state.pack
     pack.readers[id(module)] = sliding_window
-    kernel = _Kernel(scaling, softcap)
     wanted = state.last_layer == id(module)
+    if state.attention == "sparse":
+        return sparse_attention(
+            query, key, value, s_aux, pack, wanted=wanted, window=sliding_window, scaling=scaling, softcap=softcap
+        ), None
+    kernel = _Kernel(scaling, softcap)
     return _attend(query, key, value, s_aux, _layout(pack, wanted, sliding_window, query), kernel), None
 
 

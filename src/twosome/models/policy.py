@@ -18,6 +18,7 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
+from twosome.models.attention import Attention
 from twosome.models.encoding import LongPrompts, Tokenizer
 from twosome.models.memory import LIMIT, Memory, recall
 from twosome.models.probing import Path as ScoringPath
@@ -71,6 +72,7 @@ class LanguageModelPolicy:
         memory_limit: Bytes that each of the memories (probabilities, features, plans, activations of layers below the
             adapter) may take; the least recently used goes first.
         long_prompts: What becomes of a prompt that does not fit into the model's context.
+        attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class LanguageModelPolicy:
         lean: bool = False,
         memory_limit: int = LIMIT,
         long_prompts: LongPrompts = "refuse",
+        attention: Attention = "segments",
     ) -> None:
         self.model = model
         self.critic = critic.to(model.device) if critic is not None else None
@@ -102,11 +105,18 @@ class LanguageModelPolicy:
             lean=lean,
             memory_limit=memory_limit,
             long_prompts=long_prompts,
+            attention=attention,
         )
         self._frozen = self.scorer
         if frozen is not None:
             self._frozen = Scorer(
-                frozen, tokenizer, path, token_budget, memory_limit=memory_limit, long_prompts=long_prompts
+                frozen,
+                tokenizer,
+                path,
+                token_budget,
+                memory_limit=memory_limit,
+                long_prompts=long_prompts,
+                attention=attention,
             )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version: tuple[int, int] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from twosome.errors import ModelError
-from twosome.models.attention import sharing_is_exact
+from twosome.models.attention import Attention, sharing_is_exact
 from twosome.models.encoding import EncodedDecision
 from twosome.models.memory import LIMIT
 from twosome.models.readers import Economies, PackedReader, Reader
@@ -34,6 +34,7 @@ def choose_reader(
     frozen_layers: int = 0,
     lean: bool = False,
     memory_limit: int = LIMIT,
+    attention: Attention = "segments",
 ) -> Reader:
     """The fastest way that agrees with reading one sequence at a time.
 
@@ -44,10 +45,15 @@ def choose_reader(
         frozen_layers: How many layers, from the bottom, no adapter changes; only the packed way makes use of it.
         lean: Save memory in the backward pass; only the packed way can.
         memory_limit: Bytes each of the reader's memories may take.
+        attention: How a pack attends. ``"sparse"`` takes a GPU, and a model that is read in packs.
 
     Raises:
         ModelError: If no way agrees.
     """
+    if attention == "sparse" and model.device.type == "cpu":
+        raise ModelError("sparse attention has no backward pass on a CPU; set loading.attention to segments")
+    if attention == "sparse":
+        path = path or "packed"  # what cannot attend so is refused rather than read slowly
     budget = token_budget or (_CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET)
 
     probe = _probe_decisions(model)
@@ -65,7 +71,13 @@ def choose_reader(
 
         def packed(economies: Economies) -> Reader:
             reader = PackedReader(
-                model, budget, economies, frozen_layers=frozen_layers, lean=lean, memory_limit=memory_limit
+                model,
+                budget,
+                economies,
+                frozen_layers=frozen_layers,
+                lean=lean,
+                memory_limit=memory_limit,
+                attention=attention,
             )
             _check_windows(model, set(reader.watch(probe).values()))
             return reader

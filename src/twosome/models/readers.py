@@ -8,7 +8,7 @@ token, decision by decision, action by action: float32 [M], and the final hidden
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, cast
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from twosome.errors import ModelError
 from twosome.models.adapters import Adapters
-from twosome.models.attention import reading
+from twosome.models.attention import Attention, reading
 from twosome.models.blocks import Block, Integers, build_blocks
 from twosome.models.encoding import EncodedDecision
 from twosome.models.layers import Layers, Stop, recomputed
@@ -86,6 +86,7 @@ class PackedReader:
         lean: Whether layers keep only their inputs for the backward pass and work out the rest again, and readings of
             several packs, and of large decisions, not even these: then the memory of one pack is enough.
         memory_limit: Bytes that plans, and activations of frozen layers, may each take.
+        attention: How a pack attends; ``"sparse"`` has no backward pass on a CPU.
     """
 
     def __init__(
@@ -97,10 +98,12 @@ class PackedReader:
         frozen_layers: int = 0,
         lean: bool = False,
         memory_limit: int = LIMIT,
+        attention: Attention = "segments",
     ) -> None:
         self.model = model
         self.token_budget = token_budget
         self.economies = economies
+        self.attention = attention
         self.frozen_layers = frozen_layers
         self.lean = lean
         self.tokens = 0
@@ -157,6 +160,7 @@ class PackedReader:
     def describe(self) -> str:
         """The way in a few words."""
         words = ["packed rows"]
+        words += ["sparse attention"] if self.attention == "sparse" else []
         words += ["shared prefixes"] if self.economies.share else []
         words += ["wanted rows of the last layer"] if self.economies.trim else []
         words += ["fused vocabulary"] if self.economies.fuse else []
@@ -172,7 +176,7 @@ class PackedReader:
             ModelError: If the model cannot be read in packs, or not with these economies.
         """
         pack = self._pack([block for item in encoded for block in self._plan(item)])
-        with torch.no_grad(), reading(self._base, pack):
+        with torch.no_grad(), self._attending(pack):
             hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
             self._check(pack, self._depth)
             if self.economies.fuse:
@@ -187,7 +191,7 @@ class PackedReader:
     def _check_once(self, pack: Pack) -> None:
         """Refuse to compute the first layer's projections by token if it is given more than that."""
         found: list[Tensor] = []
-        with torch.no_grad(), reading(self._base, pack), self._known_layers.first_inputs(found):
+        with torch.no_grad(), self._attending(pack), self._known_layers.first_inputs(found):
             self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False)
         alike = [
             torch.equal(rows[0].index_select(0, pack.distinct).index_select(0, pack.kind), rows[0]) for rows in found
@@ -277,7 +281,7 @@ class PackedReader:
                 pack = self._pack(members)
                 inputs: list[Tensor] = []
                 with (
-                    reading(self._base, pack),
+                    self._attending(pack),
                     self._known_layers.stopping_before(self.frozen_layers, inputs),
                     suppress(Stop),
                 ):
@@ -301,14 +305,18 @@ class PackedReader:
         with ExitStack() as stack:
             if self.economies.trim:
                 stack.enter_context(self._known_layers.last_restricted(pack.rows))
-                stack.enter_context(reading(self._base, pack, self._known_layers.last_attention))
+                stack.enter_context(self._attending(pack, self._known_layers.last_attention))
             else:
-                stack.enter_context(reading(self._base, pack))
+                stack.enter_context(self._attending(pack))
             if self.economies.join:
                 stack.enter_context(self._adapters.joined())
             if self.economies.once:
                 stack.enter_context(self._known_layers.first_once(pack.distinct, pack.kind))
             yield stack
+
+    def _attending(self, pack: Pack, last_layer: int | None = None) -> AbstractContextManager[None]:
+        """The model confined to the pack's segments."""
+        return reading(self._base, pack, last_layer, self.attention)
 
     @property
     def _known_layers(self) -> Layers:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from twosome.decision import Decision
+from twosome.models.attention import Attention
 from twosome.models.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
 from twosome.models.memory import LIMIT, Memory
 from twosome.models.probing import Path, choose_reader
@@ -52,6 +53,7 @@ class Scorer:
         lean: Save memory in the backward pass by reading again; see :class:`~twosome.models.readers.PackedReader`.
         memory_limit: Bytes that each of the memories may take.
         long_prompts: What becomes of a prompt that does not fit into the model's context.
+        attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
         reader: A reader that was chosen before, in place of all the options.
     """
 
@@ -66,6 +68,7 @@ class Scorer:
         lean: bool = False,
         memory_limit: int = LIMIT,
         long_prompts: LongPrompts = "refuse",
+        attention: Attention = "segments",
         reader: Reader | None = None,
     ) -> None:
         self.model = model
@@ -77,6 +80,7 @@ class Scorer:
             frozen_layers=frozen_layers,
             lean=lean,
             memory_limit=memory_limit,
+            attention=attention,
         )
         self._encoded: Memory[Decision, EncodedDecision] = Memory(memory_limit)
 

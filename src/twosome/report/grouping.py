@@ -12,8 +12,8 @@ from twosome.report.reading import Run
 
 OWN = (
     *("seed", "task", "normalization", "threads", "save_every", "record_every", "tensorboard"),
-    *("env_processes", "env_timeout", "loading.device", "loading.path", "loading.token_budget", "loading.recompute"),
-    *("loading.memory_megabytes", "loading.trust_remote_code"),
+    *("env_processes", "env_timeout", "loading.device", "loading.path", "loading.token_budget", "loading.attention"),
+    *("loading.recompute", "loading.memory_megabytes", "loading.trust_remote_code"),
 )
 """Settings that do not make another experiment, or that a group is named by anyway."""
 MOST_MAIN = 3

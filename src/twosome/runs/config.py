@@ -39,6 +39,8 @@ class LoadingConfig:
     """Most tokens in one forward pass; null for what suits the device."""
     path: Literal["auto", "packed", "masked", "cached", "padded"] = "auto"
     """How the model is read; auto takes the fastest way that agrees with one sequence at a time."""
+    attention: Literal["segments", "sparse"] = "segments"
+    """How packs attend: segment by segment, or all at once through a block-sparse kernel, which takes a GPU."""
     recompute: bool = False
     """Save memory in the backward pass (gradient checkpointing): layers read again rather than keep activations."""
     memory_megabytes: int = 256

@@ -287,6 +287,7 @@ def build_policy(
         lean=loading.recompute,
         memory_limit=loading.memory_megabytes * MEGABYTE,
         long_prompts=config.long_prompts,
+        attention=loading.attention,
         frozen=frozen,
     )
 
