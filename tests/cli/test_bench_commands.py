@@ -10,8 +10,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from twosome.cli import main
+from twosome.models.encoding import Encoder
+from twosome.models.loading import EMBEDDED, load_tokenizer
 from twosome.runs.actions_speed import measure_actions
 from twosome.runs.scoring_speed import CPU_ATTENTION, Agreement, ScoringBench
+from twosome.runs.workloads import hundred_tokens
 
 
 def test_scoring_is_compared_phase_by_phase(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,7 +33,9 @@ def test_scoring_is_compared_phase_by_phase(capsys: pytest.CaptureFixture[str]) 
             assert cycle[way] == pytest.approx(sum(part[way] for part in parts))
         assert cycle["ratio"] == pytest.approx(cycle["reference"] / cycle["ours"])
         assert cycle["ratio"] > 5  # tens; but this machine may be doing something else
+        assert report["decisions_per_second"][state] == pytest.approx(128 / cycle["ours"])
         assert f"cycle, {state}" in out
+    assert report["tokens_per_second"] == pytest.approx(report["tokens"] / phases["cycle, warm"]["ours"])
 
 
 def test_ways_that_disagree_are_not_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +62,16 @@ def test_the_products_inside_attention_count() -> None:
         torch.autograd.backward(outputs.sum())
     # Two products forward; five backward, the first of them once more.
     assert counter.get_total_flops() == (2 + 5) * 2 * (2 * 3) * 16 * 48 * 8
+
+
+def test_every_decision_of_the_fixed_shape_has_it() -> None:
+    encoder = Encoder(load_tokenizer(EMBEDDED))
+    decisions = hundred_tokens(5, 0)
+    assert len(set(decisions)) == 5
+    for decision in decisions:
+        encoded = encoder.encode(decision)
+        assert len(encoded.prompt_ids) == 100
+        assert [len(ids) for ids in encoded.action_ids] == [5] * 8
 
 
 def test_many_actions_cost_time_and_memory() -> None:

@@ -69,8 +69,8 @@ def scoring(words: list[str]) -> int:
     parser.add_argument(
         "--workload",
         default="overcooked",
-        help="overcooked, virtualhome, instruction (300 shared tokens), or 5-, 20-, 100-, 1000-actions "
-        "(default: overcooked)",
+        help="overcooked, virtualhome, instruction (300 shared tokens), 100-tokens (and 8 actions of 5), or 5-, 20-, "
+        "100-, 1000-actions (default: overcooked)",
     )
     parser.add_argument("--unique", type=float, default=0.3, help="fraction of distinct decisions (default: 0.3)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of our frozen weights")
@@ -163,6 +163,14 @@ def print_scoring(report: Report, threads: int) -> None:
     )
     print(f"tokens read in a warm cycle: {report.reference_tokens:,} the plain way, {report.tokens:,} ours")
     print(f"matrix products: {report.peak:,.0f} GFLOP/s at best; {report.busy:.0%} of that in the policy update")
+    plain, cold, warm = (
+        report.rate(*which)
+        for which in (("cycle, warm", "reference"), ("cycle, cold", "ours"), ("cycle, warm", "ours"))
+    )
+    print(
+        f"decisions per second through a cycle: {plain:,.1f} the plain way, ours {cold:,.1f} cold and {warm:,.1f} "
+        f"warm, when it reads {report.token_rate:,.0f} tokens per second"
+    )
     print(f"{'seconds':<34} {'plain':>10} {'ours':>10} {'ratio':>8}")
     for phase in report.phases:
         print(f"{phase.name:<34} {phase.reference:>10.3f} {phase.ours:>10.3f} {phase.ratio:>7.1f}x")

@@ -147,10 +147,26 @@ class Report:
     busy: float = 0.0
     phases: list[Phase] = field(default_factory=list)
 
+    def rate(self, cycle: str, way: str) -> float:
+        """Decisions per second through a ``cycle``, ``reference`` or ``ours``: acting, valuing and both updates."""
+        (phase,) = (phase for phase in self.phases if phase.name == cycle)
+        return ENVS * STEPS / float(getattr(phase, way))
+
+    @property
+    def token_rate(self) -> float:
+        """Tokens that ours reads per second of a warm cycle."""
+        return self.tokens / (ENVS * STEPS) * self.rate("cycle, warm", "ours")
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         phases = [{**asdict(phase), "ratio": phase.ratio} for phase in self.phases]
-        return {"benchmark": "scoring", **asdict(self), "phases": phases}
+        rates = {
+            "reference": self.rate("cycle, warm", "reference"),
+            "cold": self.rate("cycle, cold", "ours"),
+            "warm": self.rate("cycle, warm", "ours"),
+        }
+        more = {"decisions_per_second": rates, "tokens_per_second": self.token_rate}
+        return {"benchmark": "scoring", **asdict(self), **more, "phases": phases}
 
 
 class ScoringBench:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from twosome.decision import Decision
+from twosome.models.encoding import Encoder
 from twosome.models.loading import EMBEDDED, add_adapter, load_tokenizer
 from twosome.text.tasks import make_task
 
@@ -193,10 +194,27 @@ def many_actions(actions: int) -> Callable[[int, int], list[Decision]]:
     return make
 
 
+def hundred_tokens(count: int, seed: int) -> list[Decision]:
+    """Made-up decisions of one shape: prompts of 100 tokens and 8 actions of 5, for the embedded model's tokenizer."""
+    encoder, rng = Encoder(load_tokenizer(EMBEDDED)), random.Random(seed)
+    phrases = [f"{verb} the {a} {b}" for verb in _VERBS for a in _OBJECTS for b in _OBJECTS if a != b]
+    lengths = map(len, encoder.encode(Decision("You should now", tuple(phrases))).action_ids)
+    phrases = [phrase for phrase, length in zip(phrases, lengths, strict=True) if length == 5]
+    found: dict[Decision, None] = {}
+    while len(found) < count:
+        prompt = "You see the"
+        while (tokens := len(encoder.encode_prompt(prompt))) < 100:
+            prompt += f" {rng.choice(_OBJECTS)}"
+        if tokens == 100:  # some words are two tokens
+            found[Decision(prompt, tuple(rng.sample(phrases, 8)))] = None
+    return list(found)
+
+
 WORKLOADS: dict[str, Callable[[int, int], list[Decision]]] = {
     "overcooked": overcooked,
     "virtualhome": virtualhome,
     "instruction": instruction,
+    "100-tokens": hundred_tokens,
     "5-actions": many_actions(5),
     "20-actions": many_actions(20),
     "100-actions": many_actions(100),
