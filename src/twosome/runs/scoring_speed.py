@@ -130,18 +130,18 @@ class Report:
     Attributes:
         setup: What was measured.
         reader: How ours reads.
-        peak: Matrix products of this machine and dtype, in GFLOP/s.
         agreement: How far the ways are apart.
+        peak: The best rate of matrix products in this dtype, right after an update: median in GFLOP/s.
         reference_tokens, tokens: Token slots read in a warm cycle.
-        busy: Fraction of the peak reached by the matrix products of the policy update, attention's among them, the time
-            of everything else included.
+        busy: Fraction of that peak reached by the matrix products of the policy update before it, attention's among
+            them, the time of everything else included.
         phases: Times by part of the cycle.
     """
 
     setup: Setup
     reader: str
-    peak: float
     agreement: Agreement
+    peak: float = 0.0
     reference_tokens: int = 0
     tokens: int = 0
     busy: float = 0.0
@@ -214,11 +214,10 @@ class ScoringBench:
 
     def run(self, on_progress: Callable[[str], None] = lambda words: None) -> Report:
         """Measure everything; see :class:`Report`."""
-        report = Report(
-            self.setup, self.policy.scorer.reader.describe(), matmul_peak(self.policy.model), self.agreement()
-        )
+        report = Report(self.setup, self.policy.scorer.reader.describe(), self.agreement())
         plain: dict[str, list[float]] = {}
         ours: dict[str, list[float]] = {}
+        peaks: list[float] = []
         self._plain_units()  # not timed: the first run of anything is slower
         for repetition in range(self.setup.repetitions):
             on_progress(f"repetition {repetition + 1} of {self.setup.repetitions}")
@@ -226,11 +225,18 @@ class ScoringBench:
                 plain.setdefault(name, []).append(seconds)
             for name, seconds in self._cycles().items():
                 ours.setdefault(name, []).append(seconds)
+            # Right after the update: how fast a shared machine is changes by the minute.
+            peaks.append(matmul_peak(self.policy.model))
         reference = {name: statistics.median(times) for name, times in plain.items()}
         medians = {name: statistics.median(times) for name, times in ours.items()}
         report.phases = _phases(reference, medians)
         report.reference_tokens = self._reference_tokens()
-        report.tokens, report.busy = self._work(medians["policy update, nothing repeated"], report.peak)
+        report.tokens, operations = self._work()
+        report.peak = statistics.median(peaks)
+        updates = ours["policy update, nothing repeated"]
+        report.busy = statistics.median(
+            operations / seconds / peak / 1e9 for seconds, peak in zip(updates, peaks, strict=True)
+        )
         return report
 
     def _new_policy(self) -> LanguageModelPolicy:
@@ -367,8 +373,8 @@ class ScoringBench:
             slots += 2 * max(len(e.prompt_ids) for e in encoded) * len(row)
         return slots
 
-    def _work(self, seconds: float, peak: float) -> tuple[int, float]:
-        """Tokens of a warm cycle, and the fraction of the peak in an update that took ``seconds``."""
+    def _work(self) -> tuple[int, int]:
+        """Tokens of a warm cycle, and operations in the matrix products of an update in which nothing is repeated."""
         fed: list[int] = []
         embedding = self.policy.model.get_input_embeddings()
         handle = embedding.register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].numel()))
@@ -382,7 +388,7 @@ class ScoringBench:
             for group in self.policy.batches(distinct):
                 torch.autograd.backward(self.policy.action_log_probs(group)[:, 0].sum())
         self._zero()
-        return tokens, counter.get_total_flops() / seconds / peak / 1e9
+        return tokens, counter.get_total_flops()
 
 
 def _values_alone() -> PPOConfig:
