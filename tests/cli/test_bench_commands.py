@@ -7,13 +7,13 @@ import math
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from twosome.cli import main
 from twosome.models.encoding import Encoder
 from twosome.models.loading import EMBEDDED, load_tokenizer
 from twosome.runs.actions_speed import measure_actions
-from twosome.runs.scoring_speed import CPU_ATTENTION, Agreement, ScoringBench
+from twosome.runs.matrix_products import counting_products
+from twosome.runs.scoring_speed import Agreement, ScoringBench
 from twosome.runs.workloads import hundred_tokens
 
 
@@ -57,7 +57,7 @@ def test_half_precision_is_held_to_its_ratios_alone() -> None:
 def test_the_products_inside_attention_count() -> None:
     query, key, value = (torch.randn(2, 3, rows, 8, requires_grad=True) for rows in (16, 48, 48))
     mask = torch.zeros(2, 1, 16, 48)
-    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+    with counting_products() as counter:
         outputs = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask)
         torch.autograd.backward(outputs.sum())
     # Two products forward; five backward, the first of them once more.

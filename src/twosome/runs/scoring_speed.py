@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
@@ -27,6 +26,7 @@ from twosome.models.attention import Attention
 from twosome.models.encoding import Encoder
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.models.reference import PlainPolicy
+from twosome.runs.matrix_products import counting_products, matmul_peak
 from twosome.runs.workloads import SIZES, WORKLOADS, random_model, visits
 from twosome.types import Rollout
 
@@ -384,7 +384,7 @@ class ScoringBench:
         tokens = sum(fed)
         handle.remove()
         distinct = self.decisions[: MINIBATCH * ACCUMULATION]
-        with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+        with counting_products() as counter:
             for group in self.policy.batches(distinct):
                 torch.autograd.backward(self.policy.action_log_probs(group)[:, 0].sum())
         self._zero()
@@ -412,37 +412,3 @@ def _phases(reference: dict[str, float], ours: dict[str, float]) -> list[Phase]:
         found += [*parts, whole]
     name = "policy update, nothing repeated"
     return [*found, Phase(name, ACCUMULATION * reference["actor"], ours[name])]
-
-
-def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
-    return sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
-
-
-def _attention_backward_flops(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
-    return sdpa_backward_flop_count(gradient, query, key, value)  # type: ignore[no-untyped-call]
-
-
-CPU_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
-}
-"""torch counts the products inside its attention kernels for GPUs, by these formulas, but not inside that for CPUs."""
-
-
-def matmul_peak(model: Any, size: int = 1024) -> float:
-    """The best rate of square matrix products in the model's precision on its device, in GFLOP/s."""
-    device, dtype = model.device, model.dtype
-    size = size if device.type == "cpu" else 8 * size
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    rates = []
-    for _ in range(8):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        began = clock()
-        for _ in range(4):
-            a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        rates.append(4 * 2 * size**3 / (clock() - began) / 1e9)
-    return max(rates)
