@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from twosome.models.layers import replaced_forward
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -81,16 +83,10 @@ class Adapters:
     @contextmanager
     def joined(self) -> Iterator[None]:
         """Let layer and update be computed together while the context lasts."""
-        before = [vars(layer).get("forward") for layer in self._layers]
-        for layer in self._layers:
-            layer.forward = partial(_forward, layer, layer.forward)
-        try:
+        with ExitStack() as stack:
+            for layer in self._layers:
+                stack.enter_context(replaced_forward(layer, partial(_forward, layer, layer.forward)))
             yield
-        finally:
-            for layer, forward in zip(self._layers, before, strict=True):
-                del layer.forward
-                if forward is not None:
-                    layer.forward = forward
 
 
 def _plain_update(layer: Any) -> str | None:

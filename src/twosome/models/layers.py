@@ -99,7 +99,7 @@ class Layers:
                     preserve_rng_state=False,  # no dropout is ever on
                     context_fn=contexts,
                 )
-                stack.enter_context(_replaced_forward(layer, again_from_input))
+                stack.enter_context(replaced_forward(layer, again_from_input))
             yield
 
     @contextmanager
@@ -127,7 +127,7 @@ class Layers:
 
         with ExitStack() as stack:
             for layer in self.layers[:depth]:
-                stack.enter_context(_replaced_forward(layer, _passing_on))
+                stack.enter_context(replaced_forward(layer, _passing_on))
             handle = self.layers[depth].register_forward_pre_hook(begin, with_kwargs=True)
             stack.callback(handle.remove)
             yield
@@ -164,7 +164,8 @@ def _passing_on(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 @contextmanager
-def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Let ``module`` compute ``forward`` while the context lasts."""
     before = vars(module).get("forward")
     module.forward = forward
     try:
@@ -186,7 +187,7 @@ def _restricted(module: nn.Module, rows: Tensor) -> AbstractContextManager[None]
     def scatter(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         # Ones, because the gradient of a root at 0 is no number, even where nothing asks for it.
         whole = output.new_ones(output.shape[0], lengths.pop(), output.shape[2])
-        return whole.index_copy(1, rows, output)
+        return whole.index_copy_(1, rows, output)
 
     return _hooked(module, gather, scatter)
 
