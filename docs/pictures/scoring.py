@@ -31,9 +31,8 @@ def main() -> None:
         int(row) for block, rows in zip(blocks, pack.members, strict=True) for row in rows[: len(block.prompt_ids)]
     }
     for segment in pack.segments:
-        keys = np.concatenate([np.arange(start, end) for start, end in segment.keys])
         for row, seen in zip(segment.queries, segment.mask, strict=True):
-            picture[row, keys[seen]] = (
+            picture[row, segment.key_rows[seen]] = (
                 0 if not owners[row] else 3 if row not in prompts else 1 if owners[row] > 1 else 2
             )
     fed = sum(len(item.prompt_ids) + sum(map(len, item.action_ids)) for item in encoded)

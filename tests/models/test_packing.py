@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import build_model
-from twosome.models.attention import key_width
 from twosome.models.blocks import GROUP, build_blocks, tree_mask
 from twosome.models.encoding import EncodedDecision
+from twosome.models.layout import key_width, similar
 from twosome.models.packing import MULTIPLE, Pack, build_pack, savings, split_by_budget
 from twosome.models.probing import choose_reader
 from twosome.models.readers import PackedReader
@@ -28,9 +28,8 @@ def paths(pack: Pack) -> dict[int, list[tuple[int, int]]]:
     ids, positions = pack.ids[0].tolist(), pack.positions[0].tolist()
     seen = {}
     for segment in pack.segments:
-        keys = np.concatenate([np.arange(start, end) for start, end in segment.keys])
         for row, mask in zip(segment.queries, segment.mask, strict=True):
-            seen[int(row)] = [(ids[key], positions[key]) for key in keys[mask]]
+            seen[int(row)] = [(ids[key], positions[key]) for key in segment.key_rows[mask]]
     return seen
 
 
@@ -48,8 +47,8 @@ def test_every_scored_token_follows_from_its_own_sentence(common, rests, actions
         assert pack.ids.shape[1] % MULTIPLE == len(pack.rows) % MULTIPLE == 0
         seen, start = paths(pack), 0
         assert sorted(seen) == list(range(pack.ids.shape[1]))
-        rows = pack.rows[pack.row_of][pack.order].tolist()
-        targets = pack.targets[pack.order].tolist()
+        rows = pack.rows[pack.row_of].tolist()
+        targets = pack.targets.tolist()
         for decision, block in zip(decisions, blocks, strict=True):
             for context, target, action, offset in zip(
                 rows[start:], targets[start:], block.action, block.offset, strict=False
@@ -108,6 +107,26 @@ def test_large_tries_are_cut_into_groups_and_blocks() -> None:
 
 def test_keys_are_filled_up_to_widths_that_kernels_treat_alike() -> None:
     assert [key_width(keys) for keys in (1, 16, 17, 192, 193, 384, 385)] == [16, 16, 32, 192, 384, 384, 400]
+
+
+@given(st.lists(st.tuples(st.integers(1, 130), st.integers(1, 400)), min_size=1, max_size=7), st.integers(0, 50_000))
+def test_segments_are_filled_up_in_the_cheapest_groups(shapes: list[tuple[int, int]], call: int) -> None:
+    def cost(groups: list[list[int]]) -> int:
+        pairs = 0
+        for group in groups:
+            height = max(-(-shapes[number][0] // MULTIPLE) * MULTIPLE for number in group)
+            pairs += len(group) * height * max(key_width(shapes[number][1]) for number in group)
+        return pairs + call * len(groups)
+
+    found = similar(shapes, call)
+    assert sorted(itertools.chain(*found)) == list(range(len(shapes)))
+    order = sorted(range(len(shapes)), key=lambda i: (key_width(shapes[i][1]), -(-shapes[i][0] // MULTIPLE)))
+    for cuts in itertools.product((False, True), repeat=len(shapes) - 1):
+        groups = [[order[0]]]
+        for number, cut in zip(order[1:], cuts, strict=True):
+            groups += [[]] if cut else []
+            groups[-1].append(number)
+        assert cost(found) <= cost(groups)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -37,8 +37,7 @@ def test_the_end_of_a_rows_subtree_says_who_may_attend_to_it(common, actions) ->
         length = pack.ids.shape[1]
         may = np.zeros((length, length), dtype=bool)
         for segment in pack.segments:
-            keys = np.concatenate([np.arange(start, end) for start, end in segment.keys])
-            may[np.ix_(segment.queries, keys)] = segment.mask
+            may[np.ix_(segment.queries, segment.key_rows)] = segment.mask
         ends, rows = subtree_ends(pack), np.arange(length)
         assert np.array_equal(may, (rows[None, :] <= rows[:, None]) & (rows[:, None] < ends[None, :]))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,17 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
-from twosome.models.blocks import Booleans, Integers
-from twosome.models.packing import MULTIPLE, Pack, Segment
+from twosome.models.layout import Layout, lay_out, layout_of
+from twosome.models.packing import Pack, Segment
 from twosome.models.sparse import sparse_attention
 
 BLOCK_ATTENTION = "twosome_block_attention"
 
 Attention = Literal["segments", "sparse"]
 """How a pack attends: segment by segment through the usual kernel, or all at once through a block-sparse one."""
-
-_PANEL = 192  # keys that a CPU matrix product sums in one go; from there to twice as many it splits them in halves
-_CALL = 2048  # query-key pairs that cost about as much as one more call
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def block_attention(
             query, key, value, s_aux, pack, wanted=wanted, window=sliding_window, scaling=scaling, softcap=softcap
         ), None
     kernel = _Kernel(scaling, softcap)
-    return _attend(query, key, value, s_aux, _layout(pack, wanted, sliding_window, query), kernel), None
+    return _attend(query, key, value, s_aux, layout_of(pack, wanted, sliding_window, query), kernel), None
 
 
 AttentionInterface.register(BLOCK_ATTENTION, block_attention)
@@ -142,37 +139,7 @@ class _Kernel:
         return weights[..., : key.shape[2]] @ value
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Segments of about one size, side by side.
-
-    Attributes:
-        queries: int64 [b, q], rows that attend, filled up.
-        keys: int64 [b, k], rows they may attend to, filled up.
-        mask: [b, 1, q, k], added to the logits.
-    """
-
-    queries: Tensor
-    keys: Tensor
-    mask: Tensor
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """The segments of a pack as a kernel takes them.
-
-    Attributes:
-        batches: All of them.
-        place: int64 [T], for every row the place of its output among all queries of all batches.
-    """
-
-    batches: tuple[_Batch, ...]
-    place: Tensor
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, layout: _Layout, kernel: _Kernel
-) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, layout: Layout, kernel: _Kernel) -> Tensor:
     """Outputs [1, T, heads, E] of queries [1, heads, T, D], keys and values."""
     rows = [x[0].transpose(0, 1).flatten(1) for x in (query, key, value)]
     heads = [x.shape[1] for x in (query, key, value)]
@@ -187,92 +154,6 @@ def _attend(
         found = kernel(take(0, batch.queries), take(1, batch.keys), take(2, batch.keys), batch.mask, sinks)
         outputs.append(found.transpose(1, 2).flatten(2).flatten(0, 1))
     return torch.embedding(torch.cat(outputs), layout.place).view(1, len(layout.place), heads[0], -1)
-
-
-def _layout(pack: Pack, wanted: bool, window: int | None, like: Tensor) -> _Layout:
-    """The segments as the kernel takes them, worked out once per pack."""
-    name = (wanted, window, like.dtype)
-    if name not in pack.layouts:
-        segments = pack.wanted if wanted else pack.segments
-        positions = pack.positions[0].cpu().numpy()
-        masks = [_windowed(segment, positions, window) for segment in segments]
-        pack.layouts[name] = _lay_out(segments, masks, len(positions), like)
-    return cast(_Layout, pack.layouts[name])
-
-
-def _windowed(segment: Segment, positions: Integers, window: int | None) -> Booleans:
-    """The segment's mask, restricted to keys fewer than ``window`` positions back."""
-    if window is None:
-        return segment.mask
-    keys = np.concatenate([positions[start:end] for start, end in segment.keys])
-    near: Booleans = positions[segment.queries][:, None] - keys[None, :] < window
-    return segment.mask & near
-
-
-def _lay_out(segments: Sequence[Segment], masks: Sequence[Booleans], length: int, like: Tensor) -> _Layout:
-    batches, done = [], 0
-    place = np.zeros(length, dtype=np.int64)
-    for members in _similar([mask.shape for mask in masks]):
-        height = _multiple(max(masks[i].shape[0] for i in members))
-        width = key_width(max(masks[i].shape[1] for i in members))
-        queries = np.zeros((len(members), height), dtype=np.int64)
-        keys = np.zeros((len(members), width), dtype=np.int64)
-        full = np.zeros((len(members), 1, height, width), dtype=bool)
-        full[..., 0] = True  # what merely fills up attends to something, so that nothing is divided by 0
-        for number, i in enumerate(members):
-            q, k = masks[i].shape
-            queries[number, :q] = segments[i].queries
-            keys[number, :k] = np.concatenate([np.arange(start, end) for start, end in segments[i].keys])
-            full[number, 0, :q, :k] = masks[i]
-            place[segments[i].queries] = done + number * height + np.arange(q)
-        done += len(members) * height
-        batches.append(
-            _Batch(
-                queries=torch.from_numpy(queries).to(like.device),
-                keys=torch.from_numpy(keys).to(like.device),
-                mask=_additive(full, like),
-            )
-        )
-    return _Layout(tuple(batches), torch.from_numpy(place).to(like.device))
-
-
-def _similar(shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
-    """Numbers of segments in groups whose sizes are near enough to be filled up to one size."""
-    groups: list[list[int]] = []
-    height = width = 0
-    for number in sorted(range(len(shapes)), key=lambda i: (shapes[i][1], shapes[i][0]), reverse=True):
-        q, k = shapes[number]
-        taller = max(height, q)
-        # Widths fall, so a group has its first member's; what joining adds beyond the segment itself is waste.
-        if groups and width * (taller + len(groups[-1]) * (taller - height)) - q * k <= q * k + _CALL:
-            height = taller
-        else:
-            groups.append([])
-            height, width = q, k
-        groups[-1].append(number)
-    return groups
-
-
-def _multiple(count: int) -> int:
-    return -(-count // MULTIPLE) * MULTIPLE
-
-
-def key_width(keys: int) -> int:
-    """How many keys a segment's keys are filled up to.
-
-    With this, and queries in multiples of :data:`MULTIPLE`, the fused CPU kernel gives a query the same numbers however
-    many masked keys stand behind those it sees: whole vectors only, and no sum split at a place that depends on the
-    length. So a prompt may be cut into segments anywhere. Whether that holds on this machine is tried when a model is
-    loaded.
-    """
-    filled = -(-keys // 16) * 16
-    return 2 * _PANEL if _PANEL < filled < 2 * _PANEL else filled
-
-
-def _additive(mask: Booleans, like: Tensor) -> Tensor:
-    """A boolean mask as numbers to add to logits."""
-    allowed = torch.from_numpy(mask).to(like.device)
-    return torch.zeros(allowed.shape, dtype=like.dtype, device=like.device).masked_fill(~allowed, -torch.inf)
 
 
 def sharing_is_exact(heads: int, size: int, dtype: torch.dtype) -> bool:
@@ -292,11 +173,11 @@ def sharing_is_exact(heads: int, size: int, dtype: torch.dtype) -> bool:
     return True
 
 
-def _cut(length: int, ends: Sequence[int], like: Tensor) -> _Layout:
+def _cut(length: int, ends: Sequence[int], like: Tensor) -> Layout:
     """A sentence cut into segments that end at ``ends``."""
     causal = np.tri(length, dtype=bool)
     segments = [
         Segment(np.arange(start, end), ((0, end),), causal[start:end, :end])
         for start, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
-    return _lay_out(segments, [segment.mask for segment in segments], length, like)
+    return lay_out(segments, [segment.mask for segment in segments], length, like)

@@ -45,6 +45,11 @@ class Segment:
     keys: tuple[Span, ...]
     mask: Booleans
 
+    @property
+    def key_rows(self) -> Integers:
+        """The rows [k] of ``keys``."""
+        return _rows(self.keys)
+
 
 @dataclass(frozen=True, eq=False)
 class Pack:
@@ -56,9 +61,8 @@ class Pack:
         segments: Every row is a query of exactly one of them.
         wanted: The same for the rows alone whose output is wanted; the last layer needs no others.
         rows: int64 [R], whose output is wanted, in ascending order, filled up to a multiple of :data:`MULTIPLE`.
-        row_of: int64 [M], for every scored token the place in ``rows`` that predicts it, in ascending order.
+        row_of: int64 [M], for every scored token, block after block, the place in ``rows`` that predicts it.
         targets: int64 [M], the scored tokens, likewise.
-        order: int64 [M], where each token of the blocks, block after block, stands in that order.
         lasts: int64 [B], for every block the place in ``rows`` of its prompt's last token.
         members: For every block the rows [L] of its tokens.
         distinct: int64 [D], a row of every distinct token, filled up to a multiple of :data:`MULTIPLE`.
@@ -74,7 +78,6 @@ class Pack:
     rows: Tensor
     row_of: Tensor
     targets: Tensor
-    order: Tensor
     lasts: Tensor
     members: tuple[Integers, ...]
     distinct: Tensor
@@ -146,7 +149,7 @@ class _Builder:
                 done += len(group)
         last = tree - 1
         self.lasts[index] = last
-        self.members[index] = np.concatenate([*(np.arange(a, b) for a, b in above), np.arange(start, self.length)])
+        self.members[index] = _rows((*above, (start, self.length)))
         self.contexts[index] = np.where(
             block.context < len(block.prompt_ids), last, block.context - len(block.prompt_ids) + tree
         )
@@ -159,8 +162,6 @@ class _Builder:
         contexts = np.concatenate(self.contexts)
         needed = np.unique(np.concatenate([contexts, self.lasts]))
         rows = _filled(needed, self.length)
-        row_of = np.searchsorted(rows, contexts)
-        order = np.argsort(row_of, kind="stable")
         targets = np.concatenate([block.targets for block in self.blocks])
         ids = np.concatenate(self.ids)
         _, distinct, kind = np.unique(ids, return_index=True, return_inverse=True)
@@ -171,9 +172,8 @@ class _Builder:
             segments=tuple(self.segments),
             wanted=tuple(_restricted(self.segments, needed, self.length)),
             rows=torch.from_numpy(rows).to(device),
-            row_of=torch.from_numpy(row_of[order]).to(device),
-            targets=torch.from_numpy(targets[order]).to(device),
-            order=torch.from_numpy(np.argsort(order)).to(device),
+            row_of=torch.from_numpy(np.searchsorted(rows, contexts)).to(device),
+            targets=torch.from_numpy(targets).to(device),
             lasts=torch.from_numpy(np.searchsorted(rows, self.lasts)).to(device),
             members=tuple(self.members),
             distinct=torch.from_numpy(distinct).to(device),
@@ -203,6 +203,11 @@ def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """How many tokens two prompts share at the front; each keeps at least one to itself."""
     limit = min(len(a), len(b)) - 1
     return next((i for i in range(limit) if a[i] != b[i]), limit)
+
+
+def _rows(spans: Sequence[Span]) -> Integers:
+    """The rows of the spans, one after the other."""
+    return np.concatenate([np.arange(start, end) for start, end in spans])
 
 
 def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:

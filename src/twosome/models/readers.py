@@ -236,10 +236,8 @@ class PackedReader:
         pack = self._pack(blocks)
         head = self._base.get_output_embeddings() if self.economies.fuse else None
         if type(head) is nn.Linear and not head.weight.requires_grad:
-            found = target_log_probs(head, self._hidden(pack, blocks), pack.row_of, pack.targets)
-        else:
-            found = torch.log_softmax(self._logits(pack).float(), dim=-1)[pack.row_of, pack.targets]
-        return found.index_select(0, pack.order)
+            return target_log_probs(head, self._hidden(pack, blocks), pack.row_of, pack.targets)
+        return torch.log_softmax(self._logits(pack).float(), dim=-1)[pack.row_of, pack.targets]
 
     def _hidden(self, pack: Pack, blocks: Sequence[Block] = ()) -> Tensor:
         """Final hidden states of the wanted rows [R, H]; those of frozen layers are remembered for ``blocks``."""

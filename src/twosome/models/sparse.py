@@ -82,7 +82,7 @@ def subtree_ends(pack: Pack) -> Integers:
     length = pack.ids.shape[1]
     ends, askers = np.zeros(length, dtype=np.int64), np.zeros(length, dtype=np.int64)
     for segment in pack.segments:
-        keys = np.concatenate([np.arange(start, end) for start, end in segment.keys])
+        keys = segment.key_rows
         last = len(segment.queries) - np.argmax(segment.mask[::-1], axis=0)  # one past the last True of each column
         seen = segment.mask.any(axis=0)
         ends[keys[seen]] = np.maximum(ends[keys[seen]], segment.queries[0] + last[seen])
