@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.report.made import add_replay, make_run, measurement, write_lines
 from twosome.errors import RunError
+from twosome.report import write_report
 from twosome.report.comparison import compare
 from twosome.report.curves import RETURN, group_curve, last_performance, learned_after, run_curve
-from twosome.report.drawing import thousands, ticks
+from twosome.report.drawing import Axes, logarithmic_ticks, thousands, ticks
 from twosome.report.formatting import count, ends, percent, score
 from twosome.report.generalization import controls, matrices
 from twosome.report.grouping import group, main_groups
@@ -334,6 +336,22 @@ def test_ticks_are_round_numbers() -> None:
     assert ticks(0, 3072, about=4) == [0, 1000, 2000, 3000]
     assert ticks(5, 5) == [5]
     assert [thousands(value) for value in (500, 2000, 1_500_000)] == ["500", "2k", "1.5M"]
+    assert logarithmic_ticks(90, 200_000) == [100, 1000, 10_000, 100_000]
+    assert logarithmic_ticks(100, 6000) == [100, 200, 500, 1000, 2000, 5000]
+    assert logarithmic_ticks(100, 100) == [100]
+
+
+def test_a_short_curve_beside_a_long_one_is_not_a_sliver(tmp_path: Path) -> None:
+    short = make_run(tmp_path / "short")  # 4,000 decisions
+    long = make_run(tmp_path / "long", policy="vector", updates=800)
+    assert "log scale" not in write_report([short], tmp_path / "one.html").read_text(encoding="utf-8")
+    page = write_report([short, long], tmp_path / "two.html").read_text(encoding="utf-8")
+    assert page.count("decisions (log scale)") == 2  # return and success
+    curves = re.findall(r'<polyline[^>]*points="([^"]*)"', page)
+    last = sorted(float(points.split()[-1].split(",")[0]) for points in curves)
+    axes = Axes("decisions", (100.0, 80_000.0), (0.0, 1.0), logarithmic=True)
+    assert last == pytest.approx([axes.x(4000)] * 2 + [axes.x(80_000)] * 2, abs=0.1)
+    assert axes.x(4000) - axes.x(400) == pytest.approx(axes.x(40_000) - axes.x(4000))
 
 
 @pytest.mark.parametrize(

@@ -44,16 +44,22 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the plot measures, and over which range; what stands on the vertical axis belongs above the plot."""
+    """What the plot measures, and over which range; what stands on the vertical axis belongs above the plot.
+
+    With ``logarithmic``, equal steps to the right are equal factors; ``x_range`` must be above 0 then.
+    """
 
     x_label: str
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     percent: bool = False
+    logarithmic: bool = False
 
     def x(self, value: float) -> float:
         """Horizontal place of a value, in units of the view box."""
         low, high = self.x_range
+        if self.logarithmic:
+            low, high, value = math.log(low), math.log(high), math.log(value)
         return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low or 1)
 
     def y(self, value: float) -> float:
@@ -93,6 +99,16 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(index * step, 10) for index in range(first, last + 1)]
 
 
+def logarithmic_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten between two, or 1, 2 and 5 times those where they are few."""
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    for factors in ((1,), (1, 2, 5)):
+        found = [factor * power for power in powers for factor in factors if low <= factor * power <= high]
+        if len(found) > 2:
+            break
+    return found
+
+
 def thousands(value: float) -> str:
     """A number of decisions, short: 500, 2k, 1.5M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
@@ -113,7 +129,7 @@ def _frame(axes: Axes) -> Markup:
                 '<text class="tick end" x="{}" y="{:.1f}">{}</text>'
             ).format(" zero" if value == 0 else "", LEFT, right, LEFT - 6, axes.y(value) + 4, label, y=axes.y(value))
         )
-    for value in ticks(*axes.x_range, about=4):
+    for value in logarithmic_ticks(*axes.x_range) if axes.logarithmic else ticks(*axes.x_range, about=4):
         parts.append(
             Markup('<text class="tick middle" x="{:.1f}" y="{}">{}</text>').format(
                 axes.x(value), bottom + 17, thousands(value)

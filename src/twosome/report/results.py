@@ -15,6 +15,9 @@ from twosome.report.measures import Cell, Key, cell_of, own_task
 from twosome.report.reading import Measured, Run, number
 from twosome.report.statistics import Interval
 
+_FAR = 5
+"""Curves of which one is this many times as long as another are drawn over the logarithm of their decisions."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -191,8 +194,15 @@ def _panel(
     marks = [] if optimum is None else [Mark(optimum, f"optimum {optimum:.3g}")]
     heights = [y for line in lines for _, *ys in line.points for y in ys if y is not None]
     heights += [0.0, 1.0] if name == curves.SUCCESS else [0.0, *(mark.y * 1.06 for mark in marks)]
-    end = max(line.points[-1][0] for line in lines)
-    axes = Axes("decisions", (0.0, end), (min(heights), max(heights)), percent=name == curves.SUCCESS)
+    begin, ends = min(line.points[0][0] for line in lines), [line.points[-1][0] for line in lines]
+    far_apart = begin > 0 and max(ends) >= _FAR * min(ends)
+    axes = Axes(
+        "decisions (log scale)" if far_apart else "decisions",
+        (begin if far_apart else 0.0, max(ends)),
+        (min(heights), max(heights)),
+        percent=name == curves.SUCCESS,
+        logarithmic=far_apart,
+    )
     spoken = "; ".join(
         f"{line.label}: from {line.points[0][1]:.2f} to {line.points[-1][1]:.2f} after {line.points[-1][0]:.0f}"
         for line in lines
