@@ -31,8 +31,9 @@ def main() -> None:
         int(row) for block, rows in zip(blocks, pack.members, strict=True) for row in rows[: len(block.prompt_ids)]
     }
     for segment in pack.segments:
+        keys = segment.key_rows
         for row, seen in zip(segment.queries, segment.mask, strict=True):
-            picture[row, segment.key_rows[seen]] = (
+            picture[row, keys[seen]] = (
                 0 if not owners[row] else 3 if row not in prompts else 1 if owners[row] > 1 else 2
             )
     fed = sum(len(item.prompt_ids) + sum(map(len, item.action_ids)) for item in encoded)

@@ -46,6 +46,10 @@ def test_output_and_every_gradient_are_pefts(dtype: torch.dtype, bound: float, a
     expected = outcome(layer, inputs)
     with adapters.joined():
         found = outcome(layer, inputs)
+    if dtype == torch.bfloat16:
+        assert torch.equal(found[0], expected[0])
+    else:  # the product adds the update itself, which rounds once less
+        torch.testing.assert_close(found[0], expected[0], rtol=1e-6, atol=1e-6)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype
         assert (ours - theirs).norm() <= bound * theirs.norm()

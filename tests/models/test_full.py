@@ -62,8 +62,13 @@ def test_a_loaded_agent_is_the_trained_one(run: Path, config: RunConfig, tmp_pat
     with torch.no_grad():
         expected, found = policy.action_log_probs([DECISION]), loaded.action_log_probs([DECISION])
         assert torch.equal(policy.values([DECISION]), loaded.values([DECISION]))
-    # Not to the bit: a vocabulary matrix that trains meets all rows at once, one that is frozen a part at a time.
+    # To the bit if it is read the same way: a vocabulary matrix that trains meets all rows at once, one that is frozen
+    # a part at a time.
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+    unfreeze(loaded.model)
+    with torch.no_grad():
+        scores = [each.scorer.scores([DECISION]).token_log_probs for each in (policy, loaded)]
+    assert torch.equal(*scores)
 
 
 def test_stopped_it_ends_the_same(

@@ -29,8 +29,9 @@ def paths(pack: Pack) -> dict[int, list[tuple[int, int]]]:
     ids, positions = pack.ids[0].tolist(), pack.positions[0].tolist()
     seen = {}
     for segment in pack.segments:
+        keys = segment.key_rows
         for row, mask in zip(segment.queries, segment.mask, strict=True):
-            seen[int(row)] = [(ids[key], positions[key]) for key in segment.key_rows[mask]]
+            seen[int(row)] = [(ids[key], positions[key]) for key in keys[mask]]
     return seen
 
 
@@ -155,20 +156,21 @@ def test_a_decision_has_the_same_bits_whatever_it_is_read_with(architecture: str
         return tuple(rng.randrange(5, 90) for _ in range(count))
 
     beginnings = [tokens(length) for length in (2, 9, 40, 100)]
-    decisions = {
+    drawn = [
         EncodedDecision(
             rng.choice(beginnings)[: rng.randint(1, 100)] + tokens(rng.choice((1, 3, 17, 60))),
             tuple(sorted({tokens(rng.randint(1, 8)) for _ in range(rng.choice((1, 3, 8, 40)))})),
-        ): None
+        )
         for _ in range(16)
-    }
+    ]
+    decisions = list(dict.fromkeys(drawn))
     for dtype in (torch.float32, torch.bfloat16):
         reader = choose_reader(build_model(architecture).to(dtype), path="packed", token_budget=rng.choice((64, 1024)))
         with torch.no_grad():
-            together = reader.log_probs(list(decisions))
+            together = reader.log_probs(decisions)
             alone = torch.cat([reader.log_probs([decision]) for decision in decisions])
         assert torch.equal(together, alone)
-        assert torch.equal(together, reader.log_probs(list(decisions)).detach())
+        assert torch.equal(together, reader.log_probs(decisions).detach())
 
 
 @pytest.mark.parametrize(("architecture", "once"), [("llama", True), ("qwen2", True), ("gpt2", False), ("opt", False)])
