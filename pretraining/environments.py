@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from twosome.envs.oracle import explore
-from twosome.envs.overcooked.environment import Rewards
-from twosome.envs.overcooked.tasks import TASKS as KITCHEN_TASKS
-from twosome.envs.overcooked.tasks import find_foods, find_task
-from twosome.envs.overcooked.transitions import shared_table
-from twosome.envs.virtualhome.tasks import TASKS as HOUSEHOLD_TASKS
-from twosome.envs.virtualhome.world import shared_world
+from twosome.overcooked.environment import Rewards
+from twosome.overcooked.tasks import TASKS as KITCHEN_TASKS
+from twosome.overcooked.tasks import find_foods, find_task
+from twosome.overcooked.transitions import shared_table
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.virtualhome import VirtualHomeNarrator
+from twosome.virtualhome.tasks import TASKS as HOUSEHOLD_TASKS
+from twosome.virtualhome.world import shared_world
 
 # Layout C with several foods has more than 60,000 states in the same words as layouts A and B: it adds nothing here.
 MAX_STATES = 20_000

@@ -23,11 +23,11 @@ from pretraining.controls import RANDOM, random_model
 from pretraining.train import TrainConfig, build_model
 from pretraining.trainings import TRAININGS
 from twosome.cli.train import parse
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY
 from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.exact import evaluate_exactly
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import EPISODES_FILE, METRICS_FILE
 from twosome.runs.trainer import Progress, resume, train

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from twosome.decision import Decision
 from twosome.envs.oracle import Optimum, StateGraph, evaluate, explore, solve, uniform
-from twosome.models.scoring import Scorer
+from twosome.scoring.scorer import Scorer
 from twosome.text.states import text_world
 from twosome.text.tasks import TASKS, make_task
 

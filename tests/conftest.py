@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
 
 import pytest
 import torch
 
-from tests.tiny import save_model
+from tests.tiny import ARCHITECTURES, TOKENIZERS, save_model
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +23,15 @@ def _one_thread() -> None:
 def model_directory(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tiny LLaMA with random weights and a byte-level tokenizer."""
     return save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(params=TOKENIZERS)
+def tokenizer(request: pytest.FixtureRequest, tmp_path: Any) -> Any:
+    """Each kind of tokenizer in turn."""
+    return TOKENIZERS[request.param](tmp_path)
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def architecture(request: pytest.FixtureRequest) -> str:
+    """Each architecture in turn."""
+    return str(request.param)

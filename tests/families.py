@@ -26,10 +26,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from tests.tiny import byte_level
 from twosome import Decision, TwosomeError
-from twosome.models.encoding import encode_decision
 from twosome.models.loading import add_adapter
-from twosome.models.probing import choose_reader
-from twosome.models.reference import one_at_a_time
+from twosome.scoring.probing import choose_reader
+from twosome.scoring.reference import one_at_a_time
+from twosome.tokens.encoding import encode_decision
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "model-families.md"
 BOUND = 1e-5

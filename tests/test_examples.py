@@ -15,8 +15,8 @@ import pytest
 from twosome.baselines import UniformPolicy
 from twosome.cli import main
 from twosome.envs.oracle import OpenWorld
-from twosome.envs.overcooked.tasks import TASKS as OVERCOOKED
-from twosome.runs.exact import evaluate_exactly
+from twosome.evaluation.exact import evaluate_exactly
+from twosome.overcooked.tasks import TASKS as OVERCOOKED
 from twosome.text.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,23 +21,35 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 FOUNDATION = ("decision", "errors")
+WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "functional", *FOUNDATION)
+READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "functional", *FOUNDATION)
+RUNS = ("text", "models", "scoring", "algorithms", "baselines", "rollout", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
-# What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome.
+# What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
+# each row names only rows above it.
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "decision": ("errors",),
     "types": ("torch", *FOUNDATION),
     "functional": ("torch", "types", *FOUNDATION),
-    "envs": ("gymnasium", "numpy", "PIL", "errors"),
-    "text": ("gymnasium", "numpy", "envs", *FOUNDATION),
-    "models": ("torch", "numpy", "transformers", "peft", "safetensors", "types", "functional", *FOUNDATION),
-    "baselines": ("safetensors", "rollout", *LEARNING),
+    "envs": ("gymnasium", "numpy", "errors"),
+    "overcooked": WORLD,
+    "virtualhome": WORLD,
+    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", *FOUNDATION),
+    "tokens": ("torch", "numpy", *FOUNDATION),
+    "scoring": READING,
+    "models": ("scoring", "safetensors", *READING),
     "rollout": LEARNING,
     "algorithms": LEARNING,
+    "baselines": ("safetensors", "rollout", *LEARNING),
+    "runs": ("filelock", "matplotlib", *RUNS),
+    "evaluation": ("runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
+    "bench": ("tokens", "transformers", *RUNS),
+    "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
+    "reproduction": ("evaluation", "runs", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "errors"),
-    "runs": KNOWS_ALL,
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,

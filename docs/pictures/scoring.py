@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 
-from twosome.models.blocks import build_blocks
-from twosome.models.encoding import encode_decision
+from twosome.bench.workloads import overcooked
 from twosome.models.loading import EMBEDDED, load_tokenizer
-from twosome.models.packing import build_pack
-from twosome.runs.workloads import overcooked
+from twosome.tokens.blocks import build_blocks
+from twosome.tokens.encoding import encode_decision
+from twosome.tokens.packing import build_pack
 
 WHITE, SHARED, PROMPT, ACTIONS = "#ffffff", "#2f6f9f", "#7fb3d5", "#e08a3c"
 

@@ -14,8 +14,8 @@ from twosome import Decision
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.errors import ConfigError, NumericalError
+from twosome.evaluation.sampled import evaluate
 from twosome.rollout import Collector
-from twosome.runs.evaluation import evaluate
 from twosome.text.tasks import make_vector_task
 from twosome.types import Rollout
 

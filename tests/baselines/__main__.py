@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from tests.baselines.library import comparable, copy_weights, make_library_agent
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.config import RunConfig
-from twosome.runs.exact import evaluate_exactly
 from twosome.runs.trainer import train
 from twosome.runs.vector import vector_policy
 from twosome.types import Policy

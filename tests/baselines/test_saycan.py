@@ -14,10 +14,10 @@ from twosome import Decision
 from twosome.baselines import UniformPolicy
 from twosome.baselines.saycan import Attempt, LearnedAffordances, SayCanPolicy, admissible, attempts
 from twosome.cli import main
+from twosome.evaluation.exact import evaluate_exactly
+from twosome.evaluation.saycan import learned_saycan, oracle_saycan, unmasked
 from twosome.rollout import Collector
 from twosome.runs.agents import load_agent
-from twosome.runs.exact import evaluate_exactly
-from twosome.runs.saycan import learned_saycan, oracle_saycan, unmasked
 from twosome.text.tasks import make_vector_task
 
 WIDE, NARROW = Decision("now", ("go", "stay", "sing")), Decision("then", ("go", "sing"))

@@ -18,9 +18,9 @@ from twosome.baselines import UniformPolicy, VectorPolicy
 from twosome.cli import main
 from twosome.cli.train import parse
 from twosome.errors import ConfigError, ModelError, RunError
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig
-from twosome.runs.exact import evaluate_exactly
 from twosome.runs.trainer import resume, train
 from twosome.text.tasks import TASKS, make_task
 

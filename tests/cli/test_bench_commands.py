@@ -8,13 +8,13 @@ import math
 import pytest
 import torch
 
+from twosome.bench.actions import measure_actions
+from twosome.bench.matrix_products import counting_products
+from twosome.bench.scoring import Agreement, ScoringBench
+from twosome.bench.workloads import hundred_tokens
 from twosome.cli import main
-from twosome.models.encoding import Encoder
 from twosome.models.loading import EMBEDDED, load_tokenizer
-from twosome.runs.actions_speed import measure_actions
-from twosome.runs.matrix_products import counting_products
-from twosome.runs.scoring_speed import Agreement, ScoringBench
-from twosome.runs.workloads import hundred_tokens
+from twosome.tokens.encoding import Encoder
 
 
 def test_scoring_is_compared_phase_by_phase(capsys: pytest.CaptureFixture[str]) -> None:

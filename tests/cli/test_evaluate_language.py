@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs.language.adapters import save_adapter
+from tests.evaluation.language.adapters import save_adapter
 from tests.tiny import TEXT
 from twosome.cli import main
+from twosome.evaluation.language import harness
 from twosome.models.loading import load_model
-from twosome.runs.language import harness
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from twosome.cli import main
-from twosome.envs.overcooked import OvercookedEnv
-from twosome.runs.film import LAST_MILLISECONDS
+from twosome.overcooked import OvercookedEnv
+from twosome.watching.film import LAST_MILLISECONDS
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

@@ -17,15 +17,15 @@ from tests.tiny import build_model, byte_level, save_model, sentencepiece, small
 from twosome.baselines import UniformPolicy
 from twosome.cli import main
 from twosome.errors import ConfigError
+from twosome.evaluation.sampled import evaluate
 from twosome.models import loading
-from twosome.models.encoding import Encoder
-from twosome.models.scoring import Scorer
 from twosome.runs import trainer
 from twosome.runs.config import RunConfig
 from twosome.runs.directory import RunDirectory
-from twosome.runs.evaluation import evaluate
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import Training, train
+from twosome.scoring.scorer import Scorer
+from twosome.tokens.encoding import Encoder
 
 CONTEXT = 256
 
@@ -162,13 +162,13 @@ class Bench:
         quiet: dict[str, Any] = {
             "twosome.runs.trainer.load_model": load_small,
             "twosome.runs.trainer.train": train_small,
-            "twosome.runs.speed.measure_world": lambda *a, **k: _Speed(),
+            "twosome.bench.worlds.measure_world": lambda *a, **k: _Speed(),
             "twosome.cli.bench.asdict": lambda speed: {},
-            "twosome.runs.checking.check_environment": _nothing_found,
-            "twosome.runs.evaluation.evaluate": evaluate_briefly,
-            "twosome.runs.exact.evaluate_exactly": no_search,
-            "twosome.runs.optimum.optimal_play": lambda *arguments: None,
-            "twosome.runs.playing.best_play": no_search,
+            "twosome.evaluation.checking.check_environment": _nothing_found,
+            "twosome.evaluation.sampled.evaluate": evaluate_briefly,
+            "twosome.evaluation.exact.evaluate_exactly": no_search,
+            "twosome.evaluation.optimum.optimal_play": lambda *arguments: None,
+            "twosome.watching.playing.best_play": no_search,
             "builtins.input": reply,
         }
         with ExitStack() as stack:
@@ -182,7 +182,7 @@ class _Speed:
 
 
 def _nothing_found(task: str, **further: Any) -> Any:
-    from twosome.runs.checking import Report
+    from twosome.evaluation.checking import Report
     from twosome.text.tasks import make_task
 
     make_task(task, **(further.get("environment") or {})).close()

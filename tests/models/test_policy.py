@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.models.oracle import DECISIONS, action_token_log_probs
+from tests.scoring.oracle import DECISIONS, action_token_log_probs
 from tests.tiny import build_model, byte_level
 from twosome import Decision
 from twosome.errors import ConfigError, ModelError, RunError

@@ -17,8 +17,8 @@ from pretraining.tokenizer import train_tokenizer
 from pretraining.train import TrainConfig, build_model
 from pretraining.zero_shot import policy_table, read, reading_worth, situations, worth, zero_shot
 
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.models.policy import LanguageModelPolicy
-from twosome.runs.exact import evaluate_exactly
 
 
 @pytest.fixture(scope="module")

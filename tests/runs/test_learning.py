@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from twosome.cli.train import parse
-from twosome.runs.exact import evaluate_exactly
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import train
 

@@ -14,10 +14,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from twosome.decision import Decision
-from twosome.envs.overcooked import OvercookedEnv
-from twosome.envs.virtualhome import VirtualHomeEnv
 from twosome.errors import ConfigError
-from twosome.runs.checking import check_environment, check_tokens
+from twosome.evaluation.checking import check_environment, check_tokens
+from twosome.overcooked import OvercookedEnv
 from twosome.text import grammar
 from twosome.text.api import api_faults
 from twosome.text.checking import check
@@ -27,6 +26,7 @@ from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.tasks import TASKS
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.walking import walk
+from twosome.virtualhome import VirtualHomeEnv
 
 Told = tuple[str, tuple[str, ...]]
 Change = Callable[[str, tuple[str, ...]], Told]

@@ -18,11 +18,11 @@ import pytest
 from twosome.decision import Decision
 from twosome.envs import register_environments
 from twosome.envs.oracle import StateGraph, explore, solve
-from twosome.envs.overcooked import OvercookedEnv
-from twosome.envs.overcooked.kitchen import IN_BOWL, IN_HAND, Event, State
-from twosome.envs.overcooked.macros import Outcome, play
-from twosome.envs.overcooked.tasks import FOODS, TASKS, Kind, macro_actions
 from twosome.errors import ConfigError
+from twosome.overcooked import OvercookedEnv
+from twosome.overcooked.kitchen import IN_BOWL, IN_HAND, Event, State
+from twosome.overcooked.macros import Outcome, play
+from twosome.overcooked.tasks import FOODS, TASKS, Kind, macro_actions
 from twosome.text.environment import TextEnv
 from twosome.text.overcooked import OvercookedNarrator, Scene, Thing
 

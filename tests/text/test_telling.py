@@ -13,7 +13,7 @@ from gymnasium import spaces
 from twosome.baselines import UniformPolicy
 from twosome.envs.oracle import explore
 from twosome.errors import ConfigError
-from twosome.runs.exact import evaluate_exactly
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.text.environment import Option, TextEnv
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twosome.decision import Decision
-from twosome.envs.virtualhome import TASKS, Rules, Situation, VirtualHomeEnv, World, find_task
 from twosome.errors import ConfigError, InadmissibleAction
 from twosome.text.environment import Option, TextEnv
 from twosome.text.virtualhome import ROOM_NOUNS, WORDS, VirtualHomeNarrator
+from twosome.virtualhome import TASKS, Rules, Situation, VirtualHomeEnv, World, find_task
 
 GOLDEN = Path(__file__).parent.parent / "data" / "text"
 

@@ -12,7 +12,7 @@ from twosome.cli.parsing import Parser, positive
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
-    from twosome.runs.scoring_speed import Report
+    from twosome.bench.scoring import Report
 
 
 def run(words: list[str]) -> int:
@@ -42,7 +42,7 @@ def worlds(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON line")
     arguments = parser.parse_args(words)
 
-    from twosome.runs.speed import WORLDS, measure_world
+    from twosome.bench.worlds import WORLDS, measure_world
 
     speeds = [measure_world(task, steps=arguments.steps, repetitions=arguments.repetitions) for task in WORLDS]
     if arguments.json:
@@ -91,7 +91,7 @@ def scoring(words: list[str]) -> int:
 
     import torch
 
-    from twosome.runs.scoring_speed import ScoringBench, Setup
+    from twosome.bench.scoring import ScoringBench, Setup
 
     setup = Setup(**arguments)
     torch.set_num_threads(threads)
@@ -123,8 +123,8 @@ def actions(words: list[str]) -> int:
 
     import torch
 
-    from twosome.runs.actions_speed import REFERENCE_UP_TO, measure_actions
-    from twosome.runs.workloads import SIZES
+    from twosome.bench.actions import REFERENCE_UP_TO, measure_actions
+    from twosome.bench.workloads import SIZES
 
     if arguments.size not in SIZES:
         raise ConfigError(f"unknown size {arguments.size!r}; choose one of: {', '.join(SIZES)}")

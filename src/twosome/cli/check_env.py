@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from twosome.cli.parsing import Parser, add_environment_argument, not_negative, positive
 
 if TYPE_CHECKING:
-    from twosome.runs.checking import Report
+    from twosome.evaluation.checking import Report
 
 
 def run(words: list[str]) -> int:
@@ -28,7 +28,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(words)
 
-    from twosome.runs.checking import check_environment
+    from twosome.evaluation.checking import check_environment
 
     report = check_environment(
         arguments.task,

@@ -27,9 +27,9 @@ def run(words: list[str]) -> int:
     from twosome.baselines import UniformPolicy
     from twosome.cli.display import command_name, print_evaluations, training_display
     from twosome.cli.train import parse
+    from twosome.evaluation.optimum import optimal_play
+    from twosome.evaluation.sampled import Evaluation, evaluate
     from twosome.runs.agents import load_agent
-    from twosome.runs.evaluation import Evaluation, evaluate
-    from twosome.runs.optimum import optimal_play
     from twosome.runs.trainer import train
     from twosome.types import Policy
 

@@ -20,8 +20,8 @@ from twosome.errors import EnvironmentFault, NumericalError
 
 if TYPE_CHECKING:
     from twosome.envs.oracle import Play
+    from twosome.evaluation.sampled import Estimate, Evaluation
     from twosome.runs.config import RunConfig
-    from twosome.runs.evaluation import Estimate, Evaluation
     from twosome.runs.trainer import Progress
 
 PLAIN_INTERVAL = 15.0

@@ -57,8 +57,8 @@ def run(words: list[str]) -> int:
 
 def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]]:
     """The policy to measure, what it is called, and where: arguments of both kinds of evaluation."""
+    from twosome.evaluation.saycan import learned_saycan, oracle_saycan, unmasked
     from twosome.runs.agents import check_task, load_agent
-    from twosome.runs.saycan import learned_saycan, oracle_saycan, unmasked
 
     if arguments.exact and arguments.episodes is not None:
         raise ConfigError("--exact runs no episodes; leave out --episodes, or --exact")
@@ -97,7 +97,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
 
 def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
     from twosome.cli.display import print_evaluations
-    from twosome.runs.evaluation import evaluate
+    from twosome.evaluation.sampled import evaluate
 
     episodes = arguments.episodes or EPISODES
     result = evaluate(policy, **setting, episodes=episodes, greedy=arguments.greedy, seed=arguments.seed)
@@ -108,7 +108,7 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
-    from twosome.runs.exact import evaluate_exactly
+    from twosome.evaluation.exact import evaluate_exactly
 
     result = evaluate_exactly(policy, **setting, greedy=arguments.greedy)
     if arguments.json:

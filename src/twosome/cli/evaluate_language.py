@@ -12,8 +12,8 @@ from twosome.cli.parsing import Parser, add_trust_argument, not_negative, positi
 if TYPE_CHECKING:
     import argparse
 
-    from twosome.runs.language.evaluation import LanguageSettings
-    from twosome.runs.language.measures import LanguageReport
+    from twosome.evaluation.language.evaluation import LanguageSettings
+    from twosome.evaluation.language.measures import LanguageReport
 
 
 def run(words: list[str]) -> int:
@@ -21,8 +21,8 @@ def run(words: list[str]) -> int:
     arguments = _parser().parse_args(words)
     tasks = None if arguments.tasks is None else [task for word in arguments.tasks for task in word.split(",") if task]
 
-    from twosome.runs.language.evaluation import evaluate_language
-    from twosome.runs.language.harness import INSTALL, is_installed
+    from twosome.evaluation.language.evaluation import evaluate_language
+    from twosome.evaluation.language.harness import INSTALL, is_installed
 
     report = evaluate_language(
         Path(arguments.source),
@@ -83,7 +83,7 @@ def _parser() -> Parser:
 
 def _settings(arguments: argparse.Namespace, tasks: list[str] | None) -> LanguageSettings:
     """The settings that were given, over their defaults."""
-    from twosome.runs.language.evaluation import LanguageSettings, default_tasks
+    from twosome.evaluation.language.evaluation import LanguageSettings, default_tasks
 
     given = {
         "texts": arguments.text,

@@ -30,7 +30,7 @@ def run(words: list[str]) -> int:
     arguments = parser.parse_args(words)
 
     from twosome.runs.agents import check_task, load_agent
-    from twosome.runs.playing import play
+    from twosome.watching.playing import play
 
     check_task(arguments.task, arguments.environment)
     policy, environment = None, arguments.environment

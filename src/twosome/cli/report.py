@@ -49,7 +49,7 @@ def record_episodes(directories: Sequence[Path], trust_remote_code: bool = False
     from twosome.errors import TwosomeError
     from twosome.report.grouping import TRAINED_AGENTS, group
     from twosome.report.reading import read
-    from twosome.runs.replay import record_replay
+    from twosome.watching.replay import record_replay
 
     named = {directory.resolve() for directory in directories}
     groups, _ = group(read(directories).runs)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from twosome.cli.parsing import Parser, positive
 
 if TYPE_CHECKING:
-    from twosome.runs.reproduction.execution import Progress
-    from twosome.runs.reproduction.jobs import Job
-    from twosome.runs.reproduction.plan import Settings
+    from twosome.reproduction.execution import Progress
+    from twosome.reproduction.jobs import Job
+    from twosome.reproduction.plan import Settings
 
 PLAIN_INTERVAL = 30.0
 """Seconds between lines where there is no terminal, so that a log file is not flooded."""
@@ -22,12 +22,12 @@ PLAIN_INTERVAL = 30.0
 
 def run(words: list[str]) -> int:
     """Run the command."""
-    from twosome.runs.reproduction.plan import PARTS, stages
+    from twosome.reproduction.plan import PARTS, stages
 
     settings, processes, dry = _parse(words)
     jobs = stages(settings)
 
-    from twosome.runs.measurement import Measurements
+    from twosome.evaluation.measurement import Measurements
 
     measurements = Measurements(settings.out)
     if dry:
@@ -38,9 +38,9 @@ def run(words: list[str]) -> int:
 
     import torch
 
+    from twosome.reproduction.execution import execute
     from twosome.runs.journal import Journal
     from twosome.runs.recorder import TIMING_FILE
-    from twosome.runs.reproduction.execution import execute
 
     torch.set_num_threads(1)
     print(f"reproducing {', '.join(part for part in PARTS if part in settings.parts)} -> {settings.out}")
@@ -58,8 +58,8 @@ def run(words: list[str]) -> int:
 
 
 def _parse(words: list[str]) -> tuple[Settings, int, bool]:
+    from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings
     from twosome.runs.config import PRESETS
-    from twosome.runs.reproduction.plan import PARTS, TRAINED_TASKS, Settings
     from twosome.text.tasks import TASKS
 
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gymnasium
 
 WORLDS = {
-    "twosome/Overcooked-v0": "twosome.envs.overcooked.environment:OvercookedEnv",
-    "twosome/VirtualHome-v0": "twosome.envs.virtualhome.environment:VirtualHomeEnv",
+    "twosome/Overcooked-v0": "twosome.overcooked.environment:OvercookedEnv",
+    "twosome/VirtualHome-v0": "twosome.virtualhome.environment:VirtualHomeEnv",
 }
 
 

@@ -1,1 +1,1 @@
-"""Words to numbers: loading, encoding, packing, scoring, and the policy built on them."""
+"""Language models as they are loaded and trained: base, tokenizer, adapter, the policy on them, the embedded one."""

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from twosome.errors import ConfigError, ModelError
-from twosome.models.encoding import Tokenizer
+from twosome.tokens.encoding import Tokenizer
 
 EMBEDDED = "embedded"
 EMBEDDED_DIRECTORY = Path(__file__).parent / "embedded"

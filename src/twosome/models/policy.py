@@ -18,11 +18,11 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.attention import Attention
-from twosome.models.encoding import LongPrompts, Tokenizer
-from twosome.models.memory import LIMIT, Memory, recall
-from twosome.models.probing import Path as ScoringPath
-from twosome.models.scoring import Scorer
+from twosome.scoring.attention import Attention
+from twosome.scoring.memory import LIMIT, Memory, recall
+from twosome.scoring.probing import Path as ScoringPath
+from twosome.scoring.scorer import Scorer
+from twosome.tokens.encoding import LongPrompts, Tokenizer
 
 ADAPTER_DIRECTORY = "adapter"
 MODEL_DIRECTORY = "model"

@@ -18,7 +18,6 @@ from twosome.algorithms.ppo import PPO
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
-from twosome.models.memory import MEGABYTE
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
@@ -27,6 +26,7 @@ from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.vector import vector_policy
+from twosome.scoring.memory import MEGABYTE
 from twosome.text.tasks import make_vector_task
 from twosome.types import Algorithm, Rollout, TrainablePolicy, UpdateReport
 

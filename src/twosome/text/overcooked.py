@@ -18,10 +18,10 @@ from typing import Any
 
 import gymnasium
 
-from twosome.envs.overcooked.floor_plan import STEPS, Cell, floor_plan, neighbour
-from twosome.envs.overcooked.kitchen import Kitchen
-from twosome.envs.overcooked.observation import UNSEEN, Observation, View, read
-from twosome.envs.overcooked.tasks import BOWL, CHOPS, Kind, Macro, find_foods, find_layout, find_task, macro_actions
+from twosome.overcooked.floor_plan import STEPS, Cell, floor_plan, neighbour
+from twosome.overcooked.kitchen import Kitchen
+from twosome.overcooked.observation import UNSEEN, Observation, View, read
+from twosome.overcooked.tasks import BOWL, CHOPS, Kind, Macro, find_foods, find_layout, find_task, macro_actions
 from twosome.text.environment import Option
 
 ORDINALS = ("first", "second")

@@ -12,15 +12,15 @@ import gymnasium
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from twosome.envs.overcooked.tasks import TASKS as OVERCOOKED_TASKS
-from twosome.envs.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
 from twosome.errors import ConfigError, TwosomeError
+from twosome.overcooked.tasks import TASKS as OVERCOOKED_TASKS
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.guard import GuardedEnv
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.workers import ProcessVectorEnv
+from twosome.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
 
 NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any]], Narrator]] = {
     "twosome/Overcooked-v0": OvercookedNarrator.of,

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from twosome.envs.virtualhome.tasks import ROOMS, Action, Kind, Task, find_task
 from twosome.errors import ConfigError
 from twosome.text.environment import Option
+from twosome.virtualhome.tasks import ROOMS, Action, Kind, Task, find_task
 
 
 class Noun(NamedTuple):
@@ -125,7 +125,7 @@ class VirtualHomeNarrator:
         """Return the prompt and the admissible options, in the order of their ids.
 
         Args:
-            observation: int8 [facts], as :class:`twosome.envs.virtualhome.VirtualHomeEnv` gives it.
+            observation: int8 [facts], as :class:`twosome.virtualhome.VirtualHomeEnv` gives it.
             info: Holds ``action_mask``, int8 [actions].
 
         Raises:

@@ -1,0 +1,1 @@
+"""How fast this machine is: scoring, many actions, worlds; measured, never judged."""

@@ -1,0 +1,414 @@
+"""How fast decisions are scored: a whole PPO cycle, against the plain way, phase by phase.
+
+The plain way (:class:`~twosome.scoring.reference.PlainPolicy`) is measured on a few steps and minibatches and scaled to
+the cycle; ours runs in full, through the same policy and the same PPO that train. Both alternate in one process, times
+are processor time, and every figure is a median.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from twosome.algorithms.config import PPOConfig
+from twosome.algorithms.ppo import PPO
+from twosome.bench.matrix_products import counting_products, matmul_peak
+from twosome.bench.workloads import SIZES, WORKLOADS, random_model, visits
+from twosome.decision import Decision
+from twosome.errors import ConfigError
+from twosome.functional.losses import clipped_surrogate, value_loss
+from twosome.models.policy import Critic, LanguageModelPolicy
+from twosome.scoring.attention import Attention
+from twosome.scoring.reference import PlainPolicy
+from twosome.tokens.encoding import Encoder
+from twosome.types import Rollout
+
+ENVS, STEPS, MINIBATCH, ACCUMULATION = 4, 32, 4, 8
+"""A cycle: 4 environments of 32 steps, then minibatches of 4, 8 of them to an optimizer step, one epoch."""
+
+LARGEST_DIFFERENCE = 1e-5
+"""Bound of log-probabilities (nats) and of the gradient's relative difference, in float32."""
+
+_SETTINGS = PPOConfig(
+    epochs=1,
+    policy_minibatch=MINIBATCH,
+    accumulation_steps=ACCUMULATION,
+    value_minibatch=ENVS * STEPS // 4,
+    policy_learning_rate=1e-5,
+    target_kl=None,
+    normalize_advantages="rollout",
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured.
+
+    Attributes:
+        size: A name of :data:`~twosome.bench.workloads.SIZES`.
+        workload: A name of :data:`~twosome.bench.workloads.WORKLOADS`.
+        unique: Fraction of a rollout's decisions that are distinct.
+        dtype: Precision of our frozen weights; the plain way's are float32 on a CPU, and the same as ours on a GPU.
+        top_layers: Our adapter is on the last so many layers only; the plain way's is on all.
+        repetitions: How often everything is measured.
+        sampled: Steps and minibatches of the plain way in each repetition.
+        device: Where both run.
+        token_budget: Most tokens in one of our passes; None for what suits the device.
+        attention: How our packs attend.
+    """
+
+    size: str = "3m"
+    workload: str = "overcooked"
+    unique: float = 0.3
+    dtype: str = "float32"
+    top_layers: int | None = None
+    repetitions: int = 5
+    sampled: int = 2
+    device: str = "cpu"
+    token_budget: int | None = None
+    attention: Attention = "segments"
+
+    def __post_init__(self) -> None:
+        for name, table in (("size", SIZES), ("workload", WORKLOADS)):
+            if getattr(self, name) not in table:
+                raise ConfigError(f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(table)}")
+        if not 0 < self.unique <= 1:
+            raise ConfigError(f"unique must be above 0 and at most 1, got {self.unique}")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the two ways are apart.
+
+    Attributes:
+        log_probs: Largest difference of a token's log-probability, in nats.
+        gradient: Relative difference of the adapter's gradient, by its norm.
+        ratio: Largest deviation from 1 of the ratio of the same decision's probabilities, in other packs.
+    """
+
+    log_probs: float
+    gradient: float
+    ratio: float
+
+    def problems(self, exact: bool, single: bool) -> list[str]:
+        """What is out of bounds; ``exact`` in float32, ``single`` on one thread of a CPU."""
+        found = []
+        if exact and self.log_probs > LARGEST_DIFFERENCE:
+            found.append(f"log-probabilities differ by {self.log_probs:.1e} nats, more than {LARGEST_DIFFERENCE}")
+        if exact and self.gradient > LARGEST_DIFFERENCE:
+            found.append(f"gradients differ by {self.gradient:.1e}, more than {LARGEST_DIFFERENCE}")
+        if single and self.ratio > 0:
+            found.append(f"ratios under other packs differ from 1 by {self.ratio:.1e}")
+        return found
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Processor seconds of both ways for one part of a cycle, medians, and their ratio."""
+
+    name: str
+    reference: float
+    ours: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast ours is."""
+        return self.reference / self.ours
+
+
+@dataclass
+class Report:
+    """Everything measured.
+
+    Attributes:
+        setup: What was measured.
+        reader: How ours reads.
+        agreement: How far the ways are apart.
+        peak: The best rate of matrix products in this dtype, right after an update: median in GFLOP/s.
+        reference_tokens, tokens: Token slots read in a warm cycle.
+        busy: Fraction of that peak reached by the matrix products of the policy update before it, attention's among
+            them, the time of everything else included.
+        phases: Times by part of the cycle.
+    """
+
+    setup: Setup
+    reader: str
+    agreement: Agreement
+    peak: float = 0.0
+    reference_tokens: int = 0
+    tokens: int = 0
+    busy: float = 0.0
+    phases: list[Phase] = field(default_factory=list)
+
+    def rate(self, cycle: str, way: str) -> float:
+        """Decisions per second through a ``cycle``, ``reference`` or ``ours``: acting, valuing and both updates."""
+        (phase,) = (phase for phase in self.phases if phase.name == cycle)
+        return ENVS * STEPS / float(getattr(phase, way))
+
+    @property
+    def token_rate(self) -> float:
+        """Tokens that ours reads per second of a warm cycle."""
+        return self.tokens / (ENVS * STEPS) * self.rate("cycle, warm", "ours")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        phases = [{**asdict(phase), "ratio": phase.ratio} for phase in self.phases]
+        rates = {
+            "reference": self.rate("cycle, warm", "reference"),
+            "cold": self.rate("cycle, cold", "ours"),
+            "warm": self.rate("cycle, warm", "ours"),
+        }
+        more = {"decisions_per_second": rates, "tokens_per_second": self.token_rate}
+        return {"benchmark": "scoring", **asdict(self), **more, "phases": phases}
+
+
+class ScoringBench:
+    """Both ways on the same weights and decisions.
+
+    Args:
+        setup: What is measured.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        dtype = getattr(torch, setup.dtype)
+        self.exact = dtype == torch.float32
+        model, tokenizer = random_model(setup.size, dtype=dtype, device=setup.device, top_layers=setup.top_layers)
+        plain, _ = random_model(
+            setup.size, dtype=torch.float32 if setup.device == "cpu" else dtype, device=setup.device
+        )
+        torch.manual_seed(1)
+        critic = Critic(SIZES[setup.size].hidden).to(setup.device)
+        self._model, self._tokenizer, self._critic = model, tokenizer, critic
+        self._encoder = Encoder(tokenizer)
+        self.reference = PlainPolicy(plain, self._encoder, critic, "word")
+        distinct = max(1, round(setup.unique * ENVS * STEPS))
+        self.decisions = WORKLOADS[setup.workload](max(distinct, MINIBATCH * ACCUMULATION), 0)
+        visited = list(visits(self.decisions[:distinct], ENVS * STEPS, 0))
+        self.rows = [visited[i : i + ENVS] for i in range(0, len(visited), ENVS)]
+        self.policy = self._new_policy()
+
+    def agreement(self) -> Agreement:
+        """Compare the ways on the same weights, adapter on the same layers."""
+        decisions = self.decisions[:MINIBATCH]
+        plain = PlainPolicy(self._model, self._encoder, self._critic, "word")
+        found, gradients = [], []
+        for scores in (plain.scores, self.policy.scorer.scores):
+            log_probs = scores(decisions).token_log_probs
+            weights = torch.linspace(-1, 1, log_probs.numel(), device=log_probs.device).view_as(log_probs)
+            torch.autograd.backward((log_probs * weights).sum())
+            found.append(log_probs.detach())
+            gradients.append(
+                torch.cat([p.grad.flatten() for p in self.policy.actor_parameters() if p.grad is not None])
+            )
+            self._zero()
+        difference = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
+        return Agreement(float((found[0] - found[1]).abs().max()), float(difference), self._ratio())
+
+    def run(self, on_progress: Callable[[str], None] = lambda words: None) -> Report:
+        """Measure everything; see :class:`Report`."""
+        report = Report(self.setup, self.policy.scorer.reader.describe(), self.agreement())
+        plain: dict[str, list[float]] = {}
+        ours: dict[str, list[float]] = {}
+        peaks: list[float] = []
+        self._plain_units()  # not timed: the first run of anything is slower
+        for repetition in range(self.setup.repetitions):
+            on_progress(f"repetition {repetition + 1} of {self.setup.repetitions}")
+            for name, seconds in self._plain_units().items():
+                plain.setdefault(name, []).append(seconds)
+            for name, seconds in self._cycles().items():
+                ours.setdefault(name, []).append(seconds)
+            # Right after the update: how fast a shared machine is changes by the minute.
+            peaks.append(matmul_peak(self.policy.model))
+        reference = {name: statistics.median(times) for name, times in plain.items()}
+        medians = {name: statistics.median(times) for name, times in ours.items()}
+        report.phases = _phases(reference, medians)
+        report.reference_tokens = self._reference_tokens()
+        report.tokens, operations = self._work()
+        report.peak = statistics.median(peaks)
+        updates = ours["policy update, nothing repeated"]
+        report.busy = statistics.median(
+            operations / seconds / peak / 1e9 for seconds, peak in zip(updates, peaks, strict=True)
+        )
+        return report
+
+    def _new_policy(self) -> LanguageModelPolicy:
+        return LanguageModelPolicy(
+            self._model,
+            self._tokenizer,
+            self._critic,
+            token_budget=self.setup.token_budget,
+            memory_limit=2**30,
+            attention=self.setup.attention,
+        )
+
+    def _zero(self) -> None:
+        for parameter in (*self.policy.actor_parameters(), *self._critic.parameters()):
+            parameter.grad = None
+
+    def _ratio(self) -> float:
+        """How far probabilities move when the same decisions come in other packs."""
+        decisions = self.decisions[: 2 * MINIBATCH]
+        scorer, worst = self.policy.scorer, 0.0
+        with torch.no_grad():
+            together = scorer.scores(decisions).token_log_probs
+            order = list(range(len(decisions)))
+            for size in (1, 3, len(decisions)):
+                random.Random(size).shuffle(order)
+                for start in range(0, len(order), size):
+                    rows = order[start : start + size]
+                    found = scorer.scores([decisions[row] for row in rows]).token_log_probs
+                    expected = together[rows][:, : found.shape[1], : found.shape[2]]
+                    worst = max(worst, float((found - expected).abs().max()))
+        return worst
+
+    def _plain_units(self) -> dict[str, float]:
+        """Processor seconds of the plain way for one step of the rollout, and for one minibatch of each update."""
+        rng, policy = random.Random(0), self.reference
+        groups = [rng.sample(self.decisions, MINIBATCH) for _ in range(self.setup.sampled)]
+
+        def act(group: list[Decision]) -> None:
+            with torch.no_grad():
+                policy.action_log_probs(group)
+
+        def value(group: list[Decision]) -> None:
+            with torch.no_grad():
+                policy.values(group)
+
+        def improve_critic(group: list[Decision]) -> None:
+            zeros = torch.zeros(len(group), device=self.setup.device)
+            torch.autograd.backward(value_loss(policy.values(group), zeros, zeros + 1, None).mean())
+
+        def improve_actor(group: list[Decision]) -> None:
+            log_probs = policy.action_log_probs(group)[:, 0]
+            advantages = torch.ones_like(log_probs)
+            torch.autograd.backward(clipped_surrogate(log_probs - log_probs.detach(), advantages, 0.2).mean())
+
+        units = {"act": act, "value": value, "critic": improve_critic, "actor": improve_actor}
+        times = {name: statistics.fmean(self._timed(work, group) for group in groups) for name, work in units.items()}
+        for parameter in (*policy.actor_parameters(), *policy.critic_parameters()):
+            parameter.grad = None
+        return times
+
+    def _cycles(self) -> dict[str, float]:
+        """Processor seconds of our parts: the first cycle, the third, and an update without repetitions.
+
+        From the third on, features are known, and it is known that decisions come again.
+        """
+        self.policy = policy = self._new_policy()
+        learner = PPO(policy, _SETTINGS, torch.Generator().manual_seed(0))
+        values_alone = PPO(policy, _values_alone(), torch.Generator().manual_seed(0))
+        times: dict[str, float] = {}
+        for name in ("cold", "second", "warm"):
+            times[f"actor, {name}"] = self._timed(self._act, policy.action_log_probs)
+            times[f"critic, {name}"] = self._timed(self._value)
+            rollout = self._rollout(self.rows)
+            times[f"value update, {name}"] = self._timed(values_alone.update, policy, rollout, 0.0)
+            both = self._timed(learner.update, policy, rollout, 0.0)
+            times[f"policy update, {name}"] = both - times[f"value update, {name}"]
+        distinct = self.decisions[: MINIBATCH * ACCUMULATION]
+        rollout = self._rollout([distinct[i : i + ENVS] for i in range(0, len(distinct), ENVS)])
+        value = self._timed(values_alone.update, policy, rollout, 0.0)
+        value = self._timed(values_alone.update, policy, rollout, 0.0)  # features of the new ones are known by now
+        times["policy update, nothing repeated"] = self._timed(learner.update, policy, rollout, 0.0) - value
+        return times
+
+    def _act(self, ask: Callable[[Sequence[Decision]], Tensor]) -> None:
+        with torch.no_grad():
+            for row in self.rows:
+                ask(row)
+
+    def _value(self) -> None:
+        """Value all decisions of a rollout at its end, as the collector does."""
+        with torch.no_grad():
+            self.policy.values([decision for row in self.rows for decision in row])
+
+    def _rollout(self, rows: Sequence[Sequence[Decision]]) -> Rollout:
+        """A rollout of made-up rewards over the decisions."""
+        shape = (len(rows), ENVS)
+        generator = torch.Generator().manual_seed(0)
+        actions = torch.zeros(shape, dtype=torch.long)
+        with torch.no_grad():
+            log_probs = torch.stack([self.policy.action_log_probs(row)[:, 0].cpu() for row in rows])
+            values = torch.stack([self.policy.values(row).cpu() for row in rows])
+        never = torch.zeros(shape, dtype=torch.bool)
+        return Rollout(
+            decisions=tuple(tuple(row) for row in rows),
+            actions=actions,
+            log_probs=log_probs,
+            values=values,
+            next_values=values,
+            rewards=torch.randn(shape, generator=generator),
+            durations=torch.ones(shape, dtype=torch.long),
+            terminated=never,
+            truncated=never,
+        )
+
+    def _timed(self, work: Callable[..., Any], *arguments: Any) -> float:
+        """Seconds of processor time; on a GPU of wall-clock time, its work finished."""
+        if self.setup.device == "cpu":
+            began = time.process_time()
+            work(*arguments)
+            return time.process_time() - began
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        work(*arguments)
+        torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    def _reference_tokens(self) -> int:
+        """Token slots of the plain way in a cycle: actor twice, critic twice."""
+        slots = 0
+        for row in self.rows:
+            encoded = [self._encoder.encode(decision) for decision in row]
+            longest = max(len(e.prompt_ids) + len(a) for e in encoded for a in e.action_ids)
+            slots += 2 * longest * sum(len(e.action_ids) for e in encoded)
+            slots += 2 * max(len(e.prompt_ids) for e in encoded) * len(row)
+        return slots
+
+    def _work(self) -> tuple[int, int]:
+        """Tokens of a warm cycle, and operations in the matrix products of an update in which nothing is repeated."""
+        fed: list[int] = []
+        embedding = self.policy.model.get_input_embeddings()
+        handle = embedding.register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].numel()))
+        learner = PPO(self.policy, _SETTINGS, torch.Generator().manual_seed(0))
+        self._act(self.policy.action_log_probs)
+        learner.update(self.policy, self._rollout(self.rows), 0.0)
+        tokens = sum(fed)
+        handle.remove()
+        distinct = self.decisions[: MINIBATCH * ACCUMULATION]
+        with counting_products() as counter:
+            for group in self.policy.batches(distinct):
+                torch.autograd.backward(self.policy.action_log_probs(group)[:, 0].sum())
+        self._zero()
+        return tokens, counter.get_total_flops()
+
+
+def _values_alone() -> PPOConfig:
+    """The same settings with the actor at rest."""
+    return PPOConfig(**{**asdict(_SETTINGS), "critic_warmup_updates": 10**9})
+
+
+def _phases(reference: dict[str, float], ours: dict[str, float]) -> list[Phase]:
+    """Parts of a cycle and whole cycles, the plain way scaled from its units."""
+    minibatches = ENVS * STEPS // MINIBATCH
+    scaled = {
+        "actor": STEPS * reference["act"],
+        "critic": STEPS * reference["value"],
+        "value update": minibatches * reference["critic"],
+        "policy update": minibatches * reference["actor"],
+    }
+    found = []
+    for state in ("cold", "warm"):
+        parts = [Phase(f"{name}, {state}", plain, ours[f"{name}, {state}"]) for name, plain in scaled.items()]
+        whole = Phase(f"cycle, {state}", sum(p.reference for p in parts), sum(p.ours for p in parts))
+        found += [*parts, whole]
+    name = "policy update, nothing repeated"
+    return [*found, Phase(name, ACCUMULATION * reference["actor"], ours[name])]

@@ -1,0 +1,175 @@
+"""Checks a task from end to end: its texts, its interface, and what a tokenizer makes of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from twosome.decision import Decision
+from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
+from twosome.evaluation.exact import JUDGED_AT
+from twosome.text.api import api_faults
+from twosome.text.checking import check
+from twosome.text.faults import Fault, Finding, collect
+from twosome.text.tasks import TASKS, make_task
+from twosome.text.walking import Seen, walk
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        task: The task's name.
+        model: The model whose tokenizer was used, or None.
+        exhaustive: Whether every reachable state was seen, rather than those of random play.
+        measures: Counts of what was looked at, and extremes, by name.
+        findings: Errors first.
+        skipped: Checks that were not made, and why.
+    """
+
+    task: str
+    model: str | None
+    exhaustive: bool
+    measures: dict[str, int]
+    findings: tuple[Finding, ...]
+    skipped: dict[str, str]
+
+    def count(self, severity: str) -> int:
+        """How many kinds of faults of a severity there are."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+def check_environment(
+    task: str,
+    *,
+    model: str | None = None,
+    environment: Mapping[str, Any] | None = None,
+    decisions: int = 2000,
+    seed: int = 0,
+) -> Report:
+    """Check a task's environment.
+
+    Args:
+        task: See :func:`twosome.text.tasks.make_task`.
+        model: Hub id or directory of the model whose tokenizer is used; None takes the embedded model, if it is there.
+        environment: Further arguments of the environment.
+        decisions: Of random play, where the world does not show its states.
+        seed: Of random play.
+
+    Raises:
+        ConfigError: If the task cannot be made, or its narrator contradicts its world.
+        ModelError: If there is no such model.
+    """
+    skipped: dict[str, str] = {}
+    reader = _reader(model, skipped)
+    discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
+    with closing(make_task(task, **(environment or {}))) as env:
+        try:
+            walked = walk(env, discount=discount, decisions=decisions, seed=seed)
+            faults = [*check(walked), *api_faults(env)]
+        except TwosomeError:
+            raise
+        except Exception as error:  # whatever somebody's environment or narrator raises
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise EnvironmentFault(
+                f"{task!r} raised {type(error).__name__} while it was walked through: {error} ({where.filename}, line "
+                f"{where.lineno})"
+            ) from None
+    if not walked.exhaustive:
+        skipped["told-apart"] = "the world does not show its states, so its best actions are not known"
+    measures = _measures(walked.seen, walked.exhaustive)
+    if reader is not None:
+        read = list(_valid(walked.seen))
+        faults += check_tokens(reader.tokenizer, read, reader.context)
+        measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read)
+    return Report(task, reader.name if reader else None, walked.exhaustive, measures, collect(faults), skipped)
+
+
+def check_tokens(tokenizer: Any, decisions: Sequence[Decision], context: int | None) -> Iterator[Fault]:
+    """Yield where a tokenizer keeps a decision from being scored, or actions from being told apart.
+
+    Args:
+        tokenizer: A Hugging Face tokenizer.
+        decisions: What to read.
+        context: The most tokens the model reads, or None for no limit.
+    """
+    from twosome.tokens.encoding import encode_decision
+
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    for decision in decisions:
+        try:
+            encoded = encode_decision(tokenizer, decision)
+        except TokenizationError as error:
+            yield Fault("tokens", "error", "an action has no tokens of its own after its prompt", str(error))
+            continue
+        if len(set(encoded.action_ids)) < len(encoded.action_ids):
+            message = "two actions of a decision are the same tokens, so the model cannot tell them apart"
+            yield Fault("tokens", "error", message, f"after {decision.prompt!r}: {decision.actions}")
+        if unknown is not None and any(unknown in ids for ids in (encoded.prompt_ids, *encoded.action_ids)):
+            message = "the tokenizer does not know some text, so the model cannot read it"
+            yield Fault("tokens", "warning", message, decision.sentence(0))
+        longest = len(encoded.prompt_ids) + max(map(len, encoded.action_ids))
+        if context is not None and longest > context:
+            message = f"a prompt with its longest action has more than the {context} tokens that the model reads"
+            yield Fault("context", "error", message, f"{longest} tokens: {decision.prompt[:60]!r}...")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A tokenizer, the name of its model, and the most tokens the model reads."""
+
+    name: str
+    tokenizer: Any
+    context: int | None
+
+
+def _reader(model: str | None, skipped: dict[str, str]) -> _Reader | None:
+    """The tokenizer and context of a model, without its weights."""
+    from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY, load_tokenizer
+
+    if model is None and not EMBEDDED_DIRECTORY.is_dir():
+        skipped["tokens"] = skipped["context"] = "this copy of twosome has no embedded model; name one with --model"
+        return None
+    name = model or EMBEDDED
+    return _Reader(name, load_tokenizer(name), _context(str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name))
+
+
+def _context(source: str) -> int | None:
+    from transformers import AutoConfig
+
+    from twosome.scoring.scorer import context_length
+
+    try:
+        return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"cannot read the configuration of the model {source!r}: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def _valid(walked: Sequence[Seen]) -> Iterator[Decision]:
+    """The different decisions of a walk; what cannot be scored at all has been reported elsewhere."""
+    for prompt, actions in dict.fromkeys((seen.prompt, seen.actions) for seen in walked):
+        with suppress(InvalidDecision):
+            yield Decision(prompt, actions)
+
+
+def _measures(walked: Sequence[Seen], exhaustive: bool) -> dict[str, int]:
+    counts = {"states": len(walked)} if exhaustive else {}
+    return counts | {
+        "decisions": len({(seen.prompt, seen.actions) for seen in walked}),
+        "prompts": len({seen.prompt for seen in walked}),
+        "phrases": len({action for seen in walked for action in seen.actions}),
+        "longest_prompt_words": max((len(seen.prompt.split()) for seen in walked), default=0),
+    }
+
+
+def _longest(tokenizer: Any, decisions: Sequence[Decision]) -> int:
+    """Tokens of the longest sentence."""
+    sentences = {decision.sentence(i) for decision in decisions for i in range(len(decision.actions))}
+    return max((len(ids) for ids in tokenizer(sorted(sentences))["input_ids"]), default=0) if sentences else 0

@@ -1,0 +1,51 @@
+"""An agent, trained on one task and not touched since, on others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from twosome.evaluation.measurement import Measurement, Subject, measure
+from twosome.runs.config import RunConfig
+from twosome.text.tasks import TASKS, make_task
+from twosome.text.telling import vector_shape
+from twosome.types import Policy
+
+
+def readable(config: RunConfig, tasks: Sequence[str]) -> tuple[str, ...]:
+    """Those of some tasks that the agent of a run can read.
+
+    A language model reads them all. Networks on the observation vector of one world have no inputs for that of another,
+    which is part of what is compared.
+    """
+    if config.policy == "language":
+        return tuple(tasks)
+    return tuple(task for task in tasks if _shape(task) == _shape(config.task))
+
+
+def measure_on(
+    policy: Policy,
+    subject: Subject,
+    tasks: Sequence[str],
+    environments: Mapping[str, Mapping[str, Any]],
+    modes: Sequence[bool] = (False, True),
+) -> Iterator[Measurement]:
+    """What a policy is worth on each of some tasks.
+
+    Args:
+        policy: It is not changed.
+        subject: Who that is.
+        tasks: Names of :data:`~twosome.text.tasks.TASKS`.
+        environments: Arguments of each task's environment.
+        modes: Sampled (False), greedy (True), or both.
+    """
+    for task in tasks:
+        for greedy in modes:
+            gamma, environment = TASKS[task].gamma, environments[task]
+            yield measure(policy, subject, task, gamma=gamma, greedy=greedy, environment=environment)
+
+
+def _shape(task: str) -> tuple[int, int]:
+    with closing(make_task(task)) as env:
+        return vector_shape(env.unwrapped.env)  # type: ignore[attr-defined]

@@ -1,0 +1,219 @@
+"""What an agent is worth on a task, as one line of ``measurements.jsonl`` that a report reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from twosome.errors import ConfigError, RunError
+from twosome.evaluation.exact import evaluate_exactly
+from twosome.evaluation.optimum import optimal_play
+from twosome.evaluation.sampled import evaluate
+from twosome.runs.files import write_text
+from twosome.runs.journal import read_lines
+from twosome.types import Policy
+
+MEASUREMENTS_FILE = "measurements.jsonl"
+EPISODES = 100
+"""Episodes where a task cannot be evaluated exactly, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is measured, and how its decisions are worded.
+
+    Attributes:
+        agent: uniform, optimum, zero-shot, twosome, twosome-full, ppo, ppo-unmasked, saycan or saycan-oracle.
+        trained_on: The task it was trained on, or None.
+        normalization: How phrases are scored, or None where none are.
+        control: "permuted" where the phrases were permuted across the actions.
+        seed: The seed of its training, or of the control; None where nothing is drawn.
+    """
+
+    agent: str
+    trained_on: str | None = None
+    normalization: str | None = None
+    control: Literal["permuted"] | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a subject is worth on a task.
+
+    Attributes:
+        subject: Who was measured.
+        task: Where.
+        greedy: Whether the most probable action was always taken.
+        method: Computed over all states, or the mean of episodes.
+        episodes: How many, or None.
+        success: Fraction of episodes that end in success.
+        success_interval: Its 95 % interval, or None where it is exact.
+        discounted_return: Mean return, discounted by the task's gamma.
+        return_interval: Its 95 % interval, or None where it is exact.
+        optimum: Return of the best policy, or None where that is not known.
+    """
+
+    subject: Subject
+    task: str
+    greedy: bool
+    method: Literal["exact", "episodes"]
+    episodes: int | None
+    success: float
+    success_interval: tuple[float, float] | None
+    discounted_return: float
+    return_interval: tuple[float, float] | None
+    optimum: float | None
+
+    @property
+    def key(self) -> Key:
+        """What no two measurements have in common."""
+        return self.subject, self.task, self.greedy
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of the file."""
+        line = asdict(self)
+        line = {**line.pop("subject"), **line}
+        line["return"] = line.pop("discounted_return")
+        return line
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Measurement:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            RunError: If the line is no measurement.
+        """
+        values = dict(line)
+        try:
+            subject = Subject(**{name: values.pop(name) for name in Subject.__dataclass_fields__})
+            for name in ("success_interval", "return_interval"):
+                if values[name] is not None:
+                    low, high = values[name]
+                    values[name] = float(low), float(high)
+            return cls(subject, discounted_return=values.pop("return"), **values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"this line of {MEASUREMENTS_FILE} is no measurement ({error!r}): {line!r:.200}") from None
+
+
+Key = tuple[Subject, str, bool]
+
+
+def measure(
+    policy: Policy, subject: Subject, task: str, *, gamma: float, greedy: bool, environment: Mapping[str, Any]
+) -> Measurement:
+    """Measure a policy: exactly where the task shows its states, else over 100 episodes."""
+    try:
+        exact = evaluate_exactly(policy, task, gamma=gamma, greedy=greedy, environment=environment)
+    except ConfigError as error:
+        if "does not show its states" not in str(error):
+            raise
+        return _sampled(policy, subject, task, gamma=gamma, greedy=greedy, environment=environment)
+    return Measurement(
+        subject,
+        task,
+        greedy,
+        method="exact",
+        episodes=None,
+        success=exact.success,
+        success_interval=None,
+        discounted_return=exact.discounted_return,
+        return_interval=None,
+        optimum=exact.optimal_return,
+    )
+
+
+def measure_optimum(task: str, *, gamma: float, environment: Mapping[str, Any]) -> Measurement | None:
+    """What the best play of a task is worth, or None where it cannot be searched."""
+    best = optimal_play(task, gamma, environment)
+    if best is None:
+        return None
+    return Measurement(
+        Subject("optimum"),
+        task,
+        greedy=True,
+        method="exact",
+        episodes=None,
+        success=float(best.success),
+        success_interval=None,
+        discounted_return=best.value,
+        return_interval=None,
+        optimum=best.value,
+    )
+
+
+def _sampled(
+    policy: Policy, subject: Subject, task: str, *, gamma: float, greedy: bool, environment: Mapping[str, Any]
+) -> Measurement:
+    found = evaluate(policy, task, episodes=EPISODES, gamma=gamma, greedy=greedy, environment=environment)
+    success, returned = found.success, found.discounted_return
+    return Measurement(
+        subject,
+        task,
+        greedy,
+        method="episodes",
+        episodes=found.episodes,
+        success=success.mean,
+        success_interval=(success.low, success.high),
+        discounted_return=returned.mean,
+        return_interval=(returned.low, returned.high),
+        optimum=None,
+    )
+
+
+class Measurements:
+    """The measurements of a directory: read, added to, and in the end put in order.
+
+    Args:
+        directory: Holds ``measurements.jsonl``, or will.
+
+    Raises:
+        RunError: If a line of it is no measurement. A torn last line, left by a crash, is dropped.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / MEASUREMENTS_FILE
+        lines = read_lines(self._file) if self._file.exists() else []
+        self._known = {found.key: found for found in map(Measurement.from_json, lines)}
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from measuring for the same file while the context lasts.
+
+        Raises:
+            RunError: If another process does already.
+        """
+        folder = self._file.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"another process is reproducing into {str(folder)!r}; wait for it, or stop it") from None
+        except OSError as error:
+            raise RunError(f"cannot write to {str(folder)!r}: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, measured: Iterable[Measurement]) -> None:
+        """Keep measurements; they are on the disk when this returns.
+
+        The file is always in one order, so it does not depend on which measurement was ready first.
+        """
+        self._known |= {found.key: found for found in measured}
+        lines = sorted(json.dumps(found.to_json()) for found in self._known.values())
+        write_text(self._file, "".join(f"{line}\n" for line in lines))

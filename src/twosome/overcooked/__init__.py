@@ -1,0 +1,5 @@
+"""The macro-action Overcooked kitchen."""
+
+from twosome.overcooked.environment import OvercookedEnv
+
+__all__ = ["OvercookedEnv"]

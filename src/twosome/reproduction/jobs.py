@@ -1,0 +1,165 @@
+"""The kinds of job: to train an agent, to measure one, and to measure what became of its language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twosome.errors import RunError
+from twosome.evaluation.generalization import measure_on
+from twosome.evaluation.measurement import Measurement, Measurements, Subject, measure_optimum
+from twosome.runs.config import RunConfig, same_numbers
+from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.journal import read_lines
+from twosome.runs.recorder import METRICS_FILE
+from twosome.text.tasks import TASKS
+from twosome.types import Policy
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """To train an agent to the end.
+
+    Attributes:
+        name: What is shown.
+        weight: About how many seconds of one core it takes.
+        config: The run.
+        directory: Where it goes.
+    """
+
+    name: str
+    weight: float
+    config: RunConfig
+    directory: Path
+
+    def missing(self, known: Measurements) -> bool:
+        """Whether it is still to be done.
+
+        Raises:
+            RunError: If there is a run with other settings.
+        """
+        if not (self.directory / CONFIG_FILE).is_file():
+            return True
+        run = RunDirectory.open(self.directory)
+        if not same_numbers(run.config, self.config):
+            raise RunError(
+                f"the run in {str(self.directory)!r} has other settings than are wanted now; give another directory "
+                "with --out, or remove that run"
+            )
+        return not run.finished
+
+    def done(self) -> float:
+        """The part of it that is done, from 0 to 1."""
+        try:
+            return len(read_lines(self.directory / METRICS_FILE)) / self.config.updates
+        except OSError:
+            return 0.0
+
+    def perform(self) -> list[Measurement]:
+        """Train, or go on training."""
+        from twosome.runs.trainer import resume, train
+
+        if (self.directory / CONFIG_FILE).is_file():
+            resume(self.directory)
+        else:
+            train(self.config, self.directory)
+        return []
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """To measure an agent on some tasks, sampled and greedy.
+
+    Attributes:
+        name: What is shown.
+        weight: About how many seconds of one core it takes.
+        subject: Who.
+        tasks: Where.
+        environments: Arguments of each task's environment.
+        run: The directory of its run, or None for an agent that was not trained.
+        model: The language model of an agent that was not trained.
+    """
+
+    name: str
+    weight: float
+    subject: Subject
+    tasks: tuple[str, ...]
+    environments: Mapping[str, Mapping[str, Any]]
+    run: Path | None = None
+    model: str | None = None
+
+    def missing(self, known: Measurements) -> bool:
+        """Whether it is still to be done."""
+        wanted = [(self.subject, task, greedy) for task in self.tasks for greedy in self._modes]
+        return not all(key in known for key in wanted)
+
+    def done(self) -> float:
+        """The part of it that is done while it is under way: not known."""
+        return 0.0
+
+    def perform(self) -> list[Measurement]:
+        """Measure."""
+        if self.subject.agent == "optimum":
+            found = (
+                measure_optimum(task, gamma=TASKS[task].gamma, environment=self.environments[task])
+                for task in self.tasks
+            )
+            return [measurement for measurement in found if measurement is not None]
+        return list(measure_on(self._policy(), self.subject, self.tasks, self.environments, self._modes))
+
+    @property
+    def _modes(self) -> tuple[bool, ...]:
+        return {"uniform": (False,), "optimum": (True,)}.get(self.subject.agent, (False, True))
+
+    def _policy(self) -> Policy:
+        from twosome.baselines.uniform import UniformPolicy
+        from twosome.evaluation.saycan import learned_saycan, oracle_saycan
+        from twosome.runs.agents import load_agent
+
+        if self.run is not None:
+            return load_agent(self.run).policy
+        if self.subject.agent == "uniform":
+            return UniformPolicy()
+        agent = load_agent(model=self.model, normalization=self.subject.normalization)
+        if self.subject.agent == "saycan-oracle":
+            return oracle_saycan(agent.language)
+        if self.subject.agent == "saycan":
+            (task,) = self.tasks  # affordances are learned where they are used
+            seed = self.subject.seed or 0
+            return learned_saycan(agent.language, task, seed=seed, environment=self.environments[task])
+        return agent.policy
+
+
+@dataclass(frozen=True)
+class LanguageJob:
+    """To measure what became of a language model's language; written to its run as ``language.json``.
+
+    Attributes:
+        name: What is shown.
+        weight: About how many seconds of one core it takes.
+        run: The directory of its run.
+    """
+
+    name: str
+    weight: float
+    run: Path
+
+    def missing(self, known: Measurements) -> bool:
+        """Always: what is there already is known by its own file, part by part."""
+        return True
+
+    def done(self) -> float:
+        """Not known."""
+        return 0.0
+
+    def perform(self) -> list[Measurement]:
+        """Measure."""
+        from twosome.evaluation.language.evaluation import evaluate_language  # heavy, and only this job needs it
+
+        evaluate_language(self.run)
+        return []
+
+
+Job = TrainJob | MeasureJob | LanguageJob

@@ -1,0 +1,142 @@
+"""Decisions to :class:`~twosome.types.ActionScores`, exactly, for any Hugging Face causal language model.
+
+Encode (:mod:`~twosome.tokens.encoding`), plan (:mod:`~twosome.tokens.packing`), read (:mod:`~twosome.scoring.readers`),
+and put the numbers where they belong. How a model is read is found out by trying (:mod:`~twosome.scoring.probing`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from twosome.decision import Decision
+from twosome.scoring.attention import Attention
+from twosome.scoring.memory import LIMIT, Memory
+from twosome.scoring.probing import Path, choose_reader
+from twosome.scoring.readers import Reader
+from twosome.tokens.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
+from twosome.types import ActionScores
+
+
+def score(model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision]) -> ActionScores:
+    """Log-probability of every token of every admissible action.
+
+    Differentiable in the model's parameters. Sums are taken in float32 whatever the model's dtype; a decision's scores
+    do not depend on the batch, its order, or the tokenizer's padding side.
+
+    Args:
+        model: Any Hugging Face causal language model, with or without a PEFT adapter, in eval mode.
+        tokenizer: The tokenizer that goes with it.
+        decisions: What to score; repeated decisions are computed once.
+
+    Raises:
+        TokenizationError: If the tokenizer merges a prompt with an action, or a sentence is too long for the model.
+        ModelError: If the model cannot be scored exactly.
+    """
+    return Scorer(model, tokenizer, reader=_known_reader(model)).scores(decisions)
+
+
+class Scorer:
+    """Scores decisions with one model and tokenizer.
+
+    Args:
+        model: Any Hugging Face causal language model.
+        tokenizer: Its tokenizer.
+        path: ``"packed"``, ``"masked"``, ``"cached"``, ``"padded"``, or None for the fastest that agrees.
+        token_budget: Most tokens in one forward pass, a single longer decision goes alone; None for what suits the
+            device.
+        frozen_layers: How many layers, from the bottom, no adapter changes; what they make of a decision is remembered.
+        lean: Save memory in the backward pass by reading again; see :class:`~twosome.scoring.readers.PackedReader`.
+        memory_limit: Bytes that each of the memories may take.
+        long_prompts: What becomes of a prompt that does not fit into the model's context.
+        attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
+        reader: A reader that was chosen before, in place of all the options.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        path: Path | None = None,
+        token_budget: int | None = None,
+        *,
+        frozen_layers: int = 0,
+        lean: bool = False,
+        memory_limit: int = LIMIT,
+        long_prompts: LongPrompts = "refuse",
+        attention: Attention = "segments",
+        reader: Reader | None = None,
+    ) -> None:
+        self.model = model
+        self.encoder = Encoder(tokenizer, context_length(model), long_prompts)
+        self.reader = reader or choose_reader(
+            model,
+            path=path,
+            token_budget=token_budget,
+            frozen_layers=frozen_layers,
+            lean=lean,
+            memory_limit=memory_limit,
+            attention=attention,
+        )
+        self._encoded: Memory[Decision, EncodedDecision] = Memory(memory_limit)
+
+    def scores(self, decisions: Sequence[Decision]) -> ActionScores:
+        """Score decisions; see :func:`score`."""
+        distinct = list(dict.fromkeys(decisions))
+        encoded = [self.encode(decision) for decision in distinct]
+        scattered, mask = scatter(encoded, self.reader.log_probs(encoded))
+        if len(distinct) < len(decisions):
+            row_of = {decision: row for row, decision in enumerate(distinct)}
+            rows = torch.tensor([row_of[decision] for decision in decisions], device=scattered.device)
+            scattered, mask = scattered[rows], mask[rows]
+        return ActionScores(tuple(decisions), scattered, mask)
+
+    def features(self, prompts: Sequence[str]) -> Tensor:
+        """Final hidden state at each prompt's last token: float32 [B, H], without gradient.
+
+        A feature depends on nothing but the prompt and the model.
+        """
+        return self.reader.features([self.encoder.encode_prompt(prompt) for prompt in prompts])
+
+    def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
+        """The decisions in groups that are best scored together: one pass each, as far as that is possible."""
+        groups = self.reader.batches([self.encode(decision) for decision in decisions])
+        return [[decisions[number] for number in group] for group in groups]
+
+    def encode(self, decision: Decision) -> EncodedDecision:
+        """Token ids of a decision, from memory where it was seen before."""
+        encoded = self._encoded.get(decision)
+        if encoded is None:
+            encoded = self.encoder.encode(decision)
+            tokens = len(encoded.prompt_ids) + sum(map(len, encoded.action_ids))
+            self._encoded.put(decision, encoded, 8 * tokens + len(decision.prompt) + sum(map(len, decision.actions)))
+        return encoded
+
+
+def context_length(model: Any) -> int | None:
+    """The most positions the model was made for, or None if its configuration names no limit.
+
+    A model that stretches its rotary embedding when a sentence grows longer reads up to where that begins: beyond, a
+    token's numbers would depend on what else is read with it.
+    """
+    config = model.config.get_text_config()
+    limits = [getattr(config, "max_position_embeddings", None)]
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    if isinstance(rope, dict) and rope.get("rope_type") in ("dynamic", "longrope"):
+        limits.append(rope.get("original_max_position_embeddings"))
+    known = [limit for limit in limits if isinstance(limit, int) and limit > 0]
+    return min(known, default=None)
+
+
+_READERS: weakref.WeakKeyDictionary[Any, Reader] = weakref.WeakKeyDictionary()
+
+
+def _known_reader(model: Any) -> Reader:
+    """The reader of a model, remembered from the last call so that the probe runs once."""
+    if model not in _READERS:
+        _READERS[model] = choose_reader(model)
+    return _READERS[model]

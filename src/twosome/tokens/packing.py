@@ -1,0 +1,284 @@
+"""Blocks to packs: every token read once, whoever shares it.
+
+Blocks (:mod:`twosome.tokens.blocks`) stand side by side in one packed row. Where several prompts begin alike, the
+common beginning stands there once as well, so a pack is a tree of *segments*: a token attends to the segments above its
+own and to its ancestors within it, to nothing else. Its scores do not depend on what else is in the pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twosome.tokens.blocks import GROUP, Block, Booleans, Integers, integers, tree_mask
+
+Span = tuple[int, int]
+
+MULTIPLE = 8
+"""Packs, and the rows of every matrix product, are filled up to a multiple of this many tokens.
+
+On a CPU, matrix products of fewer than 4 rows go through other kernels, and elementwise functions treat the last few
+numbers of a tensor by scalar code, each with its own rounding. With whole multiples a token's numbers do not depend on
+how many others are in the pack, so that the same decision scores the same to the last bit in rollout and update.
+"""
+
+WORTH_SHARING = 8
+"""A common beginning gets a segment of its own if that saves at least this many tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Some rows of a pack and all that they may attend to.
+
+    Attributes:
+        queries: Rows [q] that attend.
+        keys: Spans of rows they may attend to, in the order of the sentence.
+        mask: bool [q, k], True where the row may attend to the key.
+    """
+
+    queries: Integers
+    keys: tuple[Span, ...]
+    mask: Booleans
+
+    @property
+    def key_rows(self) -> Integers:
+        """The rows [k] of ``keys``."""
+        return _rows(self.keys)
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """Blocks in one row of T tokens.
+
+    Attributes:
+        ids: int64 [1, T].
+        positions: int64 [1, T].
+        segments: Every row is a query of exactly one of them.
+        wanted: The same for the rows alone whose output is wanted; the last layer needs no others.
+        rows: int64 [R], whose output is wanted, in ascending order, filled up to a multiple of :data:`MULTIPLE`.
+        row_of: int64 [M], for every scored token, block after block, the place in ``rows`` that predicts it.
+        targets: int64 [M], the scored tokens, likewise.
+        lasts: int64 [B], for every block the place in ``rows`` of its prompt's last token.
+        members: For every block the rows [L] of its tokens.
+        distinct: int64 [D], a row of every distinct token, filled up to a multiple of :data:`MULTIPLE`.
+        kind: int64 [T], for every row the place of its token in ``distinct``.
+        layouts: What attention works out from the segments, kept for the next layer.
+        readers: The attention layers that honoured the segments, filled in while the pack is read.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    segments: tuple[Segment, ...]
+    wanted: tuple[Segment, ...]
+    rows: Tensor
+    row_of: Tensor
+    targets: Tensor
+    lasts: Tensor
+    members: tuple[Integers, ...]
+    distinct: Tensor
+    kind: Tensor
+    layouts: dict[object, object] = field(default_factory=dict)
+    readers: dict[int, int | None] = field(default_factory=dict)
+
+
+def build_pack(blocks: Sequence[Block], device: torch.device, *, share: bool = True) -> Pack:
+    """Put blocks into one row on ``device``.
+
+    Args:
+        blocks: In the order of their prompts' tokens, so that those that begin alike are neighbours.
+        device: Where the tensors go.
+        share: Whether common beginnings of prompts are read once.
+    """
+    builder = _Builder(blocks)
+    if share:
+        builder.grow(range(len(blocks)), 0, ())
+    else:
+        for index in range(len(blocks)):
+            builder.leaf(index, 0, ())
+    return builder.pack(device)
+
+
+class _Builder:
+    """Lays out the rows of a pack."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = blocks
+        self.common = [_common_prefix(a.prompt_ids, b.prompt_ids) for a, b in pairwise(blocks)]
+        self.ids: list[Integers] = []
+        self.positions: list[Integers] = []
+        self.segments: list[Segment] = []
+        self.length = 0
+        self.contexts: list[Integers] = [np.empty(0, dtype=np.int64)] * len(blocks)
+        self.lasts = [0] * len(blocks)
+        self.members: list[Integers] = [np.empty(0, dtype=np.int64)] * len(blocks)
+
+    def grow(self, members: range, depth: int, above: tuple[Span, ...]) -> None:
+        """Lay out the blocks ``members``, whose first ``depth`` prompt tokens stand in the spans ``above``."""
+        if len(members) == 1:
+            self.leaf(members[0], depth, above)
+            return
+        common = self.common[members.start : members.stop - 1]
+        shared = min(common)
+        if (shared - depth) * (len(members) - 1) >= WORTH_SHARING:
+            above = self._chain(self.blocks[members.start].prompt_ids[depth:shared], depth, above)
+            depth = shared
+        cuts = [members.start, *(members.start + i + 1 for i, c in enumerate(common) if c == shared), members.stop]
+        for start, end in pairwise(cuts):
+            self.grow(range(start, end), depth, above)
+
+    def leaf(self, index: int, depth: int, above: tuple[Span, ...]) -> None:
+        """Lay out what one block has to itself: the rest of its prompt, and its tries."""
+        block = self.blocks[index]
+        rest = block.prompt_ids[depth:]
+        start = self.length
+        tree = start + len(rest)
+        if sum(map(len, block.groups)) <= GROUP:
+            mask = tree_mask(len(rest), block.groups)
+            self._append(np.array([*rest, *block.tree_ids]), self._positions(block, depth), above, mask)
+        else:
+            prompt = self._chain(rest, depth, above)
+            done = 0
+            for group in block.groups:
+                part = slice(done, done + len(group))
+                self._append(block.tree_ids[part], block.tree_positions[part], prompt, group)
+                done += len(group)
+        last = tree - 1
+        self.lasts[index] = last
+        self.members[index] = _rows((*above, (start, self.length)))
+        self.contexts[index] = np.where(
+            block.context < len(block.prompt_ids), last, block.context - len(block.prompt_ids) + tree
+        )
+
+    def pack(self, device: torch.device) -> Pack:
+        """The finished pack, filled up to a multiple of :data:`MULTIPLE` tokens."""
+        missing = -self.length % MULTIPLE
+        if missing:
+            self._chain((0,) * missing, 0, ())
+        contexts = np.concatenate(self.contexts)
+        needed = np.unique(np.concatenate([contexts, self.lasts]))
+        rows = _filled(needed, self.length)
+        targets = np.concatenate([block.targets for block in self.blocks])
+        ids = np.concatenate(self.ids)
+        _, distinct, kind = np.unique(ids, return_index=True, return_inverse=True)
+        distinct = np.pad(distinct, (0, -len(distinct) % MULTIPLE))
+        return Pack(
+            ids=torch.from_numpy(ids).unsqueeze(0).to(device),
+            positions=torch.from_numpy(np.concatenate(self.positions)).unsqueeze(0).to(device),
+            segments=tuple(self.segments),
+            wanted=tuple(_restricted(self.segments, needed, self.length)),
+            rows=torch.from_numpy(rows).to(device),
+            row_of=torch.from_numpy(np.searchsorted(rows, contexts)).to(device),
+            targets=torch.from_numpy(targets).to(device),
+            lasts=torch.from_numpy(np.searchsorted(rows, self.lasts)).to(device),
+            members=tuple(self.members),
+            distinct=torch.from_numpy(distinct).to(device),
+            kind=torch.from_numpy(kind).to(device),
+        )
+
+    def _positions(self, block: Block, depth: int) -> Integers:
+        return np.concatenate([np.arange(depth, len(block.prompt_ids)), block.tree_positions])
+
+    def _chain(self, ids: Sequence[int], depth: int, above: tuple[Span, ...]) -> tuple[Span, ...]:
+        """Lay out a run of prompt tokens; returns the spans down to its end."""
+        mask = np.tri(len(ids), dtype=bool)
+        return self._append(integers(ids), np.arange(depth, depth + len(ids)), above, mask)
+
+    def _append(self, ids: Integers, positions: Integers, above: tuple[Span, ...], own: Booleans) -> tuple[Span, ...]:
+        start, end = self.length, self.length + len(ids)
+        self.ids.append(ids)
+        self.positions.append(positions)
+        keys = _joined((*above, (start, end)))
+        seen = np.ones((len(ids), sum(b - a for a, b in above)), dtype=bool)
+        self.segments.append(Segment(np.arange(start, end), keys, np.concatenate([seen, own], axis=1)))
+        self.length = end
+        return keys
+
+
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two prompts share at the front; each keeps at least one to itself."""
+    limit = min(len(a), len(b)) - 1
+    return next((i for i in range(limit) if a[i] != b[i]), limit)
+
+
+def _rows(spans: Sequence[Span]) -> Integers:
+    """The rows of the spans, one after the other."""
+    return np.concatenate([np.arange(start, end) for start, end in spans])
+
+
+def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """The same rows with adjoining spans made one."""
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return tuple(joined)
+
+
+def _filled(needed: Integers, length: int) -> Integers:
+    """``needed`` rows and as many others as make a multiple of :data:`MULTIPLE`, each once, in ascending order."""
+    others = np.ones(length, dtype=bool)
+    others[needed] = False
+    missing = -len(needed) % MULTIPLE
+    return np.sort(np.concatenate([needed, np.flatnonzero(others)[:missing]]))
+
+
+def _restricted(segments: Sequence[Segment], rows: Integers, length: int) -> Iterator[Segment]:
+    """Segments with the queries among ``rows`` alone."""
+    asked = np.zeros(length, dtype=bool)
+    asked[rows] = True
+    for segment in segments:
+        chosen = asked[segment.queries]
+        if chosen.any():
+            yield Segment(segment.queries[chosen], segment.keys, segment.mask[chosen])
+
+
+def savings(blocks: Sequence[Block]) -> list[int]:
+    """How many tokens less each block takes behind the one before it, where what they share is read once."""
+    common = [_common_prefix(a.prompt_ids, b.prompt_ids) for a, b in pairwise(blocks)]
+    return [0, *(length if length >= WORTH_SHARING else 0 for length in common)]
+
+
+def split_by_budget(lengths: Sequence[int], budget: int, saved: Sequence[int] | None = None) -> list[range]:
+    """Consecutive ranges whose lengths add up to at most ``budget``; a longer item stands alone.
+
+    As few as possible, and of about one size: what many small operations cost is the same for a small pack as for a
+    large one.
+
+    Args:
+        lengths: Of the items, each by itself.
+        budget: Most in a range.
+        saved: How much less each takes behind the one before it; None for nothing.
+    """
+    spared = [0] * len(lengths) if saved is None else saved
+    fewest = _split(lengths, budget, spared)
+    # The smallest budget that needs no more of them; below the average there is none.
+    low, high = (sum(lengths) - sum(spared)) // max(1, len(fewest)), budget
+    while low < high:
+        middle = (low + high) // 2
+        if len(_split(lengths, middle, spared)) > len(fewest):
+            low = middle + 1
+        else:
+            high = middle
+    return _split(lengths, high, spared)
+
+
+def _split(lengths: Sequence[int], budget: int, saved: Sequence[int]) -> list[range]:
+    """Consecutive ranges, each filled before the next begins."""
+    ranges: list[range] = []
+    start, total = 0, 0
+    for index, length in enumerate(lengths):
+        more = length - saved[index] if index > start else length
+        if index > start and total + more > budget:
+            ranges.append(range(start, index))
+            start, total, more = index, 0, length
+        total += more
+    if start < len(lengths):
+        ranges.append(range(start, len(lengths)))
+    return ranges

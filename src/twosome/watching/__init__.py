@@ -1,0 +1,1 @@
+"""Episodes to look at: played in words, replayed from a run, filmed."""

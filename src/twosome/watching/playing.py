@@ -1,0 +1,177 @@
+"""One episode in words, decision by decision, chosen by a person, a model, chance, or a search for the best play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium
+import torch
+
+from twosome.baselines import UniformPolicy
+from twosome.decision import Decision
+from twosome.envs.oracle import best_play, explore
+from twosome.errors import ConfigError
+from twosome.evaluation.exact import JUDGED_AT
+from twosome.functional.categorical import sample
+from twosome.text.guard import GuardedEnv
+from twosome.text.states import TextWorld, text_world
+from twosome.text.tasks import TASKS, make_task
+from twosome.types import Policy
+from twosome.watching.film import MODE, Film, check_can_film
+
+Player = Literal["you", "model", "random", "best"]
+Tell = Callable[[str], Any]
+
+
+def play(
+    task: str,
+    *,
+    player: Player,
+    policy: Policy | None,
+    greedy: bool = False,
+    seed: int = 0,
+    environment: Mapping[str, Any] | None = None,
+    gif: Path | None = None,
+    pictures: bool = False,
+    ask: Callable[[str], str] = input,
+    tell: Tell = print,
+) -> float | None:
+    """Play one episode and tell what happens.
+
+    Args:
+        task: See :func:`twosome.text.tasks.make_task`.
+        player: Who chooses the actions.
+        policy: Whose probabilities are shown; the uniform policy's are not. Needed where the model plays.
+        greedy: The model takes its most probable action.
+        seed: Seeds the episode and the draws.
+        environment: Further arguments of the environment.
+        gif: File to write the episode to as an animated picture; also if the person left.
+        pictures: Show each decision as a picture made of characters, too.
+        ask: Asks the person; an end of input or ``q`` ends the episode.
+        tell: Prints.
+
+    Returns:
+        The discounted return, or None if the person left.
+
+    Raises:
+        ConfigError: If the environment cannot draw what is asked for, or no best play can be found.
+        RunError: If the film cannot be written.
+    """
+    mode = _render_mode(task, environment or {}, gif, pictures)
+    arguments = {**(environment or {}), **({"render_mode": mode} if mode else {})}
+    generator = torch.Generator().manual_seed(seed)
+    with closing(GuardedEnv(make_task(task, **arguments), task)) as env:
+        best = _best_phrases(task, env) if player == "best" else iter(())
+
+        def choose(decision: Decision) -> int | None:
+            with torch.no_grad():
+                log_probs = (policy or UniformPolicy()).action_log_probs([decision])[0].cpu()
+            tell(_describe(decision, log_probs.exp().tolist() if policy is not None else None))
+            if player == "you":
+                return _ask(decision, ask, tell)
+            if player == "best":
+                action = decision.actions.index(next(best))
+            else:
+                action = int(log_probs.argmax() if greedy else sample(log_probs, generator))
+            tell(f"> {decision.actions[action]}")
+            return action
+
+        observation, _ = env.reset(seed=seed)
+        film = Film(env, TASKS[task].summary if task in TASKS else task) if gif is not None else None
+        total = _episode(env, observation, choose, film, TASKS[task].gamma if task in TASKS else 1.0, pictures, tell)
+    if film is not None and gif is not None:
+        film.save(gif)
+        tell(f"film: {gif}")
+    return total
+
+
+def _episode(
+    env: gymnasium.Env[Any, int],
+    observation: Any,
+    choose: Callable[[Decision], int | None],
+    film: Film | None,
+    gamma: float,
+    pictures: bool,
+    tell: Tell,
+) -> float | None:
+    """Play from an observation to the end: the discounted return, or None if ``choose`` left."""
+    total, elapsed = 0.0, 0
+    while True:
+        if pictures:
+            tell(str(env.render()))
+        decision = Decision(observation["prompt"], tuple(observation["actions"]))
+        action = choose(decision)
+        if action is None:
+            tell("left")
+            return None
+        observation, reward, terminated, truncated, info = env.step(action)
+        duration = info.get("duration", 1)
+        total += gamma**elapsed * float(reward)
+        elapsed += duration
+        tell(f"  reward {float(reward):+.3f}, {duration} steps\n")
+        if film is not None:
+            film.shoot(decision.actions[action])
+        if terminated or truncated:
+            if pictures:
+                tell(str(env.render()))
+            outcome = "success" if info.get("success", terminated) else "time is up" if truncated else "failure"
+            tell(f"{outcome}: discounted return {total:+.4f} after {elapsed} steps")
+            return total
+
+
+def _render_mode(task: str, environment: Mapping[str, Any], gif: Path | None, pictures: bool) -> str | None:
+    """The render mode that serves what is asked for, checked before anybody plays."""
+    if gif is not None and pictures:
+        raise ConfigError("an environment draws in one way at a time; give --gif or --pictures, not both")
+    if gif is None and not pictures:
+        return None
+    with closing(make_task(task, **environment)) as env:
+        if gif is not None:
+            check_can_film(task, env, gif)
+            return MODE
+        modes = env.metadata.get("render_modes") or []
+    if "ansi" not in modes:
+        raise ConfigError(f"{task!r} draws no pictures in text: its render modes are {modes}; leave out --pictures")
+    return "ansi"
+
+
+def _best_phrases(task: str, env: gymnasium.Env[Any, int]) -> Iterator[str]:
+    """The phrases of a play of highest discounted return."""
+    shown = text_world(env)
+    if shown is None or shown.time_limit is None:
+        raise ConfigError(f"{task!r} does not show its states, so no best play can be found; choose another --player")
+    plan = best_play(explore(shown.world), TASKS[task].gamma if task in TASKS else JUDGED_AT, shown.time_limit)
+    return _phrases(shown, plan.actions)
+
+
+def _phrases(shown: TextWorld, actions: Sequence[int]) -> Iterator[str]:
+    state = shown.world.initial_state
+    for action in actions:
+        _, options = shown.narrate(state)
+        yield next(option.text for option in options if option.env_action == action)
+        state = shown.world.transition(state, action).state
+
+
+def _describe(decision: Decision, probabilities: list[float] | None) -> str:
+    lines = [f"{decision.prompt} ..."]
+    for index, action in enumerate(decision.actions):
+        probability = f"  {probabilities[index]:6.1%}" if probabilities is not None else ""
+        lines.append(f"  {index + 1:>2}{probability}  {action}")
+    return "\n".join(lines)
+
+
+def _ask(decision: Decision, ask: Callable[[str], str], tell: Tell) -> int | None:
+    """The index the person chose, or None to leave."""
+    while True:
+        try:
+            answer = ask(f"1-{len(decision.actions)}, or q to leave: ").strip()
+        except EOFError:
+            return None
+        if answer.lower() in ("q", "quit", "exit"):
+            return None
+        if answer.isdecimal() and 1 <= int(answer) <= len(decision.actions):
+            return int(answer) - 1
+        tell(f"please type a number from 1 to {len(decision.actions)}")

@@ -1,0 +1,113 @@
+"""Scores equal the naive oracle, for many architectures and tokenizers, whatever the batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.scoring.oracle import DECISIONS, largest_difference
+from tests.tiny import READERS, build_model, byte_level
+from twosome import Decision, score
+from twosome.scoring.probing import choose_reader
+from twosome.scoring.scorer import Scorer
+
+
+def test_equals_the_oracle_for_every_architecture(architecture: str) -> None:
+    model, tokenizer = build_model(architecture), byte_level(bos=True)
+    scores = score(model, tokenizer, DECISIONS)
+    assert scores.token_log_probs.dtype == torch.float32
+    assert largest_difference(scores, model, tokenizer) <= 1e-5
+
+
+def test_equals_the_oracle_for_every_tokenizer(tokenizer: object) -> None:
+    model = build_model("llama")
+    assert largest_difference(score(model, tokenizer, DECISIONS), model, tokenizer) <= 1e-5
+
+
+def test_the_path_is_found_by_probe(architecture: str) -> None:
+    assert type(choose_reader(build_model(architecture))).__name__ == READERS.get(architecture, "PackedReader")
+
+
+@pytest.mark.parametrize("path", ["packed", "masked", "cached", "padded"])
+def test_every_path_agrees_with_the_oracle_and_in_its_gradient(path: str) -> None:
+    model, tokenizer = build_model("llama"), byte_level(bos=False)
+    model.requires_grad_(True)
+    gradients = {}
+    for each in (path, "padded"):
+        model.zero_grad()
+        scores = Scorer(model, tokenizer, each).scores(DECISIONS)  # type: ignore[arg-type]
+        assert largest_difference(scores, model, tokenizer) <= 1e-5
+        scores.token_log_probs.sum().backward()
+        gradients[each] = torch.cat([p.grad.flatten() for p in model.parameters()])
+    difference = (gradients[path] - gradients["padded"]).norm() / gradients["padded"].norm()
+    assert difference <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_scores_are_bitwise_independent_of_batch_mates_order_and_budget(dtype: torch.dtype) -> None:
+    """Published trap 3: there, padding by batch mates made ratios differ from 1 with nothing changed."""
+    model, tokenizer = build_model("llama").to(dtype), byte_level(bos=False)
+    together = Scorer(model, tokenizer, "packed").scores(DECISIONS)
+    for budget in (1, 60, 10_000):
+        scorer = Scorer(model, tokenizer, "packed", token_budget=budget)
+        backwards = scorer.scores(DECISIONS[::-1])
+        for row, decision in enumerate(DECISIONS):
+            alone = scorer.scores([decision])
+            width = alone.token_log_probs.shape[1:]
+            expected = together.token_log_probs[row, : width[0], : width[1]]
+            assert torch.equal(alone.token_log_probs[0], expected)
+            assert torch.equal(backwards.token_log_probs[len(DECISIONS) - 1 - row], together.token_log_probs[row])
+
+
+def test_scores_with_and_without_gradient_are_the_same() -> None:
+    model, tokenizer = build_model("llama").requires_grad_(True), byte_level(bos=False)
+    with_gradient = score(model, tokenizer, DECISIONS).token_log_probs
+    with torch.no_grad():
+        assert torch.equal(score(model, tokenizer, DECISIONS).token_log_probs, with_gradient)
+    assert with_gradient.requires_grad
+
+
+def test_repeated_decisions_are_computed_once() -> None:
+    model, tokenizer = build_model("llama"), byte_level(bos=False)
+    fed = []
+    model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].numel()))
+    scorer = Scorer(model, tokenizer, "packed")
+    fed.clear()
+    once = scorer.scores(DECISIONS[:1])
+    count = sum(fed)
+    fed.clear()
+    twice = scorer.scores(DECISIONS[:1] * 5)
+    assert sum(fed) == count
+    assert torch.equal(twice.token_log_probs, once.token_log_probs.expand_as(twice.token_log_probs))
+
+
+def test_sums_are_taken_in_float32_whatever_the_model() -> None:
+    """Published trap 3: sums in float16 are spaced by 0.004 to 0.008 nats."""
+    model = build_model("llama").to(torch.bfloat16)
+    assert score(model, byte_level(bos=False), DECISIONS).token_log_probs.dtype == torch.float32
+
+
+def test_the_users_model_is_left_as_it_was() -> None:
+    model = build_model("llama")
+    before = model.config._attn_implementation
+    score(model, byte_level(bos=False), DECISIONS)
+    assert model.config._attn_implementation == before
+
+
+def test_one_action_of_one_token() -> None:
+    model, tokenizer = build_model("llama"), byte_level(bos=False)
+    decision = Decision("You should", ("now",))
+    assert largest_difference(score(model, tokenizer, [decision]), model, tokenizer) <= 1e-5
+
+
+def test_features_depend_on_the_prompt_alone() -> None:
+    """Published trap 7: there, the critic read a padding position for all but the longest prompt of a batch."""
+    model, tokenizer = build_model("llama"), byte_level(bos=False)
+    scorer = Scorer(model, tokenizer, "packed")
+    prompts = [decision.prompt for decision in DECISIONS]
+    together = scorer.features(prompts)
+    for row, prompt in enumerate(prompts):
+        assert torch.equal(scorer.features([prompt])[0], together[row])
+        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+        expected = model(ids, output_hidden_states=True).hidden_states[-1][0, -1]
+        torch.testing.assert_close(together[row], expected, atol=1e-5, rtol=1e-5)
