@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from twosome import Option, TextEnv
-from twosome.envs.oracle import Transition
+from twosome.envs.exploring import Transition
 
 PLANTS = ("roses", "herbs", "lemon tree")
 FILL, REST = len(PLANTS), len(PLANTS) + 1
@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 class GardenWorld:
-    """The rules, as a table that can be searched (:class:`twosome.envs.oracle.OpenWorld`). Optional, and worth it.
+    """The rules, as a table that can be searched (:class:`twosome.envs.exploring.OpenWorld`). Optional, and worth it.
 
     With it `check-env` walks every state instead of playing at random, `evaluate --exact` needs no episodes, and
     `play --player best` shows how it is done.

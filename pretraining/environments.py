@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from twosome.envs.oracle import explore
+from twosome.envs.exploring import explore
 from twosome.overcooked.environment import Rewards
 from twosome.overcooked.tasks import TASKS as KITCHEN_TASKS
 from twosome.overcooked.tasks import find_foods, find_task

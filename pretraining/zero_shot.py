@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from twosome.decision import Decision
-from twosome.envs.oracle import Optimum, StateGraph, evaluate, explore, solve, uniform
+from twosome.envs.exploring import StateGraph, explore
+from twosome.envs.oracle import Optimum, evaluate, solve, uniform
 from twosome.scoring.scorer import Scorer
 from twosome.text.states import text_world
 from twosome.text.tasks import TASKS, make_task

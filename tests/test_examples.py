@@ -14,7 +14,7 @@ import pytest
 
 from twosome.baselines import UniformPolicy
 from twosome.cli import main
-from twosome.envs.oracle import OpenWorld
+from twosome.envs.exploring import OpenWorld
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.overcooked.tasks import TASKS as OVERCOOKED
 from twosome.text.tasks import TASKS

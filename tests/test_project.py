@@ -54,6 +54,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,
 }
+LARGEST_ROOM, LARGEST_MODULE = 2500, 350  # lines
 # Modules that `import twosome` and `--help` pass through: what they import as they load, not inside a function.
 # `envs` is among them because importing twosome registers its worlds with Gymnasium.
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
@@ -136,6 +137,48 @@ def test_every_layer_imports_only_what_it_may() -> None:
             if LAYERS[layer] != KNOWS_ALL and item.target not in LAYERS[layer]:
                 wrong.append(f"{path.relative_to(ROOT)}:{item.line}: {layer} must not import {item.module}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_layer_knows_one_below_it() -> None:
+    order = list(LAYERS)
+    wrong = [
+        f"{layer} may import {known}, which is below it"
+        for position, (layer, known_layers) in enumerate(LAYERS.items())
+        for known in known_layers
+        if known in order[position:]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_rooms_are_small_enough_to_know() -> None:
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    rooms: dict[str, int] = {}
+    for path, lines in sizes.items():
+        rooms[layer_of(path)] = rooms.get(layer_of(path), 0) + lines
+    assert not {room: lines for room, lines in rooms.items() if lines > LARGEST_ROOM}
+    assert not {str(path.relative_to(PACKAGE)): lines for path, lines in sizes.items() if lines > LARGEST_MODULE}
+
+
+def test_every_room_says_in_a_sentence_what_belongs_there() -> None:
+    for init in PACKAGE.rglob("__init__.py"):
+        first = (ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or "").splitlines()[:1]
+        assert first, f"{init.relative_to(PACKAGE)} has no docstring"
+        assert first[0].endswith("."), f"{init.relative_to(PACKAGE)}: {first[0]!r} is no sentence"
+        assert len(first[0].split()) >= 4, f"{init.relative_to(PACKAGE)}: {first[0]!r} says too little"
+
+
+def test_the_map_in_contributing_is_the_tree_in_the_order_of_the_layers() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.search(r"## Layout\n.*?\n\|---\|---\|\n(.*?)\n\n", page, re.DOTALL)
+    assert rows, "CONTRIBUTING.md has no table under Layout"
+    places = [place for row in rows.group(1).splitlines() for place in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    for place in places:
+        assert (PACKAGE / place).exists() or (ROOT / place).exists(), f"CONTRIBUTING.md maps {place}: not there"
+    mapped = [place.rstrip("/").removesuffix(".py") for place in places if (PACKAGE / place).exists()]
+    layers = [layer for layer in LAYERS if not layer.startswith("__")]
+    assert set(mapped) == set(layers)
+    foundation = [layer for layer in layers if layer in ("decision", "errors", "types")]
+    assert mapped[len(foundation) :] == [layer for layer in layers if layer not in foundation]
 
 
 def test_what_help_passes_through_imports_inside_functions() -> None:

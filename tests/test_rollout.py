@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tests.table_policy import TablePolicy
 from twosome import TextEnv
 from twosome.baselines import UniformPolicy
-from twosome.errors import EnvironmentFault, InadmissibleAction, InvalidDecision, NumericalError
+from twosome.errors import ConfigError, EnvironmentFault, InadmissibleAction, InvalidDecision, NumericalError
 from twosome.rollout import Collector
 from twosome.text.environment import Option
 from twosome.text.guard import GuardedEnv
@@ -85,6 +85,71 @@ def test_a_row_is_a_decision_and_what_followed_it() -> None:
     ]
     assert episodes[0].discounted_return(0.5) == pytest.approx(1 + 0.5 * 1)
     assert all(rollout.log_probs.flatten() == 0)
+    assert rollout.episodes.flatten().tolist() == [0, 0, 1, 1, 1, 1, 1, 2]
+
+
+def test_the_whole_distribution_that_acted_is_kept() -> None:
+    """Rows of rollouts have as many columns as the widest decision of them all; log-probabilities are its entries."""
+    policy = TablePolicy()
+    torch.nn.init.normal_(policy.logits, generator=torch.Generator().manual_seed(0))
+    with closing(make_vector_task("food-preparation", 2)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+        rollout, _ = collector.collect(policy, 12)
+    widths = {len(decision.actions) for row in rollout.decisions for decision in row}
+    assert len(widths) > 1
+    assert rollout.action_log_probs.shape == (12, 2, max(widths))
+    for t, row in enumerate(rollout.decisions):
+        for n, decision in enumerate(row):
+            kept, count = rollout.action_log_probs[t, n], len(decision.actions)
+            assert torch.equal(kept[:count], policy.action_log_probs([decision])[0].detach())
+            assert kept[count:].isneginf().all()
+            assert rollout.log_probs[t, n] == kept[rollout.actions[t, n]]
+
+
+def test_environments_of_a_group_begin_their_episodes_from_one_seed() -> None:
+    """Whenever each gets there: the k-th episodes of a group share a seed, also across a saved and loaded state."""
+    with closing(corridors(4)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0), group_size=2)
+        rollout, ended = collector.collect(UniformPolicy(), 30)
+        state = collector.state_dict()
+        more, later = collector.collect(UniformPolicy(), 30)
+    with closing(corridors(4)) as envs:
+        resumed = Collector(envs, seed=9, generator=torch.Generator(), group_size=2)
+        resumed.load_state_dict(state)
+        again, _ = resumed.collect(UniformPolicy(), 30)
+    assert torch.equal(more.groups, again.groups)
+    assert torch.equal(more.actions, again.actions)
+    groups = torch.cat([rollout.groups, more.groups])
+    for pair in (groups[:, :2], groups[:, 2:]):
+        begun = [list(dict.fromkeys(column.tolist())) for column in pair.T]
+        assert len(begun[0]) != len(begun[1]), "ends at different times are what this is about"
+        common = min(len(numbers) for numbers in begun)
+        assert begun[0][:common] == begun[1][:common]
+    assert not set(groups[:, :2].flatten().tolist()) & set(groups[:, 2:].flatten().tolist())
+    seeds: dict[int, set[int]] = {}
+    for episode in [*ended, *later]:
+        seeds.setdefault(episode.group, set()).add(episode.seed)
+    assert all(len(shared) == 1 for shared in seeds.values())
+    assert len(set.union(*seeds.values())) == len(seeds)
+
+
+def test_groups_that_do_not_come_out_even_are_refused() -> None:
+    with closing(corridors(4)) as envs, pytest.raises(ConfigError, match=r"4 environments .* groups of 3"):
+        Collector(envs, seed=0, generator=torch.Generator(), group_size=3)
+
+
+def test_states_from_before_there_were_groups_are_taken_up() -> None:
+    with closing(corridors(2)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+        collector.collect(UniformPolicy(), 7)
+        state = collector.state_dict()
+        expected = collector.collect(UniformPolicy(), 20)[0]
+        old = {name: value for name, value in state.items() if name not in ("drawn", "ahead")}
+        old["open"] = [{name: value for name, value in e.items() if name != "group"} for e in state["open"]]
+        collector.load_state_dict(old)
+        rollout = collector.collect(UniformPolicy(), 20)[0]
+    assert torch.equal(rollout.actions, expected.actions)
+    assert torch.equal(rollout.groups, expected.groups)
 
 
 def test_every_episode_has_a_seed_of_its_own() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
+from torch.nn import functional
 
 from twosome.decision import Decision
-from twosome.errors import EnvironmentFault, NumericalError
+from twosome.errors import ConfigError, EnvironmentFault, NumericalError
 from twosome.functional.categorical import sample
 from twosome.types import Policy, Rollout
 
@@ -36,6 +37,7 @@ class Episode:
     Attributes:
         index: How many episodes its collector began before it.
         seed: The seed the environment was reset with; with the actions it replays the episode.
+        group: How many seeds its collector drew before that one; equal for episodes that share it.
         steps: The decisions, in order.
         success: Whether the environment called the end a success.
         truncated: Whether a limit cut the episode.
@@ -43,6 +45,7 @@ class Episode:
 
     index: int
     seed: int
+    group: int
     steps: list[Step] = field(default_factory=list)
     success: bool = False
     truncated: bool = False
@@ -77,15 +80,27 @@ class Collector:
         seed: Episode seeds are drawn from a generator seeded with this.
         generator: Draws the actions.
         greedy: Take the most probable action instead of drawing one.
+        group_size: So many neighbouring environments share their seeds: the k-th episodes of a group all begin alike,
+            whenever each of them gets there.
+
+    Raises:
+        ConfigError: If the environments cannot be divided into groups of that size.
     """
 
-    def __init__(self, envs: VectorEnv, seed: int, generator: torch.Generator, *, greedy: bool = False) -> None:
+    def __init__(
+        self, envs: VectorEnv, seed: int, generator: torch.Generator, *, greedy: bool = False, group_size: int = 1
+    ) -> None:
+        if group_size < 1 or envs.num_envs % group_size:
+            raise ConfigError(f"{envs.num_envs} environments cannot be divided into groups of {group_size}")
         self.envs = envs
         self._generator = generator
         self._greedy = greedy
         self._seeds = np.random.default_rng(seed)
-        self._began = 0
-        self._open = [self._new_episode() for _ in range(envs.num_envs)]
+        self._began = self._drawn = 0
+        self._group_size = group_size
+        # Seeds that others of its group began an episode with, and it did not yet, by environment.
+        self._ahead: list[list[_Seed]] = [[] for _ in range(envs.num_envs)]
+        self._open = [self._new_episode(index) for index in range(envs.num_envs)]
         observations, _ = envs.reset(seed=[episode.seed for episode in self._open])  # type: ignore[arg-type]
         self._decisions = _decisions(observations)
 
@@ -126,6 +141,8 @@ class Collector:
             "generator": self._generator.get_state(),
             "seeds": json.dumps(self._seeds.bit_generator.state),
             "began": self._began,
+            "drawn": self._drawn,
+            "ahead": [[list(seed) for seed in seeds] for seeds in self._ahead],
             "open": [_pack_episode(episode) for episode in self._open],
         }
 
@@ -138,6 +155,9 @@ class Collector:
         self._generator.set_state(state["generator"])
         self._seeds.bit_generator.state = json.loads(state["seeds"])
         self._began = state["began"]
+        # Before there were groups, every episode drew a seed of its own.
+        self._drawn = state.get("drawn", self._began)
+        self._ahead = [[_Seed(*seed) for seed in seeds] for seeds in state.get("ahead", [[]] * self.envs.num_envs)]
         self._open = self._replay(state["open"])
 
     def _replay(self, records: Sequence[Mapping[str, Any]]) -> list[Episode]:
@@ -146,7 +166,7 @@ class Collector:
         All environments step together. One with fewer steps to replay idles until its time comes, and is then reset
         with its episode's seed.
         """
-        episodes = [Episode(record["index"], record["seed"]) for record in records]
+        episodes = [Episode(r["index"], r["seed"], r.get("group", r["index"])) for r in records]
         seeds = [episode.seed for episode in episodes]
         longest = max(len(record["steps"]) for record in records)
         waits = [longest - len(record["steps"]) for record in records]
@@ -188,14 +208,16 @@ class Collector:
         row: dict[str, Any] = {
             "decisions": decisions,
             "followed": followed,
-            "episodes": [(episode, episode.length - 1) for episode in self._open],
+            "steps": [(episode, episode.length - 1) for episode in self._open],
             "actions": actions,
-            "log_probs": log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1),
+            "action_log_probs": log_probs,
             "rewards": torch.as_tensor(rewards, dtype=torch.float32),
             "durations": torch.as_tensor(np.asarray(durations), dtype=torch.int64),
             "terminated": torch.as_tensor(terminated),
             "truncated": torch.as_tensor(truncated),
         }
+        for name, attribute in (("episodes", "index"), ("groups", "group")):
+            row[name] = torch.tensor([getattr(episode, attribute) for episode in self._open])
         self._decisions = followed
         return row, self._reset_ended(terminated, truncated, success)
 
@@ -210,21 +232,36 @@ class Collector:
             episode.success = bool(success[index])
             episode.truncated = bool(truncated[index]) and not bool(terminated[index])
             closed.append(episode)
-            self._open[index] = self._new_episode()
+            self._open[index] = self._new_episode(int(index))
         seeds = [episode.seed for episode in self._open]
         observations, _ = self.envs.reset(seed=seeds, options={"reset_mask": ended})  # type: ignore[arg-type]
         self._decisions = _decisions(observations)
         return closed
 
-    def _new_episode(self) -> Episode:
+    def _new_episode(self, environment: int) -> Episode:
+        """The next episode of an environment, from the seed that its group has for it, or from a new one."""
+        if not self._ahead[environment]:
+            first = environment - environment % self._group_size
+            drawn = _Seed(self._drawn, int(self._seeds.integers(2**31)))
+            self._drawn += 1
+            for member in range(first, first + self._group_size):
+                self._ahead[member].append(drawn)
+        start = self._ahead[environment].pop(0)
         self._began += 1
-        return Episode(index=self._began - 1, seed=int(self._seeds.integers(2**31)))
+        return Episode(index=self._began - 1, seed=start.seed, group=start.number)
+
+
+class _Seed(NamedTuple):
+    """A seed, and how many were drawn before it."""
+
+    number: int
+    seed: int
 
 
 def _pack_episode(episode: Episode) -> dict[str, Any]:
     """An open episode without its texts, which replaying brings back."""
     steps = [{name: getattr(step, name) for name in _STEP_NUMBERS} for step in episode.steps]
-    return {"index": episode.index, "seed": episode.seed, "steps": steps}
+    return {"index": episode.index, "seed": episode.seed, "group": episode.group, "steps": steps}
 
 
 def _check_replay(episode: Episode, then: float, now: float) -> None:
@@ -270,10 +307,14 @@ def _add_values(policy: Policy, rows: Sequence[dict[str, Any]]) -> None:
         now, then = policy.values(asked).cpu().view(2, len(rows), -1)
     for row, values, next_values in zip(rows, now, then, strict=True):
         row["values"], row["next_values"] = values, next_values
-        for (episode, number), value in zip(row.pop("episodes"), values.tolist(), strict=True):
+        for (episode, number), value in zip(row.pop("steps"), values.tolist(), strict=True):
             episode.steps[number] = replace(episode.steps[number], value=value)
 
 
 def _rollout(rows: Sequence[dict[str, Any]]) -> Rollout:
+    widest = max(row["action_log_probs"].shape[-1] for row in rows)
+    for row in rows:
+        padding = widest - row["action_log_probs"].shape[-1]
+        row["action_log_probs"] = functional.pad(row["action_log_probs"], (0, padding), value=-torch.inf)
     tensors = {name: torch.stack([row[name] for row in rows]) for name in rows[0] if name != "decisions"}
     return Rollout(decisions=tuple(row["decisions"] for row in rows), **tensors)

@@ -112,24 +112,34 @@ class Rollout:
     Attributes:
         decisions: T x N decisions.
         actions: int64, index into ``decision.actions``.
-        log_probs: float32, of the actions taken, under the policy that acted.
+        action_log_probs: float32 [T, N, A], of every admissible action under the policy that acted; ``-inf`` where
+            padded.
         values: float32, of the decisions, by the critic at that time.
         next_values: float32, of the state that really followed, final states included.
         rewards: float32, what the environment paid for the action.
         durations: int64, primitive steps each action took.
         terminated: bool, the episode ended in a terminal state.
         truncated: bool, the episode was cut by a limit.
+        episodes: int64, which episode the decision belongs to: how many its collector began before it.
+        groups: int64, equal for episodes that began from the same seed; see :class:`twosome.rollout.Collector`.
     """
 
     decisions: tuple[tuple[Decision, ...], ...]
     actions: Tensor
-    log_probs: Tensor
+    action_log_probs: Tensor
     values: Tensor
     next_values: Tensor
     rewards: Tensor
     durations: Tensor
     terminated: Tensor
     truncated: Tensor
+    episodes: Tensor
+    groups: Tensor
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Float32 [T, N], of the actions taken, under the policy that acted."""
+        return self.action_log_probs.gather(-1, self.actions.unsqueeze(-1)).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,7 @@ class UpdateReport:
 
 
 class Algorithm(Protocol):
-    """Owns hyper-parameters and optimizers; improves a policy from a rollout."""
+    """Owns hyper-parameters and optimizers; improves a policy from a rollout. See :mod:`twosome.algorithms`."""
 
     def update(self, policy: Policy, rollout: Rollout, progress: float) -> UpdateReport:
         """Improve ``policy``; ``progress`` in [0, 1] is the fraction of training done, for annealing."""

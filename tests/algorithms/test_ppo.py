@@ -30,18 +30,20 @@ def make_rollout(policy: Any, samples: int = 8, **changes: Any) -> Rollout:
     decisions = changes.get("decisions", tuple((A,) if t % 2 else (B,) for t in range(samples)))
     actions = changes.get("actions", torch.arange(samples).remainder(2).unsqueeze(-1))
     with torch.no_grad():
-        log_probs = policy.action_log_probs([row[0] for row in decisions]).gather(-1, actions)
+        log_probs = policy.action_log_probs([row[0] for row in decisions]).unsqueeze(1)
     zeros = torch.zeros(samples, 1)
     fields: dict[str, Any] = {
         "decisions": decisions,
         "actions": actions,
-        "log_probs": log_probs,
+        "action_log_probs": log_probs,
         "values": zeros,
         "next_values": zeros,
         "rewards": actions.float(),
         "durations": torch.ones(samples, 1, dtype=torch.int64),
         "terminated": torch.ones(samples, 1, dtype=torch.bool),
         "truncated": torch.zeros(samples, 1, dtype=torch.bool),
+        "episodes": torch.arange(samples).unsqueeze(-1),
+        "groups": torch.arange(samples).unsqueeze(-1),
     }
     return Rollout(**{**fields, **changes})
 

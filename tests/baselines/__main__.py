@@ -21,9 +21,9 @@ import torch
 
 from tests.baselines.library import comparable, copy_weights, make_library_agent
 from twosome.evaluation.exact import evaluate_exactly
+from twosome.runs.building import vector_policy
 from twosome.runs.config import RunConfig
 from twosome.runs.trainer import train
-from twosome.runs.vector import vector_policy
 from twosome.types import Policy
 
 

@@ -16,8 +16,8 @@ from tests.baselines.library import comparable, copy_weights, is_masked, make_li
 from twosome.algorithms.ppo import PPO
 from twosome.baselines.vector import VectorPolicy
 from twosome.rollout import Collector
+from twosome.runs.building import vector_policy
 from twosome.runs.config import RunConfig
-from twosome.runs.vector import vector_policy
 from twosome.text.tasks import make_vector_task
 from twosome.types import Rollout
 

@@ -10,7 +10,8 @@ import torch
 
 from twosome.bench.actions import measure_actions
 from twosome.bench.matrix_products import counting_products
-from twosome.bench.scoring import Agreement, ScoringBench
+from twosome.bench.scoring import ScoringBench
+from twosome.bench.scoring_report import Agreement
 from twosome.bench.workloads import hundred_tokens
 from twosome.cli import main
 from twosome.models.loading import EMBEDDED, load_tokenizer

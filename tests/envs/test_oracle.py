@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from twosome.envs.oracle import Transition, best_play, evaluate, explore, solve, tabulate, uniform
+from twosome.envs.exploring import Transition, explore
+from twosome.envs.oracle import best_play, evaluate, solve, tabulate, uniform
 from twosome.errors import ConfigError
 
 

@@ -160,7 +160,7 @@ class Bench:
             raise ConfigError("left out")
 
         quiet: dict[str, Any] = {
-            "twosome.runs.trainer.load_model": load_small,
+            "twosome.runs.building.load_model": load_small,
             "twosome.runs.trainer.train": train_small,
             "twosome.bench.worlds.measure_world": lambda *a, **k: _Speed(),
             "twosome.cli.bench.asdict": lambda speed: {},

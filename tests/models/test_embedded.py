@@ -23,7 +23,7 @@ def loaded() -> tuple[Any, Any]:
 
 def decisions_of(task: str) -> list[Decision]:
     """Every decision that can be met in a task."""
-    from twosome.envs.oracle import explore
+    from twosome.envs.exploring import explore
 
     world = text_world(make_task(task))
     assert world is not None

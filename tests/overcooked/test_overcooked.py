@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twosome.envs import register_environments
-from twosome.envs.oracle import StateGraph, best_play, evaluate, explore, solve, uniform
+from twosome.envs.exploring import StateGraph, explore
+from twosome.envs.oracle import best_play, evaluate, solve, uniform
 from twosome.errors import ConfigError, InadmissibleAction
 from twosome.overcooked import OvercookedEnv
 from twosome.overcooked.kitchen import IN_BOWL, IN_HAND, Event, Kitchen, State

@@ -17,7 +17,8 @@ import pytest
 
 from twosome.decision import Decision
 from twosome.envs import register_environments
-from twosome.envs.oracle import StateGraph, explore, solve
+from twosome.envs.exploring import StateGraph, explore
+from twosome.envs.oracle import solve
 from twosome.errors import ConfigError
 from twosome.overcooked import OvercookedEnv
 from twosome.overcooked.kitchen import IN_BOWL, IN_HAND, Event, State

@@ -11,7 +11,7 @@ import pytest
 from gymnasium import spaces
 
 from twosome.baselines import UniformPolicy
-from twosome.envs.oracle import explore
+from twosome.envs.exploring import explore
 from twosome.errors import ConfigError
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.text.environment import Option, TextEnv

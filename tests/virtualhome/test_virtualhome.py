@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twosome.envs import register_environments
-from twosome.envs.oracle import evaluate, explore, solve, uniform
+from twosome.envs.exploring import explore
+from twosome.envs.oracle import evaluate, solve, uniform
 from twosome.errors import ConfigError, InadmissibleAction
 from twosome.virtualhome import (
     TASKS,

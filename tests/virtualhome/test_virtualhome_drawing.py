@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from twosome.envs.oracle import explore
+from twosome.envs.exploring import explore
 from twosome.virtualhome import TASKS, Household, Rules, VirtualHomeEnv, World, find_task
 from twosome.virtualhome.drawing import as_picture, as_text
 from twosome.virtualhome.tasks import ROOMS

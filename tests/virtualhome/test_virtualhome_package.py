@@ -12,7 +12,7 @@ import importlib.util
 
 import pytest
 
-from twosome.envs.oracle import Transition, explore
+from twosome.envs.exploring import Transition, explore
 from twosome.virtualhome import (
     TASKS,
     Action,

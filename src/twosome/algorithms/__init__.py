@@ -1,1 +1,27 @@
-"""Algorithms that improve a policy from a rollout."""
+"""Algorithms that improve a policy from its rollouts, by name.
+
+An algorithm is a class in a module of its own, listed here, with settings of the same name in
+:mod:`twosome.algorithms.config` and in the run's configuration. It is made of a policy, its settings and a generator,
+and is a :class:`twosome.types.Algorithm` from then on. A rollout gives it the whole distribution that acted at every
+decision, and says which decisions belong to one episode and which episodes began from one seed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from twosome.types import Algorithm, Policy
+
+ALGORITHMS = {"ppo": "twosome.algorithms.ppo:PPO"}
+"""Where each algorithm is; it is imported when it is made, so that names are known without torch."""
+
+
+def make_algorithm(name: str, policy: Policy, settings: Any, generator: Generator) -> Algorithm:
+    """The algorithm of that name, ready to improve ``policy``; ``generator`` is what it draws from."""
+    module, _, member = ALGORITHMS[name].partition(":")
+    algorithm: Algorithm = getattr(import_module(module), member)(policy, settings, generator)
+    return algorithm

@@ -12,7 +12,7 @@ from twosome.cli.parsing import Parser, positive
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
-    from twosome.bench.scoring import Report
+    from twosome.bench.scoring_report import Report
 
 
 def run(words: list[str]) -> int:
@@ -91,7 +91,8 @@ def scoring(words: list[str]) -> int:
 
     import torch
 
-    from twosome.bench.scoring import ScoringBench, Setup
+    from twosome.bench.scoring import ScoringBench
+    from twosome.bench.scoring_report import Setup
 
     setup = Setup(**arguments)
     torch.set_num_threads(threads)

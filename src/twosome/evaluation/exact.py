@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from twosome.decision import Decision
 from twosome.envs import oracle
+from twosome.envs.exploring import StateGraph, explore
 from twosome.errors import ConfigError
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import make_task
@@ -86,9 +87,10 @@ def evaluate_exactly(
     if shown is None or shown.time_limit is None:
         raise ConfigError(
             f"{task!r} does not show its states, so it cannot be evaluated exactly: leave out --exact to sample "
-            "episodes, or give its environment the attributes `world` (twosome.envs.oracle.OpenWorld) and `time_limit`"
+            "episodes, or give its environment the attributes `world` (twosome.envs.exploring.OpenWorld) and "
+            "`time_limit`"
         )
-    graph = oracle.explore(shown.world)
+    graph = explore(shown.world)
     rows = _read(shown, graph)
     asked = _ask(policy, list(dict.fromkeys(row.decision for row in rows)), batch_size, on_progress)
     table, favourites = np.zeros(graph.admissible.shape), np.zeros(len(graph.states), dtype=np.int64)
@@ -111,7 +113,7 @@ class _Row:
     actions: list[int]
 
 
-def _read(shown: TextWorld, graph: oracle.StateGraph[Any]) -> list[_Row]:
+def _read(shown: TextWorld, graph: StateGraph[Any]) -> list[_Row]:
     """The decisions of all states in which there is one."""
     rows = []
     for index, state in enumerate(graph.states):
@@ -152,7 +154,7 @@ def _summarize(
     greedy: bool,
     gamma: float,
     time_limit: int,
-    graph: oracle.StateGraph[Any],
+    graph: StateGraph[Any],
     rows: Sequence[_Row],
     table: NDArray[np.float64],
     favourites: NDArray[np.int64],

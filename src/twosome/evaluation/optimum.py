@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from twosome.envs.oracle import Play, best_play, explore
+from twosome.envs.exploring import explore
+from twosome.envs.oracle import Play, best_play
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task
 

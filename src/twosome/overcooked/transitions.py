@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from twosome.envs.oracle import Transition
+from twosome.envs.exploring import Transition
 from twosome.overcooked.kitchen import Event, Kitchen, State
 from twosome.overcooked.macros import play
 from twosome.overcooked.observation import Observation, observe
@@ -53,7 +53,7 @@ class Node:
 
 
 class TransitionTable:
-    """All states and transitions met so far in one kitchen; an :class:`~twosome.envs.oracle.OpenWorld`.
+    """All states and transitions met so far in one kitchen; an :class:`~twosome.envs.exploring.OpenWorld`.
 
     Args:
         kitchen: The rules.

@@ -11,10 +11,9 @@ from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import EMBEDDED, adapter_base, load_adapter
 from twosome.models.policy import LanguageModelPolicy
+from twosome.runs.building import build_policy, load_base, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.trainer import build_policy, load_base
-from twosome.runs.vector import vector_policy
 from twosome.text.tasks import TASKS, make_task
 from twosome.types import Policy
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from twosome.algorithms import ALGORITHMS
 from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
 from twosome.text.tasks import TASKS
@@ -141,6 +142,8 @@ class RunConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
+    algorithm: str = "ppo"
+    """What improves the policy; its settings are the group of the same name."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:
@@ -155,6 +158,8 @@ class RunConfig:
             choices = get_args(get_type_hints(RunConfig)[name])
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
+        if self.algorithm not in ALGORITHMS:
+            raise ConfigError(f"algorithm must be {' or '.join(ALGORITHMS)}, got {self.algorithm!r}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
@@ -165,6 +170,11 @@ class RunConfig:
     def narration(self) -> dict[str, str]:
         """The argument of the environment that makes it speak as the policy reads; none for words."""
         return {"narration": "numbers"} if self.policy == "vector" else {}
+
+    @property
+    def algorithm_settings(self) -> Any:
+        """The settings of the algorithm that the run uses."""
+        return getattr(self, self.algorithm)
 
     @property
     def decisions_per_update(self) -> int:

@@ -14,19 +14,17 @@ import numpy as np
 import torch
 import yaml
 
-from twosome.algorithms.ppo import PPO
+from twosome.algorithms import make_algorithm
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
-from twosome.models.policy import Critic, LanguageModelPolicy
+from twosome.models.policy import LanguageModelPolicy
 from twosome.rollout import Collector
+from twosome.runs.building import new_policy
 from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
-from twosome.runs.config import LoadingConfig, RunConfig, from_mapping, same_numbers, to_yaml
+from twosome.runs.config import RunConfig, from_mapping, same_numbers, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
-from twosome.runs.vector import vector_policy
-from twosome.scoring.memory import MEGABYTE
 from twosome.text.tasks import make_vector_task
 from twosome.types import Algorithm, Rollout, TrainablePolicy, UpdateReport
 
@@ -229,79 +227,10 @@ def _making(config: RunConfig) -> Iterator[Training]:
     with closing(envs):
         torch.manual_seed(weights_seed)
         policy = new_policy(config)
-        algorithm = PPO(policy, config.ppo, torch.Generator().manual_seed(shuffle_seed))
+        shuffling = torch.Generator().manual_seed(shuffle_seed)
+        algorithm = make_algorithm(config.algorithm, policy, config.algorithm_settings, shuffling)
         collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
         yield Training(config, policy, algorithm, collector)
-
-
-def new_policy(config: RunConfig) -> TrainablePolicy:
-    """The untrained policy a configuration describes.
-
-    Raises:
-        ConfigError, ModelError: If it cannot be made.
-    """
-    if config.policy == "vector":
-        return vector_policy(config)
-    return build_policy(config, *load_base(config.model, config.loading))
-
-
-def build_policy(
-    config: RunConfig,
-    base: Any,
-    tokenizer: Any,
-    *,
-    adapter: Path | None = None,
-    frozen: Any = None,
-    normalization: str | None = None,
-) -> LanguageModelPolicy:
-    """The language policy a configuration describes: what trains, or a saved adapter, and a new critic.
-
-    Args:
-        config: The run.
-        base: A frozen model; with ``finetune=full`` it is the one that trains, and a copy stays frozen.
-        tokenizer: Its tokenizer.
-        adapter: Directory of a saved adapter to act with; None to train.
-        frozen: The model as it was, if ``base`` is one all of whose weights were trained.
-        normalization: Instead of the run's.
-
-    Raises:
-        ModelError: If the model cannot be adapted or scored exactly.
-    """
-    lora, loading = config.lora, config.loading
-    critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
-    if adapter is not None:
-        model = load_adapter(base, adapter)
-    elif frozen is not None:
-        model = base
-    elif config.finetune == "full":
-        model, frozen = base, unfreeze(base)
-    else:
-        model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
-    return LanguageModelPolicy(
-        model,
-        tokenizer,
-        critic,
-        normalization=normalization or config.normalization,
-        path=None if loading.path == "auto" else loading.path,
-        token_budget=loading.token_budget,
-        lean=loading.recompute,
-        memory_limit=loading.memory_megabytes * MEGABYTE,
-        long_prompts=config.long_prompts,
-        attention=loading.attention,
-        frozen=frozen,
-    )
-
-
-def load_base(name: str, config: LoadingConfig) -> tuple[Any, Any]:
-    """A frozen base model and its tokenizer, loaded as configured."""
-    return load_model(
-        name,
-        revision=config.revision,
-        dtype=config.dtype,
-        device=config.device,
-        quantization=config.quantization,
-        trust_remote_code=config.trust_remote_code,
-    )
 
 
 def seeds(seed: int, count: int) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium
 
-from twosome.envs.oracle import OpenWorld
+from twosome.envs.exploring import OpenWorld
 from twosome.errors import ConfigError
 from twosome.text.environment import Narrator, Option, TextEnv
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from twosome.decision import Decision
-from twosome.envs.oracle import explore, solve
+from twosome.envs.exploring import explore
+from twosome.envs.oracle import solve
 from twosome.errors import InvalidDecision
 from twosome.text.faults import Fault
 from twosome.text.states import TextWorld, text_world

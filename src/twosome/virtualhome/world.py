@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twosome.envs.oracle import Transition
+from twosome.envs.exploring import Transition
 from twosome.virtualhome.household import Household, Rules
 from twosome.virtualhome.options import admissible
 from twosome.virtualhome.tasks import find_task

@@ -12,7 +12,8 @@ import torch
 
 from twosome.baselines import UniformPolicy
 from twosome.decision import Decision
-from twosome.envs.oracle import best_play, explore
+from twosome.envs.exploring import explore
+from twosome.envs.oracle import best_play
 from twosome.errors import ConfigError
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.categorical import sample

@@ -1,0 +1,104 @@
+"""Policies as a configuration describes them: a language model and its adapter, or networks on a vector."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from twosome.baselines.vector import VectorPolicy
+from twosome.errors import ConfigError
+from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
+from twosome.models.policy import Critic, LanguageModelPolicy
+from twosome.runs.config import LoadingConfig, RunConfig
+from twosome.scoring.memory import MEGABYTE
+from twosome.text.environment import TextEnv
+from twosome.text.tasks import make_task
+from twosome.text.telling import vector_shape
+from twosome.types import TrainablePolicy
+
+
+def new_policy(config: RunConfig) -> TrainablePolicy:
+    """The untrained policy a configuration describes.
+
+    Raises:
+        ConfigError, ModelError: If it cannot be made.
+    """
+    if config.policy == "vector":
+        return vector_policy(config)
+    return build_policy(config, *load_base(config.model, config.loading))
+
+
+def build_policy(
+    config: RunConfig,
+    base: Any,
+    tokenizer: Any,
+    *,
+    adapter: Path | None = None,
+    frozen: Any = None,
+    normalization: str | None = None,
+) -> LanguageModelPolicy:
+    """The language policy a configuration describes: what trains, or a saved adapter, and a new critic.
+
+    Args:
+        config: The run.
+        base: A frozen model; with ``finetune=full`` it is the one that trains, and a copy stays frozen.
+        tokenizer: Its tokenizer.
+        adapter: Directory of a saved adapter to act with; None to train.
+        frozen: The model as it was, if ``base`` is one all of whose weights were trained.
+        normalization: Instead of the run's.
+
+    Raises:
+        ModelError: If the model cannot be adapted or scored exactly.
+    """
+    lora, loading = config.lora, config.loading
+    critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
+    if adapter is not None:
+        model = load_adapter(base, adapter)
+    elif frozen is not None:
+        model = base
+    elif config.finetune == "full":
+        model, frozen = base, unfreeze(base)
+    else:
+        model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
+    return LanguageModelPolicy(
+        model,
+        tokenizer,
+        critic,
+        normalization=normalization or config.normalization,
+        path=None if loading.path == "auto" else loading.path,
+        token_budget=loading.token_budget,
+        lean=loading.recompute,
+        memory_limit=loading.memory_megabytes * MEGABYTE,
+        long_prompts=config.long_prompts,
+        attention=loading.attention,
+        frozen=frozen,
+    )
+
+
+def load_base(name: str, config: LoadingConfig) -> tuple[Any, Any]:
+    """A frozen base model and its tokenizer, loaded as configured."""
+    return load_model(
+        name,
+        revision=config.revision,
+        dtype=config.dtype,
+        device=config.device,
+        quantization=config.quantization,
+        trust_remote_code=config.trust_remote_code,
+    )
+
+
+def vector_policy(config: RunConfig) -> VectorPolicy:
+    """New networks of the size that the task of ``config`` needs.
+
+    Raises:
+        ConfigError: If the task does not show numbers.
+    """
+    with closing(make_task(config.task, **config.environment)) as env:
+        text = env.unwrapped
+        if not isinstance(text, TextEnv):
+            raise ConfigError(
+                f"{config.task!r} has no observation vector: it is not made of an environment and a narrator"
+            )
+        inputs, actions = vector_shape(text.env)
+    return VectorPolicy(inputs, actions, config.vector.hidden)

@@ -1,0 +1,34 @@
+"""Algorithms by name: the table, the settings of the same name, and the protocol."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.table_policy import TablePolicy
+from twosome.algorithms import ALGORITHMS, make_algorithm
+from twosome.errors import ConfigError
+from twosome.runs.config import RunConfig
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_is_made_by_its_name_from_its_settings(name: str) -> None:
+    config = replace(RunConfig(), algorithm=name)
+    algorithm = make_algorithm(name, TablePolicy(), config.algorithm_settings, torch.Generator().manual_seed(0))
+    state = algorithm.state_dict()
+    algorithm.load_state_dict(state)
+    assert config.algorithm_settings is getattr(config, name)
+
+
+def test_an_unknown_algorithm_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"algorithm must be ppo.*, got 'pppo'"):
+        RunConfig(algorithm="pppo")
+
+
+def test_names_are_known_without_torch() -> None:
+    command = "import sys, twosome.runs.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], timeout=60).returncode == 0
