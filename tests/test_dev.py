@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
+import ast
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from types import ModuleType
 from typing import ClassVar
 
+import dev
 import pytest
+from development import environment, processes, project
+from development.checks import pytest_arguments, summarise
+from development.commands import COMMANDS
+from development.constraints import BUILD_TOOLS, constraint_lines
+from development.environment import check_disk, clear, interpreter
+from development.messages import Failure, diagnose
+from development.packages import check_ci, distributions, gpu_packages, project_command, torch_commands
+from development.processes import tool_environment
+from development.project import TORCH_PIN
+from development.stamp import Stamp, digest, plan, wanted_stamp
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def load() -> ModuleType:
-    """dev.py as a module; it lies beside the package, not in it."""
-    specification = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["dev"] = module  # dataclasses look their module up by name
-    specification.loader.exec_module(module)
-    return module
-
-
-dev = load()
 
 
 @pytest.fixture
@@ -43,53 +39,53 @@ def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty directory that dev.py takes for the environment."""
     place = tmp_path / "venv"
     place.mkdir()
-    monkeypatch.setattr(dev, "VENV", place)
+    monkeypatch.setattr(project, "VENV", place)
     return place
 
 
 class TestStamp:
     def test_is_the_same_for_the_same_tree(self, tree: Path) -> None:
-        assert dev.wanted_stamp(("test",), tree) == dev.wanted_stamp(("test", "test"), tree)
+        assert wanted_stamp(("test",), tree) == wanted_stamp(("test", "test"), tree)
 
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
     def test_changed_requirements_change_only_the_packages(self, tree: Path, name: str) -> None:
-        before = dev.wanted_stamp((), tree)
+        before = wanted_stamp((), tree)
         (tree / name).write_text("other\n", encoding="utf-8")
-        after = dev.wanted_stamp((), tree)
+        after = wanted_stamp((), tree)
         assert after.packages != before.packages
         assert after.environment == before.environment
 
     def test_another_place_changes_the_environment(self, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-        here = dev.wanted_stamp((), tree)
+        here = wanted_stamp((), tree)
         moved = tmp_path_factory.mktemp("moved")
         for name in ("pyproject.toml", "constraints.txt"):
             (moved / name).write_bytes((tree / name).read_bytes())
-        there = dev.wanted_stamp((), moved)
+        there = wanted_stamp((), moved)
         assert here.packages == there.packages
         assert here.environment != there.environment
 
     def test_line_ends_of_windows_make_no_difference(self) -> None:
-        assert dev.digest("a\r\nb") == dev.digest("a\nb")
+        assert digest("a\r\nb") == digest("a\nb")
 
     def test_parts_are_kept_apart(self) -> None:
-        assert dev.digest("ab", "c") != dev.digest("a", "bc")
+        assert digest("ab", "c") != digest("a", "bc")
 
     def test_survives_a_file(self, tree: Path) -> None:
-        stamp = dev.wanted_stamp(("test", "tensorboard"), tree, "https://a.b/cpu")
+        stamp = wanted_stamp(("test", "tensorboard"), tree, "https://a.b/cpu")
         stamp.write(tree / ".stamp")
-        assert dev.Stamp.read(tree / ".stamp") == stamp
+        assert Stamp.read(tree / ".stamp") == stamp
 
     @pytest.mark.parametrize("content", ["", "nonsense", "{}", "[]", '{"environment": 1}'])
     def test_a_damaged_file_counts_as_none(self, tmp_path: Path, content: str) -> None:
         (tmp_path / ".stamp").write_text(content, encoding="utf-8")
-        assert dev.Stamp.read(tmp_path / ".stamp") is None
+        assert Stamp.read(tmp_path / ".stamp") is None
 
     def test_a_missing_file_counts_as_none(self, tmp_path: Path) -> None:
-        assert dev.Stamp.read(tmp_path / ".stamp") is None
+        assert Stamp.read(tmp_path / ".stamp") is None
 
 
 class TestPlan:
-    good = dev.Stamp("environment", "packages", ("tensorboard", "test"))
+    good = Stamp("environment", "packages", ("tensorboard", "test"))
 
     def plan(
         self,
@@ -100,26 +96,26 @@ class TestPlan:
         incomplete: bool = False,
         usable: bool = True,
     ) -> str:
-        return str(dev.plan(wanted, found, exists=exists, incomplete=incomplete, usable=usable))
+        return str(plan(wanted, found, exists=exists, incomplete=incomplete, usable=usable))
 
     def test_up_to_date(self) -> None:
         assert self.plan(self.good) == "nothing"
 
     def test_fewer_extras_than_installed_are_enough(self) -> None:
-        assert self.plan(self.good, wanted=dev.Stamp("environment", "packages")) == "nothing"
+        assert self.plan(self.good, wanted=Stamp("environment", "packages")) == "nothing"
 
     def test_another_extra_is_installed_on_top(self) -> None:
-        assert self.plan(dev.Stamp("environment", "packages", ("test",))) == "install"
+        assert self.plan(Stamp("environment", "packages", ("test",))) == "install"
 
     def test_other_requirements_are_installed_on_top(self) -> None:
-        assert self.plan(dev.Stamp("environment", "older", self.good.extras)) == "install"
+        assert self.plan(Stamp("environment", "older", self.good.extras)) == "install"
 
     def test_an_environment_made_by_hand_is_kept(self) -> None:
         assert self.plan(None) == "install"
 
     def test_another_place_or_python_or_torch_index_needs_a_new_one(self) -> None:
-        assert self.plan(dev.Stamp("other", "packages", self.good.extras)) == "make"
-        assert self.plan(dev.Stamp("environment", "packages", self.good.extras, "https://a.b/cpu")) == "make"
+        assert self.plan(Stamp("other", "packages", self.good.extras)) == "make"
+        assert self.plan(Stamp("environment", "packages", self.good.extras, "https://a.b/cpu")) == "make"
 
     @pytest.mark.parametrize("state", [{"exists": False}, {"incomplete": True}, {"usable": False}])
     def test_missing_half_made_and_broken_ones_are_made_anew(self, state: dict[str, bool]) -> None:
@@ -128,20 +124,20 @@ class TestPlan:
 
 class TestPaths:
     def test_interpreter_on_posix(self) -> None:
-        assert str(dev.interpreter(PurePosixPath("/a b/.venv"), "posix")) == "/a b/.venv/bin/python"
+        assert str(interpreter(PurePosixPath("/a b/.venv"), "posix")) == "/a b/.venv/bin/python"
 
     def test_interpreter_on_windows(self) -> None:
-        assert str(dev.interpreter(PureWindowsPath(r"D:\a b\.venv"), "nt")) == r"D:\a b\.venv\Scripts\python.exe"
+        assert str(interpreter(PureWindowsPath(r"D:\a b\.venv"), "nt")) == r"D:\a b\.venv\Scripts\python.exe"
 
     @pytest.mark.parametrize("place", ["lib/python3.11/site-packages", "Lib/site-packages"])
     def test_distributions_are_found_on_both(self, tmp_path: Path, place: str) -> None:
         for name in ("torch-2.13.0+cpu.dist-info", "PyYAML-6.0.dist-info", "torch"):
             (tmp_path / place / name).mkdir(parents=True)
-        assert dev.distributions(tmp_path) == {"torch": "2.13.0+cpu", "PyYAML": "6.0"}
+        assert distributions(tmp_path) == {"torch": "2.13.0+cpu", "PyYAML": "6.0"}
 
     def test_a_path_with_spaces_stays_out_of_the_requirement(self) -> None:
-        assert dev.project_command("python", ("test",), uv=True)[-1] == ".[test]"
-        assert dev.project_command("python", (), uv=False)[-1] == "."
+        assert project_command("python", ("test",), uv=True)[-1] == ".[test]"
+        assert project_command("python", (), uv=False)[-1] == "."
 
     def test_clearing_leaves_the_note_and_spares_what_links_point_to(self, tmp_path: Path) -> None:
         (outside := tmp_path / "outside").mkdir()
@@ -150,47 +146,47 @@ class TestPaths:
         (venv / "lib").mkdir()
         (venv / "lib64").symlink_to(outside, target_is_directory=True)
         (venv / ".stamp").touch()
-        dev.clear(venv)
+        clear(venv)
         assert [entry.name for entry in venv.iterdir()] == [".incomplete"]
         assert (outside / "precious").exists()
 
 
 class TestCommands:
     def test_torch_comes_from_where_pip_looks(self) -> None:
-        (command,) = dev.torch_commands("python", "")
+        (command,) = torch_commands("python", "")
         assert command[-3:] == ["--constraint", "constraints.txt", "torch"]
         assert not [argument for argument in command if "index" in argument]
 
     def test_a_torch_index_is_the_only_source_of_torch_but_not_of_what_torch_needs(self) -> None:
-        first, second = dev.torch_commands("python", "https://a.b/cpu")
+        first, second = torch_commands("python", "https://a.b/cpu")
         assert first[-4:] == ["--no-deps", "--index-url", "https://a.b/cpu", "torch"]
         assert second[-3:] == ["--extra-index-url", "https://a.b/cpu", "torch"]
 
     def test_both_installers_obey_the_constraints(self) -> None:
         for uv in (True, False):
-            command = dev.project_command("python", (), uv=uv)
+            command = project_command("python", (), uv=uv)
             assert command[command.index("--constraint") + 1] == "constraints.txt"
 
     def test_pip_is_kept_inside_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PYTHONPATH", "elsewhere")
         monkeypatch.setenv("PIP_USER", "1")
         monkeypatch.setenv("PIP_INDEX_URL", "https://mirror")
-        variables = dev.tool_environment()
+        variables = tool_environment()
         assert "PYTHONPATH" not in variables
         assert variables["PIP_USER"] == "0"
         assert variables["PIP_INDEX_URL"] == "https://mirror"
 
     def test_tests_run_on_few_workers(self) -> None:
-        assert dev.pytest_arguments(["-k", "x"], 2) == ["-n", "2", "--dist", "worksteal", "-k", "x"]
-        assert dev.pytest_arguments([], 64)[1] == "4"
+        assert pytest_arguments(["-k", "x"], 2) == ["-n", "2", "--dist", "worksteal", "-k", "x"]
+        assert pytest_arguments([], 64)[1] == "4"
 
     @pytest.mark.parametrize("own", [["-n", "0"], ["-n3"], ["--numprocesses=1"], ["--pdb"], ["-x", "-s"]])
     def test_arguments_that_exclude_workers_are_left_alone(self, own: list[str]) -> None:
-        assert dev.pytest_arguments(own, 2) == own
+        assert pytest_arguments(own, 2) == own
 
     def test_gpu_packages_leave_the_constraints(self) -> None:
         resolution = "# c\nnumpy==2.4.6  # via a\nnvidia-cublas==1 ; x\ntriton==3\n\ncuda-toolkit==13\ntritonic==1\n"
-        assert dev.constraint_lines(resolution) == ["numpy==2.4.6  # via a", "tritonic==1"]
+        assert constraint_lines(resolution) == ["numpy==2.4.6  # via a", "tritonic==1"]
 
 
 class TestFailures:
@@ -219,28 +215,28 @@ class TestFailures:
         ],
     )
     def test_output_is_explained(self, output: str, reason: str) -> None:
-        failure = dev.diagnose(output, "installing torch")
+        failure = diagnose(output, "installing torch")
         assert str(failure).startswith("installing torch failed")
         assert reason in str(failure)
         assert failure.advice
 
     def test_a_killed_process_ran_out_of_memory(self) -> None:
-        assert "memory" in str(dev.diagnose("", "installing torch", -9))
+        assert "memory" in str(diagnose("", "installing torch", -9))
 
     def test_only_what_came_before_writing_is_harmless(self) -> None:
-        assert dev.diagnose("Connection refused", "x").harmless
-        assert not dev.diagnose("No space left on device", "x").harmless
-        assert not dev.diagnose("anything else", "x").harmless
+        assert diagnose("Connection refused", "x").harmless
+        assert not diagnose("No space left on device", "x").harmless
+        assert not diagnose("anything else", "x").harmless
 
     def test_an_old_python_is_refused_by_its_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dev, "runs", lambda program: program == "python3.12")
-        with pytest.raises(dev.Failure, match=r"3\.11 or newer, and this is Python 3\.9\.2") as caught:
+        with pytest.raises(Failure, match=r"3\.11 or newer, and this is Python 3\.9\.2") as caught:
             dev.check_python((3, 9, 2), ["test", "-x"])
         assert caught.value.advice == "run: python3.12 dev.py test -x"
 
     def test_without_a_newer_python_the_advice_is_to_install_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dev, "runs", lambda program: False)
-        with pytest.raises(dev.Failure) as caught:
+        with pytest.raises(Failure) as caught:
             dev.check_python((3, 10, 0), ["demo"])
         assert "install Python 3.11" in caught.value.advice
 
@@ -249,17 +245,17 @@ class TestFailures:
         dev.check_python(version, [])
 
     def test_a_full_disk_is_noticed_before_it_is_filled(self) -> None:
-        with pytest.raises(dev.Failure, match=r"1\.0 GB are free"):
-            dev.check_disk(1e9)
-        dev.check_disk(1e10)
+        with pytest.raises(Failure, match=r"1\.0 GB are free"):
+            check_disk(1e9)
+        check_disk(1e10)
 
     def test_gpu_packages_fail_only_in_ci(self, venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (venv / "lib/python3.11/site-packages/nvidia_cublas-13.0.dist-info").mkdir(parents=True)
         monkeypatch.delenv("CI", raising=False)
-        dev.check_ci()
+        check_ci()
         monkeypatch.setenv("CI", "true")
-        with pytest.raises(dev.Failure, match="nvidia_cublas"):
-            dev.check_ci()
+        with pytest.raises(Failure, match="nvidia_cublas"):
+            check_ci()
 
     def test_names_of_gpu_packages(self) -> None:
         names = [
@@ -271,7 +267,7 @@ class TestFailures:
             "cudatext",
             "pytorch_triton_rocm",
         ]
-        assert dev.gpu_packages(names) == [
+        assert gpu_packages(names) == [
             "cuda-toolkit",
             "nvidia-nccl-cu13",
             "nvidia_cudnn_cu13",
@@ -291,49 +287,49 @@ class TestSetUp:
             steps.append(step)
             (venv / "lib/python3.11/site-packages/torch-2.13.0.dist-info").mkdir(parents=True, exist_ok=True)
 
-        monkeypatch.setattr(dev, "install", install)
-        monkeypatch.setattr(dev, "is_usable", lambda python: True)
+        monkeypatch.setattr(processes, "install", install)
+        monkeypatch.setattr(environment, "is_usable", lambda python: True)
         monkeypatch.delenv("TORCH_INDEX_URL", raising=False)
         return steps
 
     def test_the_second_call_does_nothing(self, venv: Path, steps: list[str]) -> None:
-        dev.set_up(("test",))
+        environment.set_up(("test",))
         assert [step.split()[-1] for step in steps] == ["torch", "uv", "uv", "installed"]
         steps.clear()
-        dev.set_up()
-        dev.set_up(("test",))
+        environment.set_up()
+        environment.set_up(("test",))
         assert steps == []
         assert not (venv / ".incomplete").exists()
 
     def test_extras_add_up(self, venv: Path, steps: list[str]) -> None:
-        dev.set_up(("tensorboard",))
-        dev.set_up(("test",))
-        assert dev.Stamp.read(venv / ".stamp").extras == ("tensorboard", "test")
+        environment.set_up(("tensorboard",))
+        environment.set_up(("test",))
+        assert Stamp.read(venv / ".stamp").extras == ("tensorboard", "test")
 
     def test_the_torch_index_is_remembered(self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TORCH_INDEX_URL", "https://a.b/cpu")
-        dev.set_up()
+        environment.set_up()
         steps.clear()
         monkeypatch.delenv("TORCH_INDEX_URL")
-        dev.set_up()
+        environment.set_up()
         assert steps == []
-        assert dev.Stamp.read(venv / ".stamp").torch_index == "https://a.b/cpu"
+        assert Stamp.read(venv / ".stamp").torch_index == "https://a.b/cpu"
 
     def test_an_interruption_leaves_a_note_and_the_next_call_starts_over(
         self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        record = dev.install
+        record = processes.install
 
         def interrupt(command: list[str], step: str) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(dev, "install", interrupt)
+        monkeypatch.setattr(processes, "install", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            dev.set_up()
+            environment.set_up()
         assert (venv / ".incomplete").exists()
         (venv / "half").touch()
-        monkeypatch.setattr(dev, "install", record)
-        dev.set_up()
+        monkeypatch.setattr(processes, "install", record)
+        environment.set_up()
         assert steps[0] == "making the environment"
         assert not (venv / "half").exists()
         assert not (venv / ".incomplete").exists()
@@ -342,28 +338,28 @@ class TestSetUp:
         self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(command: list[str], step: str) -> None:
-            raise dev.diagnose("Network is unreachable", step)
+            raise diagnose("Network is unreachable", step)
 
-        monkeypatch.setattr(dev, "install", fail)
-        with pytest.raises(dev.Failure):
-            dev.set_up()
+        monkeypatch.setattr(processes, "install", fail)
+        with pytest.raises(Failure):
+            environment.set_up()
         assert not (venv / ".incomplete").exists()
         assert not (venv / ".stamp").exists()
 
     def test_pip_steps_in_where_uv_fails(self, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        record = dev.install
+        record = processes.install
 
         def fail_uv(command: list[str], step: str) -> None:
             record(command, step)
             if "uv" in step:
-                raise dev.diagnose("dns error", step)
+                raise diagnose("dns error", step)
 
-        monkeypatch.setattr(dev, "install", fail_uv)
-        dev.set_up()
+        monkeypatch.setattr(processes, "install", fail_uv)
+        environment.set_up()
         assert steps[-2] == "installing the packages with pip"
 
     def test_a_replaced_torch_is_noticed(self, venv: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        record = dev.install
+        record = processes.install
 
         def replace(command: list[str], step: str) -> None:
             record(command, step)
@@ -371,16 +367,16 @@ class TestSetUp:
                 place = venv / "lib/python3.11/site-packages"
                 (place / "torch-2.13.0.dist-info").rename(place / "torch-2.15.0.dist-info")
 
-        monkeypatch.setattr(dev, "install", replace)
-        with pytest.raises(dev.Failure, match=r"torch 2\.13\.0 was replaced by 2\.15\.0"):
-            dev.set_up()
+        monkeypatch.setattr(processes, "install", replace)
+        with pytest.raises(Failure, match=r"torch 2\.13\.0 was replaced by 2\.15\.0"):
+            environment.set_up()
 
 
 class TestCommandLine:
     def test_help_names_every_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert dev.main(["--help"]) == 0
         text = capsys.readouterr().out
-        assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in dev.COMMANDS)
+        assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in COMMANDS)
 
     def test_an_unknown_command_is_refused_by_name(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert dev.main(["tset"]) == 2
@@ -389,21 +385,21 @@ class TestCommandLine:
         assert "demo, test" in error
 
     def test_arguments_go_to_the_command_unchanged(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dev, "set_up", lambda extras=(): "python")
+        monkeypatch.setattr(environment, "set_up", lambda extras=(): "python")
         commands: list[list[str]] = []
-        monkeypatch.setattr(dev, "run", lambda command, *a, **k: commands.append(command) or 3)
+        monkeypatch.setattr(processes, "run", lambda command, *a, **k: commands.append(command) or 3)
         assert dev.main(["demo", "--seed", "1", "--help"]) == 3
         assert commands == [["python", "-m", "twosome", "demo", "--seed", "1", "--help"]]
 
     def test_one_failed_check_fails_the_whole(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert dev.summarise([("ruff check", 0, 0.1), ("pytest", 1, 2.0)]) == 1
+        assert summarise([("ruff check", 0, 0.1), ("pytest", 1, 2.0)]) == 1
         assert "failed: pytest" in capsys.readouterr().out
-        assert dev.summarise([("pytest", 0, 2.0)]) == 0
+        assert summarise([("pytest", 0, 2.0)]) == 0
 
     def test_an_exit_status_is_passed_on_and_a_signal_becomes_one(self) -> None:
-        assert dev.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
+        assert processes.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
         if sys.platform != "win32":
-            assert dev.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) == 137
+            assert processes.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) == 137
 
     def test_help_needs_nothing_but_python(self) -> None:
         command = [sys.executable, "-I", "-S", str(ROOT / "dev.py"), "--help"]
@@ -411,22 +407,68 @@ class TestCommandLine:
         assert process.returncode == 0
         assert process.stdout.startswith("usage: python3 dev.py")
 
+    def test_works_through_a_link_and_isolated(self, tmp_path: Path) -> None:
+        (link := tmp_path / "link.py").symlink_to(ROOT / "dev.py")
+        command = [sys.executable, "-I", str(link), "tset"]
+        process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert process.returncode == 2
+        assert "there is no command 'tset'" in process.stderr
+
+
+class TestShape:
+    """The modules dev.py consists of, each of which imports only those before it."""
+
+    order = (
+        "project",
+        "messages",
+        "processes",
+        "packages",
+        "stamp",
+        "environment",
+        "checks",
+        "constraints",
+        "commands",
+    )
+
+    def test_every_module_has_its_place(self) -> None:
+        modules = {path.stem for path in (ROOT / "development").glob("*.py")}
+        assert modules == {"__init__", *self.order}
+
+    @pytest.mark.parametrize("name", order)
+    def test_imports_go_one_way_and_else_only_to_the_standard_library(self, name: str) -> None:
+        allowed = {*sys.stdlib_module_names, *self.order[: self.order.index(name)]}
+        imported = set()
+        for node in ast.walk(ast.parse((ROOT / "development" / f"{name}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module != "development":
+                imported.add(str(node.module).removeprefix("development.").split(".")[0])
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+        assert not imported - allowed
+
+    def test_an_old_python_can_read_all_that_comes_before_its_check(self) -> None:
+        """Else it would say "invalid syntax" instead of what is wrong and what to do."""
+        question = "import sys, dev; print(*(name for name in sys.modules if name.startswith('development.')))"
+        process = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert set(process.stdout.split()) == {"development.project", "development.messages"}
+        for name in ("dev.py", "development/__init__.py", "development/project.py", "development/messages.py"):
+            ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
+
 
 class TestConstraints:
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pins: ClassVar[dict[str, str]] = dict(re.findall(r"^([\w.-]+)==([\w.+]+)", text, re.MULTILINE))
 
     def test_torch_is_pinned_to_what_dev_py_says(self) -> None:
-        assert self.pins["torch"] == dev.TORCH_PIN
+        assert self.pins["torch"] == TORCH_PIN
 
     def test_no_build_of_torch_is_preferred(self) -> None:
-        assert not dev.gpu_packages(list(self.pins))
+        assert not gpu_packages(list(self.pins))
         assert "--hash" not in self.text
         assert not [version for version in self.pins.values() if "+" in version]
 
     def test_everything_the_project_names_is_pinned(self) -> None:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-        wishes = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-        wishes += [wish for extra in project["project"]["optional-dependencies"].values() for wish in extra]
-        names = {re.match(r"[\w-]+", wish).group().lower() for wish in [*wishes, *dev.BUILD_TOOLS]}  # type: ignore[union-attr]
+        configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        wishes = [*configuration["build-system"]["requires"], *configuration["project"]["dependencies"]]
+        wishes += [wish for extra in configuration["project"]["optional-dependencies"].values() for wish in extra]
+        names = {re.match(r"[\w-]+", wish).group().lower() for wish in [*wishes, *BUILD_TOOLS]}  # type: ignore[union-attr]
         assert not names - set(self.pins), "run `python3 dev.py lock`"

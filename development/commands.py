@@ -1,0 +1,68 @@
+"""The commands of dev.py: each gets the words after its name and returns an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+
+from development import checks, constraints, environment, processes, project
+from development.messages import Failure, say
+
+
+def demo(arguments: list[str]) -> int:
+    """Set up what is missing and run the main job."""
+    return processes.run([environment.set_up(), "-m", "twosome", "demo", *arguments])
+
+
+def test(arguments: list[str]) -> int:
+    """Set up what is missing, then lint, types and tests."""
+    python = environment.set_up(("test",))
+    # One thread per worker: torch's own threads would fight over the cores the workers already fill.
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    command = [python, "-m", "pytest", *checks.pytest_arguments(arguments, checks.core_count())]
+    return checks.summarise([*checks.lint(python), checks.check("pytest", command, **threads)])
+
+
+def check_only(arguments: list[str]) -> int:
+    """Lint and types."""
+    refuse(arguments, "check")
+    return checks.summarise(checks.lint(environment.set_up(("test",))))
+
+
+def reformat(arguments: list[str]) -> int:
+    """Let ruff repair and format the code."""
+    refuse(arguments, "format")
+    python = environment.set_up(("test",))
+    repaired = processes.run([python, "-m", "ruff", "check", "--fix", "."], project.ROOT)
+    return processes.run([python, "-m", "ruff", "format", "."], project.ROOT) or repaired
+
+
+def setup(arguments: list[str]) -> int:
+    """Make or refresh `.venv` with the test extra and those asked for."""
+    parser = argparse.ArgumentParser(prog="dev.py setup", description="Make or refresh .venv.")
+    parser.add_argument("--extra", action="append", default=[], choices=known_extras(), help="install this extra too")
+    python = environment.set_up(("test", *parser.parse_args(arguments).extra))
+    say(f"ready: {python}")
+    return 0
+
+
+def known_extras() -> list[str]:
+    """The names of the extras in pyproject.toml."""
+    return sorted(tomllib.loads(project.PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+
+
+def lock(arguments: list[str]) -> int:
+    """Resolve the newest versions of everything and rewrite constraints.txt."""
+    refuse(arguments, "lock")
+    constraints.renew()
+    return 0
+
+
+def refuse(arguments: list[str], command: str) -> None:
+    """Raises Failure when a command that takes none gets ``arguments``."""
+    if arguments:
+        raise Failure(f"`{command}` takes no arguments, got: {' '.join(arguments)}", "leave them out")
+
+
+COMMANDS = {"demo": demo, "test": test, "check": check_only, "format": reformat, "setup": setup, "lock": lock}
