@@ -22,8 +22,8 @@ CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-
 
 FOUNDATION = ("decision", "errors")
 WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
-LEARNING = ("torch", "numpy", "gymnasium", "types", "functional", *FOUNDATION)
-READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "functional", *FOUNDATION)
+LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", *FOUNDATION)
+READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "functional", *FOUNDATION)
 RUNS = ("text", "models", "scoring", "algorithms", "baselines", "rollout", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
@@ -33,6 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "decision": ("errors",),
     "types": ("torch", *FOUNDATION),
+    "arrival": ("torch", "errors"),
     "functional": ("torch", "types", *FOUNDATION),
     "envs": ("gymnasium", "numpy", "errors"),
     "overcooked": WORLD,

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from twosome.algorithms.config import PPOConfig
+from twosome.arrival import check_moments
 from twosome.decision import Decision
 from twosome.errors import ConfigError, NumericalError
 from twosome.functional.advantages import generalized_advantages, normalize, semi_mdp_discounts
@@ -96,9 +97,15 @@ class PPO:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`state_dict` returned."""
-        self._actor.load_state_dict(state["actor"])
-        self._critic.load_state_dict(state["critic"])
+        """Put back what :meth:`state_dict` returned.
+
+        Raises:
+            RunError: If it belongs to other weights.
+        """
+        for name, optimizer in (("actor", self._actor), ("critic", self._critic)):
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            check_moments(state[name], weights, f"the {name}'s optimizer")
+            optimizer.load_state_dict(state[name])
         self._generator.set_state(state["generator"])
         self._updates = state["updates"]
 

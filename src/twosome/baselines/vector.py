@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from twosome.arrival import check_state
 from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
@@ -82,7 +83,12 @@ class VectorPolicy:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`state_dict` returned."""
+        """Put back what :meth:`state_dict` returned.
+
+        Raises:
+            RunError: If it is not all that, or more.
+        """
+        check_state(state, self.state_dict(), "actor and critic")
         for part, network in (("actor", self.actor), ("critic", self.critic)):
             prefix = f"{part}."
             network.load_state_dict({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,15 @@ import torch
 from safetensors import SafetensorError
 
 from twosome.errors import ConfigError, ModelError
+from twosome.models.arrival import (
+    Weights,
+    adapter_config,
+    check_adapter,
+    check_base,
+    check_is_model,
+    say_other_base,
+    without_report,
+)
 from twosome.tokens.encoding import Tokenizer
 
 EMBEDDED = "embedded"
@@ -45,7 +53,7 @@ def load_model(
         trust_remote_code: Run code that comes with the model. Off unless you trust its author.
 
     Raises:
-        ModelError: If model or tokenizer is missing or cannot be read.
+        ModelError: If model or tokenizer is missing or cannot be read, or not all weights are in the files.
     """
     from transformers import AutoModelForCausalLM
 
@@ -56,19 +64,23 @@ def load_model(
     if quantization != "none":
         arguments |= {"quantization_config": _quantization_config(quantization), "device_map": str(target)}
     try:
-        with _quiet_unless_watched():
-            model = AutoModelForCausalLM.from_pretrained(
+        with _quiet_unless_watched(), without_report():
+            model, info = AutoModelForCausalLM.from_pretrained(
                 source,
                 revision=revision or "main",
                 trust_remote_code=trust_remote_code,
                 use_safetensors=True,  # pickled weights can run code
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told below, by name
                 **arguments,
             )
-        if quantization == "none":
+        if not getattr(model, "is_quantized", False):
             model = model.to(target)
     except _troubles(trust_remote_code) as error:
         hint = "; pickled weights are not read, convert them to safetensors" if "safetensors" in str(error) else ""
         raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}{hint}") from None
+    check_base(model, info, name)
+    _read_all_columns_alike(model)
     # Adapters name their base by what the user called it, not by where it lay on this machine.
     model.name_or_path = model.config._name_or_path = name
     return model.eval().requires_grad_(False), tokenizer
@@ -83,6 +95,7 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
     from transformers import AutoTokenizer
 
     source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
+    check_is_model(source)
     if Path(source).is_dir() and not any((Path(source) / file).exists() for file in _TOKENIZER_FILES):
         raise ModelError(
             f"the model directory {name!r} holds no tokenizer: expected one of {', '.join(_TOKENIZER_FILES)}; save the "
@@ -160,7 +173,7 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
     """Wrap ``model`` in PEFT with the adapter saved in ``directory``.
 
     Raises:
-        ModelError: If the adapter is missing or belongs to another model.
+        ModelError: If the adapter is missing, belongs to another model, or not all of its weights arrive.
     """
     from peft import PeftModel
 
@@ -171,7 +184,7 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
         raise ModelError(
             f"the adapter in {str(directory)!r} has no adapter_model.safetensors; pickled ones are not read"
         )
-    settings = _adapter_config(path)
+    settings = adapter_config(path)
     if settings.get("megatron_config") is not None:
         raise ModelError(
             f"the adapter in {str(directory)!r} has a megatron_config, for which PEFT would import whatever module the "
@@ -182,12 +195,18 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
             f"the adapter in {str(directory)!r} is an activated LoRA (alora_invocation_tokens), which acts on some "
             "tokens only, depending on the whole sentence; prompts and actions cannot be scored with it"
         )
+    before = Weights(model)
     try:
-        return PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
+        adapted = PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
+        check_adapter(adapted, path, before)
+    except ModelError:
+        raise
     except Exception as error:  # PEFT may raise anything on a configuration that was damaged or made up
         raise ModelError(
             f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {_first_line(error)}"
         ) from None
+    say_other_base(adapted, path)
+    return adapted
 
 
 def unfreeze(model: Any) -> Any:
@@ -207,21 +226,6 @@ def unfreeze(model: Any) -> Any:
     frozen = copy.deepcopy(model)
     model.requires_grad_(True)
     return frozen
-
-
-def adapter_base(directory: str | Path) -> str | None:
-    """The base model an adapter was trained on, as its configuration names it."""
-    name = _adapter_config(Path(directory)).get("base_model_name_or_path")
-    return str(name) if name else None
-
-
-def _adapter_config(directory: Path) -> dict[str, Any]:
-    """An adapter's configuration, empty if it cannot be read."""
-    try:
-        config = json.loads((directory / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return config if isinstance(config, dict) else {}
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
@@ -257,7 +261,20 @@ def _quantization_config(quantization: Quantization) -> Any:
         raise ConfigError(f"quantization {quantization!r} needs bitsandbytes: pip install bitsandbytes")
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit")
+    return BitsAndBytesConfig(
+        load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit", llm_int8_threshold=0.0
+    )
+
+
+def _read_all_columns_alike(model: Any) -> None:
+    """Let 8 bit layers have no outlier columns, which bitsandbytes chooses over all tokens that are read together.
+
+    A file saved in 8 bits brings a threshold of its own.
+    """
+    for module in model.modules():
+        state = vars(module).get("state")
+        if getattr(state, "threshold", 0.0):
+            state.threshold = 0.0
 
 
 @contextmanager

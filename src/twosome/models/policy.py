@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from twosome.arrival import check_state
 from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
 from twosome.scoring.attention import Attention
+from twosome.scoring.condition import adapter_off
 from twosome.scoring.memory import LIMIT, Memory, recall
 from twosome.scoring.probing import Path as ScoringPath
 from twosome.scoring.scorer import Scorer
@@ -186,10 +188,15 @@ class LanguageModelPolicy:
         return {name: tensor.detach().clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`state_dict` returned."""
+        """Put back what :meth:`state_dict` returned.
+
+        Raises:
+            RunError: If it is not all that, or more.
+        """
         from peft import set_peft_model_state_dict
 
         parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "model": {}, "critic": {}}
+        check_state(state, self.state_dict(), "actor and critic")
         for name, tensor in state.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
@@ -254,7 +261,7 @@ class LanguageModelPolicy:
 
     def _frozen_base(self) -> AbstractContextManager[Any]:
         """The model without its adapter, while the context lasts."""
-        return self.model.disable_adapter() if self._adapted else nullcontext()
+        return adapter_off(self.model)
 
     def _read_features(self, prompts: list[str]) -> Tensor:
         self._effort["read"] += len(prompts)

@@ -9,7 +9,8 @@ from typing import Any
 
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.loading import EMBEDDED, adapter_base, load_adapter
+from twosome.models.arrival import adapter_base
+from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.building import build_policy, load_base, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig

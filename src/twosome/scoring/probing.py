@@ -11,6 +11,7 @@ import torch
 
 from twosome.errors import ModelError
 from twosome.scoring.attention import Attention, sharing_is_exact
+from twosome.scoring.condition import adapter_kinds, check_eval, check_kind, virtual_tokens
 from twosome.scoring.memory import LIMIT
 from twosome.scoring.readers import Economies, PackedReader, Reader
 from twosome.scoring.reference import one_at_a_time
@@ -48,8 +49,10 @@ def choose_reader(
         attention: How a pack attends. ``"sparse"`` takes a GPU, and a model that is read in packs.
 
     Raises:
-        ModelError: If no way agrees.
+        ModelError: If no way agrees, or the model is not in eval mode.
     """
+    check_eval(model)
+    check_kind(model)
     if attention == "sparse" and model.device.type == "cpu":
         raise ModelError("sparse attention has no backward pass on a CPU; set loading.attention to segments")
     if attention == "sparse":
@@ -59,7 +62,7 @@ def choose_reader(
     probe = _probe_decisions(model)
     tolerance = PROBE_TOLERANCE.get(model.dtype, 1e-4)
     with torch.no_grad():
-        oracle = one_at_a_time(model, probe)
+        oracle = _oracle(model, probe)
 
         def agreeing(make: Callable[[], Reader]) -> Reader | None:
             try:
@@ -89,14 +92,35 @@ def choose_reader(
             "padded": lambda: agreeing(lambda: PaddedReader(model, budget)),
         }
         for name, way in ways.items():
-            reader = way() if path in (None, name) else None
+            # Virtual tokens of an adapter are no part of the model below it, which the other ways read.
+            possible = name == "padded" or not virtual_tokens(model)
+            reader = way() if path in (None, name) and possible else None
             if reader is not None:
                 return reader
     tried = "every way" if path is None else f"the {path} way"
     raise ModelError(
-        f"{type(model).__name__} cannot be scored exactly: {tried} of reading it fails or differs from one sequence "
+        f"{_named(model)} cannot be scored exactly: {tried} of reading it fails or differs from one sequence "
         "at a time; is it a causal language model?"
     )
+
+
+def _oracle(model: Any, probe: list[EncodedDecision]) -> torch.Tensor:
+    """What one sequence at a time gives.
+
+    Raises:
+        ModelError: If not even that can be read.
+    """
+    try:
+        return one_at_a_time(model, probe)
+    except Exception as error:  # whatever a model or an adapter of somebody's raises
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ModelError(f"{_named(model)} cannot be scored: it does not read a sentence ({said})") from None
+
+
+def _named(model: Any) -> str:
+    """What to call a model in a message."""
+    kinds = adapter_kinds(model)
+    return f"{type(model).__name__} with an adapter of kind {', '.join(kinds)}" if kinds else type(model).__name__
 
 
 def _most_economical(model: Any, attempt: Callable[[Economies], Reader | None]) -> Reader | None:

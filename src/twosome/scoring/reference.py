@@ -8,7 +8,6 @@ critic by a pass of its own, nothing remembered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch.nn import Parameter
 from twosome.decision import Decision
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
+from twosome.scoring.condition import adapter_off
 from twosome.tokens.encoding import EncodedDecision, Encoder, scatter
 from twosome.types import ActionScores
 
@@ -28,7 +28,8 @@ def one_at_a_time(model: Any, encoded: Sequence[EncodedDecision]) -> Tensor:
     for decision in encoded:
         for action in decision.action_ids:
             ids = torch.tensor([decision.prompt_ids + action], device=model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[0, len(decision.prompt_ids) - 1 : -1]
+            # From the end: an adapter may put virtual tokens before the sentence.
+            logits = model(input_ids=ids, use_cache=False).logits[0, -len(action) - 1 : -1]
             log_probs = torch.log_softmax(logits.float(), dim=-1)
             found.append(log_probs.gather(-1, ids[0, len(decision.prompt_ids) :, None]).squeeze(-1))
     return torch.cat(found)
@@ -42,6 +43,11 @@ def one_feature_at_a_time(model: Any, prompts: Sequence[tuple[int, ...]]) -> Ten
         hidden = model(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states[-1]
         found.append(hidden[0, -1].float())
     return torch.stack(found)
+
+
+def own_rows(logits: Tensor, ids: Tensor) -> Tensor:
+    """Of logits [B, v + T, V] those of the tokens ``ids`` [B, T]: an adapter may put v virtual tokens before them."""
+    return logits[:, logits.shape[1] - ids.shape[1] :]
 
 
 def padded_rows(model: Any, rows: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
@@ -74,7 +80,7 @@ class PlainPolicy:
         pairs = [(item.prompt_ids, action) for item in encoded for action in item.action_ids]
         ids, mask = padded_rows(self.model, [prompt + action for prompt, action in pairs])
         log_probs = torch.log_softmax(
-            self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float(), dim=-1
+            own_rows(self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits, ids).float(), dim=-1
         )
         chosen = [
             (number, len(prompt) - 1 + offset, token)
@@ -92,7 +98,7 @@ class PlainPolicy:
         """State values: float32 [B], by a full pass of its own, vocabulary and all."""
         rows = [self._encoder.encode_prompt(decision.prompt) for decision in decisions]
         ids, mask = padded_rows(self.model, rows)
-        with torch.no_grad(), self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext():
+        with torch.no_grad(), adapter_off(self.model):
             output = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
         last = mask.sum(-1) - 1
         values: Tensor = self.critic(output.hidden_states[-1][torch.arange(len(rows)), last].float())

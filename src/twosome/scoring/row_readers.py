@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from twosome.scoring.readers import PromptIds
-from twosome.scoring.reference import one_feature_at_a_time, padded_rows
+from twosome.scoring.reference import one_feature_at_a_time, own_rows, padded_rows
 from twosome.tokens.blocks import Block, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision
 from twosome.tokens.packing import split_by_budget
@@ -133,7 +133,7 @@ class PaddedReader(_RowReader):
     def _read(self, pairs: Sequence[tuple[PromptIds, tuple[int, ...]]]) -> Tensor:
         ids, mask = padded_rows(self.model, [prompt + action[:-1] for prompt, action in pairs])
         self.tokens += ids.numel()
-        logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        logits = own_rows(self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits, ids)
         spans = [logits[row, len(p) - 1 : len(p) - 1 + len(a)] for row, (p, a) in enumerate(pairs)]
         log_probs = torch.log_softmax(torch.cat(spans).float(), dim=-1)
         targets = [token for _, action in pairs for token in action]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from twosome.decision import Decision
 from twosome.scoring.attention import Attention
+from twosome.scoring.condition import check_eval, virtual_tokens
 from twosome.scoring.memory import LIMIT, Memory
 from twosome.scoring.probing import Path, choose_reader
 from twosome.scoring.readers import Reader
@@ -86,6 +87,7 @@ class Scorer:
 
     def scores(self, decisions: Sequence[Decision]) -> ActionScores:
         """Score decisions; see :func:`score`."""
+        check_eval(self.model)
         distinct = list(dict.fromkeys(decisions))
         encoded = [self.encode(decision) for decision in distinct]
         scattered, mask = scatter(encoded, self.reader.log_probs(encoded))
@@ -100,6 +102,7 @@ class Scorer:
 
         A feature depends on nothing but the prompt and the model.
         """
+        check_eval(self.model)
         return self.reader.features([self.encoder.encode_prompt(prompt) for prompt in prompts])
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
@@ -129,7 +132,7 @@ def context_length(model: Any) -> int | None:
     if isinstance(rope, dict) and rope.get("rope_type") in ("dynamic", "longrope"):
         limits.append(rope.get("original_max_position_embeddings"))
     known = [limit for limit in limits if isinstance(limit, int) and limit > 0]
-    return min(known, default=None)
+    return max(1, min(known) - virtual_tokens(model)) if known else None
 
 
 _READERS: weakref.WeakKeyDictionary[Any, Reader] = weakref.WeakKeyDictionary()

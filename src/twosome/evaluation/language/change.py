@@ -13,6 +13,8 @@ from torch import Tensor
 from twosome.evaluation.language.intervals import Array, paired_bootstrap
 from twosome.evaluation.language.measures import Better, LanguageMeasure
 from twosome.evaluation.language.passages import Passage
+from twosome.scoring.condition import adapter_off
+from twosome.scoring.reference import own_rows
 
 TOKENS, LOSS_OFF, LOSS_ON, KL, TOTAL_VARIATION, TOP1_CHANGED = range(6)
 """Columns of what :func:`read_passages` returns."""
@@ -36,7 +38,7 @@ def read_passages(model: Any, passages: Sequence[Passage]) -> Array:
     for batch in _batches(passages, model.config.get_text_config().vocab_size):
         with torch.no_grad():
             on = _log_probs(model, batch)
-            with model.disable_adapter():
+            with adapter_off(model):
                 off = _log_probs(model, batch)
             targets = torch.tensor([token for p in batch for token in p.ids[p.first :]], device=on.device)
             table = _compare(off, on, targets).cpu().double().numpy()
@@ -61,7 +63,7 @@ def _log_probs(model: Any, batch: Sequence[Passage]) -> Tensor:
     # Padded on the right, where a causal model does not look; with the mask for those that count tokens.
     ids = torch.tensor([p.ids + (p.ids[0],) * (width - len(p.ids)) for p in batch], device=model.device)
     mask = torch.tensor([[1] * len(p.ids) + [0] * (width - len(p.ids)) for p in batch], device=model.device)
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    logits = own_rows(model(input_ids=ids, attention_mask=mask, use_cache=False).logits, ids)
     rows = [row for row, p in enumerate(batch) for _ in p.ids[p.first :]]
     columns = [index - 1 for p in batch for index in range(p.first, len(p.ids))]
     return torch.log_softmax(logits[rows, columns].float(), dim=-1)

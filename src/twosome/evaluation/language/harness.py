@@ -23,6 +23,7 @@ import numpy as np
 from twosome.errors import ConfigError
 from twosome.evaluation.language.intervals import paired_bootstrap, paired_proportions
 from twosome.evaluation.language.measures import Better, LanguageMeasure
+from twosome.scoring.condition import adapter_off
 from twosome.tokens.encoding import Tokenizer
 
 DATA = Path(__file__).parent / "data"
@@ -99,7 +100,7 @@ class Harness:
             manager = _manager([name])
             task = _offline_task(name, Path(cache)) if offline else name
             on = self._run(name, task, manager, limit, shots, nullcontext())
-            off = self._run(name, task, manager, limit, shots, self.model.disable_adapter())
+            off = self._run(name, task, manager, limit, shots, adapter_off(self.model))
         if not on:
             raise ConfigError(
                 f"the language task {name!r} has no metric per example, so adapter off and on cannot be paired; choose "
