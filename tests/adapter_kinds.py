@@ -189,11 +189,11 @@ def table(results: Sequence[Result]) -> str:
     lines = [
         "# Adapter kinds",
         "",
-        "Every kind of adapter that the installed PEFT knows, on a tiny model of random weights, moved at random, saved",
-        "and read back: how twosome reads it, the largest difference of a token's log-probability (nats) from PEFT's own",
-        "forward pass of one unpadded sequence at a time, that of the adapter read back from the one that was saved, and",
-        "that of the model with the adapter off from the base without it. Float32, one thread. Made by",
-        "`python -m tests.adapter_kinds`; a way is found by trying each model.",
+        "Every kind of adapter that the installed PEFT knows, on a tiny model of random weights, moved at random,",
+        "saved and read back: how twosome reads it, the largest difference of a token's log-probability (nats) from",
+        "PEFT's own forward pass of one unpadded sequence at a time, that of the adapter read back from the one that",
+        "was saved, and that of the model with the adapter off from the base without it. Float32, one thread. Made by",
+        "`python -m tests.adapter_kinds`; the way is found by trying each model.",
         "",
         f"{len(scored)} kinds scored, {sum(result.wrong for result in scored)} of them beyond {BOUND}; "
         f"{len(results) - len(scored)} refused or not built here, with the reason. Off is refused where it is not the",

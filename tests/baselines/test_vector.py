@@ -49,6 +49,15 @@ def test_the_numbers_are_the_observation_and_the_actions_the_admissible_ids() ->
         assert after["prompt"] == "1 0 0 0 1 1 0 1 0 0 0", "action 4 walks to the pancake"
 
 
+def test_a_state_that_is_not_whole_or_more_than_that_is_refused() -> None:
+    policy = VectorPolicy(2, 4, hidden=[8])
+    state = policy.state_dict()
+    policy.load_state_dict(state)
+    for wrong in ({**state, "other.0.weight": torch.zeros(1)}, {n: w for n, w in state.items() if n != "actor.0.bias"}):
+        with pytest.raises(RunError, match="not those of this run"):
+            policy.load_state_dict(wrong)
+
+
 def test_what_is_not_offered_has_no_probability_and_padding_none() -> None:
     torch.manual_seed(0)
     policy = VectorPolicy(2, 4, hidden=[8])

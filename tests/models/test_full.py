@@ -13,7 +13,7 @@ from tests.runs.outcome import outcome
 from tests.runs.test_resume import stop_after
 from tests.tiny import build_model, small_run, trained
 from twosome import Decision
-from twosome.errors import ConfigError, ModelError
+from twosome.errors import ConfigError, ModelError, RunError
 from twosome.models import loading
 from twosome.models.loading import unfreeze
 from twosome.runs.agents import load_agent
@@ -92,6 +92,18 @@ def test_what_is_too_large_or_not_in_float32_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(loading, "MOST_UNFROZEN", 1000)
     with pytest.raises(ModelError, match="use finetune=lora"):
         unfreeze(build_model("llama"))
+
+
+def test_a_state_that_is_not_whole_is_refused(run: Path) -> None:
+    """Tied weights are listed once, so torch is not asked to be strict, and would leave what is missing as it was."""
+    policy = load_agent(run).language
+    unfreeze(policy.model)
+    policy._actor = list(policy.model.parameters())
+    state = policy.state_dict()
+    policy.load_state_dict(state)
+    del state["model.model.norm.weight"]
+    with pytest.raises(RunError, match=r"1 of \d+ weights are missing \(model.model.norm.weight\)"):
+        policy.load_state_dict(state)
 
 
 def test_another_model_for_a_fully_trained_run_is_refused(run: Path) -> None:

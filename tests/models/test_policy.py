@@ -181,6 +181,20 @@ def test_state_goes_out_and_comes_back() -> None:
     assert torch.equal(policy.values(DECISIONS), other.values(DECISIONS))
 
 
+@pytest.mark.parametrize("damage", ["missing", "unexpected", "misshapen", "critic"])
+def test_a_state_that_is_not_whole_is_refused(damage: str) -> None:
+    """PEFT drops what it has no place for, and leaves what is missing as it was, without a word."""
+    policy, state = make_policy(), make_policy().state_dict()
+    name = next(name for name in state if name.startswith("critic." if damage == "critic" else "adapter."))
+    weight = state.pop(name)
+    if damage == "unexpected":
+        state |= {name: weight, name.replace("layers.0", "layers.7"): weight}
+    elif damage == "misshapen":
+        state[name] = weight[:1]
+    with pytest.raises(RunError, match="the weights of actor and critic are not those of this run: 1 "):
+        policy.load_state_dict(state)
+
+
 def test_the_critic_has_the_published_shape_by_default() -> None:
     shapes = [tuple(parameter.shape) for parameter in Critic(4096).parameters()]
     assert shapes == [(1024, 4096), (512, 1024), (1, 512)]  # no biases

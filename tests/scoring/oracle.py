@@ -20,7 +20,8 @@ def action_token_log_probs(model: Any, tokenizer: Any, prompt: str, action: str)
         ids.pop()
     with torch.no_grad():
         log_probs = model(torch.tensor([ids]), use_cache=False).logits[0].float().log_softmax(-1)
-    return [float(log_probs[i - 1, ids[i]]) for i in range(len(prompt_ids), len(ids))]
+    first = len(log_probs) - len(ids)  # an adapter may put virtual tokens before the sentence
+    return [float(log_probs[first + i - 1, ids[i]]) for i in range(len(prompt_ids), len(ids))]
 
 
 def largest_difference(scores: Any, model: Any, tokenizer: Any) -> float:
