@@ -233,6 +233,22 @@ class Drifting(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, Drifting.paid, *rest
 
 
+def test_a_checkpoint_that_is_not_whole_is_refused_and_what_was_learned_stays(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume that was refused once saved the new, untrained adapter over the trained one."""
+    run = tmp_path / "run"
+    stop_after(config, run, 7, monkeypatch)
+    adapter = (run / "adapter" / "adapter_model.safetensors").read_bytes()
+    checkpoint = newest_checkpoint(run)
+    assert checkpoint is not None
+    weights = {name: tensor for name, tensor in checkpoint.state["policy"].items() if "lora_A" not in name}
+    write_checkpoint(run, checkpoint.update, {**checkpoint.state, "policy": weights})
+    with pytest.raises(RunError, match="weights are missing"):
+        resume(run)
+    assert (run / "adapter" / "adapter_model.safetensors").read_bytes() == adapter
+
+
 def test_an_environment_that_does_not_replay_is_found_out(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

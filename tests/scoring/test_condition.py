@@ -63,6 +63,8 @@ def test_a_policy_in_train_mode_neither_acts_nor_values() -> None:
     for ask in (policy.action_log_probs, policy.reference_action_log_probs, policy.values):
         with pytest.raises(ModelError, match="eval mode"):
             ask(DECISIONS)
+    with pytest.raises(ModelError, match="eval mode"):
+        read_passages(model, [Passage((5, 6, 7), 1, 0)])
 
 
 def adapted(architecture: str = "qwen2", **settings: Any) -> Any:

@@ -140,8 +140,9 @@ class Training:
     def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
         config, began = self.config, time.monotonic()
+        checkpoint = self._take_up(run)  # before anything is saved over what the run learned
         with run.saving(self.policy), run.recorder() as recorder:
-            self._take_up(run, recorder)
+            _record_on(recorder, checkpoint)
             first = self.updates
             while self.updates < config.updates:
                 before = self.policy.effort()
@@ -174,22 +175,15 @@ class Training:
             "collector": self.collector.state_dict(),
         }
 
-    def _take_up(self, run: RunDirectory, recorder: Recorder) -> None:
-        """Go back to the newest checkpoint, or to the beginning."""
+    def _take_up(self, run: RunDirectory) -> Checkpoint | None:
+        """Go back to the newest checkpoint, or to the beginning if there is none."""
         checkpoint = newest_checkpoint(run.path, warn=lambda message: print(message, file=sys.stderr))
-        if checkpoint is None:
-            recorder.clear()
-            return
-        try:
-            self._load(checkpoint, recorder)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise RunError(
-                f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
-                f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
-            ) from None
+        if checkpoint is not None:
+            with _expecting_ours(checkpoint):
+                self._load(checkpoint)
+        return checkpoint
 
-    def _load(self, checkpoint: Checkpoint, recorder: Recorder) -> None:
+    def _load(self, checkpoint: Checkpoint) -> None:
         # Settings that are younger than the checkpoint have their defaults in both.
         if not same_numbers(from_mapping(yaml.safe_load(checkpoint.state["config"])), self.config):
             raise RunError(
@@ -199,8 +193,29 @@ class Training:
         self.policy.load_state_dict(checkpoint.state["policy"])
         self.algorithm.load_state_dict(checkpoint.state["algorithm"])
         self.collector.load_state_dict(checkpoint.state["collector"])
-        recorder.load_state_dict(checkpoint.state["recorder"])
         self.updates = checkpoint.update
+
+
+def _record_on(recorder: Recorder, checkpoint: Checkpoint | None) -> None:
+    """Have ``recorder`` go on from ``checkpoint``, or begin."""
+    if checkpoint is None:
+        recorder.clear()
+        return
+    with _expecting_ours(checkpoint):
+        recorder.load_state_dict(checkpoint.state["recorder"])
+
+
+@contextmanager
+def _expecting_ours(checkpoint: Checkpoint) -> Iterator[None]:
+    """Say in a sentence that a checkpoint holds something else than this version writes."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
+            f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
+        ) from None
 
 
 def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollout) -> UpdateReport:

@@ -13,7 +13,7 @@ from torch import Tensor
 from twosome.evaluation.language.intervals import Array, paired_bootstrap
 from twosome.evaluation.language.measures import Better, LanguageMeasure
 from twosome.evaluation.language.passages import Passage
-from twosome.scoring.condition import adapter_off
+from twosome.scoring.condition import adapter_off, check_eval
 from twosome.scoring.reference import own_rows
 
 TOKENS, LOSS_OFF, LOSS_ON, KL, TOTAL_VARIATION, TOP1_CHANGED = range(6)
@@ -32,7 +32,11 @@ def read_passages(model: Any, passages: Sequence[Passage]) -> Array:
     Args:
         model: A PEFT model in eval mode; the adapter is switched, the weights are never loaded twice.
         passages: What to read.
+
+    Raises:
+        ModelError: If a part of the model is in train mode, or the base cannot be had by switching the adapter off.
     """
+    check_eval(model)
     units = {unit: row for row, unit in enumerate(sorted({passage.unit for passage in passages}))}
     sums = np.zeros((len(units), 6))
     for batch in _batches(passages, model.config.get_text_config().vocab_size):

@@ -23,7 +23,7 @@ import numpy as np
 from twosome.errors import ConfigError
 from twosome.evaluation.language.intervals import paired_bootstrap, paired_proportions
 from twosome.evaluation.language.measures import Better, LanguageMeasure
-from twosome.scoring.condition import adapter_off
+from twosome.scoring.condition import adapter_off, check_eval
 from twosome.tokens.encoding import Tokenizer
 
 DATA = Path(__file__).parent / "data"
@@ -94,7 +94,9 @@ class Harness:
 
         Raises:
             ConfigError: If its data cannot be had, or it has no metric per example.
+            ModelError: If a part of the model is in train mode, or its base cannot be had.
         """
+        check_eval(self.model)
         offline = name in OFFLINE_TASKS
         with tempfile.TemporaryDirectory() as cache, _quiet(logging.WARNING):
             manager = _manager([name])
