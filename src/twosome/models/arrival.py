@@ -33,8 +33,8 @@ def check_is_model(name: str) -> None:
     path = Path(name)
     if (path / "adapter_config.json").is_file():
         raise ModelError(
-            f"{name!r} is an adapter, not a model: expected a base model; evaluate, play and score take the adapter "
-            f"as such, and {_trained_on(path)}; training starts from a base with a new adapter"
+            f"{name!r} is an adapter, not a model: expected a base model, such as {_trained_on(path)}; evaluate, play "
+            "and score take the adapter as such, and training starts from a base with a new adapter"
         )
     if (path / "config.yaml").is_file() and not (path / "config.json").is_file():
         raise ModelError(
@@ -45,7 +45,7 @@ def check_is_model(name: str) -> None:
 
 def _trained_on(adapter: Path) -> str:
     base = adapter_base(adapter)
-    return f"it names {base!r} as its base" if base else "it does not name its base"
+    return f"{base!r}, which it names as its base" if base else "the model it was trained on"
 
 
 def check_base(model: Any, info: Mapping[str, Any], name: str) -> None:
@@ -170,7 +170,7 @@ def check_adapter(adapted: Any, directory: Path, base: Weights) -> None:
     if told:
         raise ModelError(
             f"the adapter in {str(directory)!r} does not fit {type(adapted.get_base_model()).__name__}: {told}; "
-            f"{_trained_on(directory)}, put it on that one, or get its file again"
+            f"put it on {_trained_on(directory)}, or get its file again"
         )
     changed = base.changed()
     if changed:
