@@ -1,8 +1,4 @@
-"""Commands: ``python -m pretraining corpus | audit | prompts | prepare | train | probe | zero-shot | release | card``.
-
-``language`` writes what ``twosome evaluate-language`` measures on. Those that measure what a model is worth, and write
-``pretraining/results/``, are in :mod:`pretraining.proof`.
-"""
+"""Makes the embedded model: its corpus, its training, its audit, the controls of what it is worth, and its card."""
 
 from __future__ import annotations
 
@@ -12,18 +8,22 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 
-from pretraining.proof import AVOID, EMBEDDED, add_parsers
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "src" / "twosome"
+EMBEDDED = PACKAGE / "models" / "embedded"
+LANGUAGE = PACKAGE / "evaluation" / "language" / "data"
+AVOID = HERE / "avoid.txt"
 
-LANGUAGE = Path(__file__).resolve().parent.parent / "src" / "twosome" / "runs" / "language" / "data"
+Handle = Callable[[argparse.Namespace], int]
+Add = Callable[[str, Handle, str], argparse.ArgumentParser]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = build_parser().parse_args(arguments)
-    handle: Callable[[argparse.Namespace], int] = options.handle
+    handle: Handle = options.handle
     return handle(options)
 
 
@@ -31,72 +31,64 @@ def build_parser() -> argparse.ArgumentParser:
     """Every command, with the function that handles it as its default ``handle``."""
     parser = argparse.ArgumentParser(prog="python -m pretraining", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _corpus_parser(commands.add_parser("corpus", help="write a corpus, one document per line"))
-    audit = commands.add_parser("audit", help="n-gram overlap of a corpus with evaluation prompts; fails at 8 words")
+
+    def add(name: str, handle: Handle, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.set_defaults(handle=handle)
+        return command
+
+    _add_text_commands(add)
+    _add_training_commands(add)
+    controls = add("controls", _controls, "exact worth beside random weights, permutations and other nouns")
+    controls.add_argument("model", type=Path, nargs="?", default=EMBEDDED)
+    controls.add_argument("--task", action="append", help="default: all tasks")
+    release = add("release", _release, "model directory of a finished run, with its model card")
+    release.add_argument("run", type=Path)
+    release.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
+    card = add("card", _card, "write the model card anew, from the results as they are now")
+    card.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
+    return parser
+
+
+def _add_text_commands(add: Add) -> None:
+    corpus = add("corpus", _corpus, "write a corpus, one document per line")
+    corpus.add_argument("path", type=Path)
+    corpus.add_argument("--seed", type=int, default=1)
+    corpus.add_argument("--documents", type=int, default=500_000)
+    avoid = "prompts or 8-word sequences, one per line: drop what shares 8 words with them (default: %(default)s)"
+    corpus.add_argument("--avoid", type=Path, default=AVOID, help=avoid)
+    audit = add("audit", _audit, "n-gram overlap of a corpus with evaluation prompts; fails at 8 words")
     audit.add_argument("corpus", type=Path)
     audit.add_argument("--prompts", type=Path, help="prompts, one per line; default: all prompts of the environments")
     audit.add_argument("--json", action="store_true")
-    prompts = commands.add_parser("prompts", help="write all reachable prompts of the environments, one per line")
+    prompts = add("prompts", _prompts, "write all reachable prompts of the environments, one per line")
     prompts.add_argument("path", type=Path)
     prompts.add_argument("--ngrams", action="store_true", help="write their different 8-word sequences instead")
-    _prepare_parser(commands.add_parser("prepare", help="tokenizer and packed rows for a run"))
-    train = commands.add_parser("train", help="train, or go on with, a prepared run")
+    language = add("language", _language, "held-out text and language tasks into the package")
+    language.add_argument("directory", type=Path, nargs="?", default=LANGUAGE)
+    language.add_argument("--avoid", type=Path, default=AVOID, help=avoid)
+    language.add_argument("--corpus", type=Path, help="also tell what this corpus shares with them; fails at a text")
+
+
+def _add_training_commands(add: Add) -> None:
+    from pretraining.train import TrainConfig
+
+    prepare = add("prepare", _prepare, "tokenizer and packed rows for a run")
+    prepare.add_argument("corpus", type=Path)
+    prepare.add_argument("run", type=Path)
+    for field in fields(TrainConfig):
+        name = f"--{field.name.replace('_', '-')}"
+        prepare.add_argument(name, type=type(field.default), default=field.default, help="default %(default)s")
+    train = add("train", _train, "train, or go on with, a prepared run")
     train.add_argument("run", type=Path)
     train.add_argument("--device", default="cpu")
     train.add_argument("--threads", type=int, default=1)
     train.add_argument("--compile", action="store_true", help="compile the model first (1.2 times as fast on the CPU)")
-    for name, default in (("log", 50), ("check", 250), ("save", 500), ("export", 1250)):
-        train.add_argument(f"--{name}-every", type=int, default=default, help=f"steps (default {default})")
-    probe = commands.add_parser("probe", help="development probes of a model directory")
-    probe.add_argument("model", type=Path)
-    zero = commands.add_parser("zero-shot", help="exact worth of an untuned model in the environments")
-    zero.add_argument("model", type=Path)
-    zero.add_argument("--task", action="append", help="default: tomato-salad and food-preparation")
-    zero.add_argument(
-        "--swap", action="append", default=[], metavar="OLD=NEW", help="put another noun into the prompts"
-    )
-    language = commands.add_parser("language", help="held-out text and language tasks into the package")
-    language.add_argument("directory", type=Path, nargs="?", default=LANGUAGE)
-    language.add_argument("--avoid", type=Path, default=AVOID, help="as for the corpus (default: %(default)s)")
-    language.add_argument("--corpus", type=Path, help="also tell what this corpus shares with them; fails at a text")
-    release = commands.add_parser("release", help="model directory of a finished run, with its model card")
-    release.add_argument("run", type=Path)
-    release.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
-    card = commands.add_parser("card", help="write the model card anew, from the results as they are now")
-    card.add_argument("run", type=Path)
-    card.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
-    export = commands.add_parser("export", help="model directory from the newest checkpoint of a run")
+    for name, steps in (("log", 50), ("check", 250), ("save", 500)):
+        train.add_argument(f"--{name}-every", type=int, default=steps, help="steps (default %(default)s)")
+    export = add("export", _export, "model directory from the newest checkpoint of a run")
     export.add_argument("run", type=Path)
     export.add_argument("directory", type=Path)
-    for name, handle in _HANDLERS.items():
-        commands.choices[name].set_defaults(handle=handle)
-    add_parsers(commands)
-    return parser
-
-
-def _corpus_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--documents", type=int, default=500_000)
-    parser.add_argument("--variant", choices=("standard", "swapped", "distant"), default="standard")
-    parser.add_argument(
-        "--avoid",
-        type=Path,
-        default=AVOID,
-        help="prompts or 8-word sequences, one per line: drop documents that share 8 words (default: %(default)s)",
-    )
-
-
-def _prepare_parser(parser: argparse.ArgumentParser) -> None:
-    from pretraining.train import TrainConfig
-
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("run", type=Path)
-    for field in fields(TrainConfig):
-        kind = type(field.default)
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=f"default {field.default}"
-        )
 
 
 def _corpus(options: argparse.Namespace) -> int:
@@ -104,7 +96,7 @@ def _corpus(options: argparse.Namespace) -> int:
     from pretraining.corpus import write_corpus
 
     banned = ngram_hashes(read_prompts(options.avoid))
-    print(json.dumps(write_corpus(options.path, options.seed, options.documents, options.variant, banned), indent=2))
+    print(json.dumps(write_corpus(options.path, options.seed, options.documents, banned), indent=2))
     return 0
 
 
@@ -164,42 +156,20 @@ def _train(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     torch.set_float32_matmul_precision("high")
     trainer = Trainer(options.run, options.device, options.compile)
-    trainer.fit(options.log_every, options.check_every, options.save_every, options.export_every)
+    trainer.fit(options.log_every, options.check_every, options.save_every)
     return 0
 
 
-def _load(directory: Path):  # type: ignore[no-untyped-def]
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    return AutoModelForCausalLM.from_pretrained(directory, dtype="float32"), AutoTokenizer.from_pretrained(directory)
-
-
-def _probe(options: argparse.Namespace) -> int:
+def _controls(options: argparse.Namespace) -> int:
     import torch
+    from transformers.utils import logging
 
-    from pretraining.probe import probe
+    from pretraining.controls import PAPER_TASKS, UNSEEN_TASKS, measure
 
-    torch.set_num_threads(1)
-    model, tokenizer = _load(options.model)
-    for name, value in probe(model, tokenizer).items():
-        print(f"{name:28s} {value:.3f}")
-    return 0
-
-
-def _zero_shot(options: argparse.Namespace) -> int:
-    import torch
-
-    from pretraining.rewording import with_nouns
-    from pretraining.zero_shot import zero_shot
-
-    torch.set_num_threads(1)
-    model, tokenizer = _load(options.model)
-    swaps = dict(swap.split("=") for swap in options.swap)
-    for task in options.task or ("tomato-salad", "food-preparation"):
-        print(f"{task} {' '.join(options.swap)}\npolicy   success  return  accuracy  mass")
-        found = zero_shot(model, tokenizer, task, partial(with_nouns, nouns=swaps))
-        for name, row in found.items():
-            print(f"{name:8s} {row.success:6.3f}  {row.mean_return:7.4f}  {row.accuracy:6.3f}  {row.optimal_mass:6.3f}")
+    torch.set_num_threads(1)  # values are compared to the last digit: nothing may be summed in another order
+    torch.set_float32_matmul_precision("high")
+    logging.disable_progress_bar()
+    measure(options.model, tasks=options.task or PAPER_TASKS + UNSEEN_TASKS)
     return 0
 
 
@@ -229,12 +199,9 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _card(options: argparse.Namespace) -> int:
-    import torch
-
     from pretraining.card import write_card
 
-    torch.set_num_threads(1)
-    write_card(options.run, options.directory)
+    write_card(options.directory)
     print(f"written to {options.directory / 'README.md'}")
     return 0
 
@@ -245,21 +212,6 @@ def _export(options: argparse.Namespace) -> int:
     Trainer(options.run).export(options.directory)
     print(f"written to {options.directory}")
     return 0
-
-
-_HANDLERS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "corpus": _corpus,
-    "audit": _audit,
-    "prompts": _prompts,
-    "prepare": _prepare,
-    "train": _train,
-    "probe": _probe,
-    "zero-shot": _zero_shot,
-    "language": _language,
-    "release": _release,
-    "card": _card,
-    "export": _export,
-}
 
 
 if __name__ == "__main__":

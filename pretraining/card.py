@@ -1,106 +1,29 @@
-"""The release: a finished run's weights, with a model card that says what they are and where they come from."""
+"""The release: a finished run's weights, with a model card that says what they are and where they come from.
+
+The card is made from files alone: ``card.md`` is its frame; ``results/`` holds what was measured and, written by hand, what
+is read out of it (``reading.md``) and what commands of an earlier commit measured (``record.md``).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM
+from safetensors import safe_open
 
-from pretraining import results
-from pretraining.evidence import evidence
-from pretraining.probe import NOUNS, probe
-from pretraining.rewording import with_nouns
-from pretraining.train import Trainer, read_config
+from pretraining import results, tables
+from pretraining.train import Trainer
 from pretraining.words import ABSENT, OUT_OF_PROCEDURES
-from pretraining.zero_shot import zero_shot
 
+FRAME = Path(__file__).with_name("card.md")
 LIMIT_BYTES = 12_000_000
-SWAPS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("tomato-salad", "as it is: a noun held out of procedures", {}),
-    ("tomato-salad", "tomato read as carrot: a noun of the corpus's procedures", {"tomato": "carrot"}),
-    ("tomato-salad", "tomato read as blorvet: an invented noun", {"tomato": "blorvet"}),
-    ("tomato-lettuce-salad", "as it is: nouns held out of procedures", {}),
-    ("food-preparation", "as it is: pancake is nowhere in the corpus", {}),
-    ("food-preparation", "pancake read as muffin: a noun of the corpus's procedures", {"pancake": "muffin"}),
-    ("entertainment", "as it is", {}),
-)
-
-CARD = """---
-license: apache-2.0
-language: en
-library_name: transformers
-pipeline_tag: text-generation
----
-
-# The embedded model of twosome
-
-A very small language model ({parameters:,} parameters, LLaMA architecture) that makes a first run of twosome possible
-without a GPU, a model hub or an account. It knows some household and kitchen English and nothing else. It is not for
-any other use, and nothing measured with it says anything about large language models.
-
-## Data
-
-All text was made by the generator in `pretraining/` of the project's repository: {documents:,} documents,
-{characters:,} characters, seed {corpus_seed}, SHA-256 of the corpus `{corpus_sha256}`.
-No text was downloaded, and no other model took part.
-
-**A kitchen simulator and a household simulator wrote much of this text.** About 39 % of the documents state a
-situation and a goal and then a next step, which is what the model is asked to do in twosome's environments; the rest
-are stories, questions and answers, recipes, facts and small talk. So part of what the model does in the environments
-was written down for it, in other words and mostly about other things. About one next step in nine is wrong on purpose.
-
-What was kept out, before training:
-
-- {held_out} occur only in facts, soup and shopping, never where food is handled;
-- {absent} occur nowhere (and so the whole chore of washing things in a machine is missing);
-- no document shares eight consecutive words with any prompt and action of twosome's environments (checked over all
-  reachable states; documents that did were dropped).
-
-## Recipe
-
-{layers} layers, hidden size {hidden}, feed-forward size {feed_forward}, heads of {head_size}, tied embeddings;
-byte-level BPE tokenizer with {vocabulary} entries, made from the same text, which puts `<|start|>` in front of every
-text as in training. {tokens:,} tokens (without padding) in rows of {row_length}, {rows_per_step} rows a step, optimizer
-{optimizer}, bfloat16 autocast over float32 weights, learning rate constant and then falling over the last
-{decay_percent:.0f} %. Loss on held-out documents: {validation_loss:.3f} nats a token.
-
-To make it again: see `pretraining/README.md`.
-
-## What it can do untuned
-
-Exact values over all reachable states, layout A, actions sampled: mean discounted return (probability of success), for
-uniform play and for the model's scores under each normalisation. "Accuracy" is the share of states in which the
-likeliest action, by word normalisation, is an optimal one; in brackets for uniform play, the share to expect.
-
-{zero_shot}
-
-## What that rests on
-
-{evidence}
-### Development probes
-
-A few hand-written situations: share in which the right phrase scores best per word, and share of nouns it repeats
-from the text.
-
-{probes}
-
-## Limits
-
-English of one narrow kind. No knowledge of the world, no instructions, no dialogue. Prompts of more than about 250
-tokens are longer than anything it was trained on. It repeats what simulators wrote and inherits their simplicity.
-
-## Files
-
-{files}
-"""
+NOT_MEASURED = "Not measured for these weights yet: `python -m pretraining controls`."
 
 
-def release(run: Path, directory: Path) -> None:
-    """Write the newest checkpoint of a run as a model directory with its card.
+def release(run: Path, directory: Path, out: Path = results.DIRECTORY) -> None:
+    """Write the newest checkpoint of a run as a model directory with its card, and publish how it was trained.
 
     Raises:
         ValueError: If the weights are larger than the package may carry.
@@ -110,55 +33,79 @@ def release(run: Path, directory: Path) -> None:
     size = (directory / "model.safetensors").stat().st_size
     if size > LIMIT_BYTES:
         raise ValueError(f"the weights have {size:,} bytes, more than the {LIMIT_BYTES:,} the package may carry")
-    write_card(run, directory)
+    results.store("training", {"weights": results.weights_hash(directory), **_training(trainer)}, out)
+    write_card(directory, out)
 
 
-def write_card(run: Path, directory: Path, found: Path = results.DIRECTORY) -> None:
-    """Write the card of a released run anew, with the results that are there for its weights."""
-    (directory / "README.md").write_text(_card(run, directory, Trainer(run), found), encoding="utf-8")
+def _training(trainer: Trainer) -> dict[str, Any]:
+    """What is published of a run: what it was made from, and the losses that another training is held against."""
+    corpus, progress = json.loads((trainer.run / "corpus.json").read_text()), trainer.progress
+    return {
+        "corpus": {key: corpus[key] for key in ("seed", "documents", "characters", "sha256")},
+        "config": vars(trainer.config),
+        "tokens": progress.tokens,
+        "fall": [progress.decay_start, progress.decay_end],
+        "held_out_loss": round(trainer.validate(10**9), results.DIGITS),
+        **curves(trainer.run / "metrics.jsonl"),
+    }
 
 
-def _card(run: Path, directory: Path, trainer: Trainer, found: Path) -> str:
-    config = read_config(run)
-    corpus = json.loads((run / "corpus.json").read_text())
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(directory, dtype="float32"), trainer.tokenizer
-    decay = trainer.progress.decay_end - trainer.progress.decay_start
-    return CARD.format(
-        **{**vars(config), "tokens": trainer.progress.tokens},
-        decay_percent=100 * decay / trainer.progress.decay_end,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        corpus_seed=corpus["seed"],
-        documents=corpus["documents"],
-        characters=corpus["characters"],
-        corpus_sha256=corpus["sha256"],
+def curves(metrics: Path) -> dict[str, list[dict[str, float]]]:
+    """Return the losses that a run logged, by what they are losses on."""
+    found: dict[str, dict[int, dict[str, float]]] = {"loss": {}, "validation_loss": {}}
+    for line in map(json.loads, metrics.read_text().splitlines() if metrics.exists() else ()):
+        for name, steps in found.items():
+            if name in line:  # of attempts begun anew the last one counts
+                steps[line["step"]] = {"step": line["step"], "tokens": line["tokens"], name: round(line[name], 4)}
+    return {name: list(steps.values()) for name, steps in found.items()}
+
+
+def write_card(directory: Path, found: Path = results.DIRECTORY) -> None:
+    """Write the card of a released model anew, with the results that are there for its weights."""
+    (directory / "README.md").write_text(card(directory, found), encoding="utf-8")
+
+
+def card(directory: Path, found: Path = results.DIRECTORY) -> str:
+    """Return the card of a released model.
+
+    Raises:
+        ValueError: If the published training is that of other weights.
+    """
+    training, weights = results.load("training", found), results.weights_hash(directory)
+    if training.get("weights") != weights:
+        raise ValueError(f"{found / 'training.json'} is not about the weights in {directory}: release their run first")
+    corpus = {f"corpus_{key}": value for key, value in training["corpus"].items()}
+    fall_began, fall_ended = training["fall"]
+    return FRAME.read_text(encoding="utf-8").format(
+        **{**training["config"], **corpus, "tokens": training["tokens"]},
+        decay_percent=100 * (fall_ended - fall_began) / fall_ended,
+        parameters=_parameters(directory),
         held_out=", ".join(OUT_OF_PROCEDURES),
         absent=", ".join(ABSENT),
-        validation_loss=trainer.validate(10**9),
-        zero_shot=_zero_shot_table(model, tokenizer),
-        evidence=evidence(results.weights_hash(directory), found),
-        probes=_probe_table(probe(model, tokenizer)),
+        held_out_loss=training["held_out_loss"],
+        **_measured(weights, found),
+        record=_text("record"),
         files=_file_list(directory),
     )
 
 
-def _zero_shot_table(model: Any, tokenizer: Any) -> str:
-    lines = ["| task | nouns | uniform | sum | token | word | accuracy |", "|---|---|---|---|---|---|---|"]
-    for task, label, swaps in SWAPS:
-        rows = zero_shot(model, tokenizer, task, partial(with_nouns, nouns=swaps))
-        cells = [task, label, *(f"{row.mean_return:.3f} ({row.success:.3f})" for row in rows.values())]
-        cells.append(f"{rows['word'].accuracy:.2f} ({rows['uniform'].accuracy:.2f})")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def _measured(weights: str, found: Path) -> dict[str, str]:
+    """The card's tables and what is read out of them, where they are about these weights."""
+    measured = results.load("zero-shot", found)
+    if measured.get("weights") != weights:
+        return {"untuned": NOT_MEASURED, "evidence": NOT_MEASURED}
+    rows = results.to_rows(measured["rows"])
+    return {"untuned": tables.untuned(rows), "evidence": f"{_text('reading')}\n\n{tables.controls(rows)}"}
 
 
-def _probe_table(found: dict[str, float]) -> str:
-    lines = ["| nouns | kitchen | home | copied |", "|---|---|---|---|"]
-    lines += [
-        f"| {group.replace('_', ' ')} | {found[f'kitchen_{group}_word']:.2f} | {found[f'home_{group}_word']:.2f} "
-        f"| {found[f'copy_{group}']:.2f} |"
-        for group in NOUNS
-    ]
-    return "\n".join(lines)
+def _text(name: str) -> str:
+    """A text written by hand; the results it reads are those of the package's own model."""
+    return (results.DIRECTORY / f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def _parameters(directory: Path) -> int:
+    with safe_open(directory / "model.safetensors", "pt") as file:
+        return sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118 - it is no dictionary
 
 
 def _file_list(directory: Path) -> str:

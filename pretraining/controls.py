@@ -1,7 +1,7 @@
 """What the embedded model's prior rests on: exact values beside those of controls that should destroy it.
 
 A language prior needs the weights, the phrases that belong to the actions, and the prompt that belongs to the state.
-Each control takes one of them away and leaves the rest; rewordings and other nouns take away nothing but the surface.
+Each control takes one of them away and leaves the rest; other nouns take away nothing but the surface.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from pretraining import results
-from pretraining.nouns import swaps
+from pretraining.nouns import Swap, swaps
 from pretraining.results import Sample, sample, samples
-from pretraining.rewording import REWORDINGS, with_nouns
 from pretraining.zero_shot import (
     NORMALIZATIONS,
     Change,
@@ -38,7 +37,7 @@ PAPER_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "ente
 UNSEEN_TASKS = tuple(task for task in TASKS if task not in PAPER_TASKS)
 
 AS_IT_IS, UNIFORM, RANDOM = "as it is", "uniform", "random weights"
-PHRASES, PROMPTS, REWORDED, IN_PART = "phrases permuted", "prompts permuted", "reworded", "reworded in part"
+PHRASES, PROMPTS = "phrases permuted", "prompts permuted"
 SEEDS = {RANDOM: 10, PHRASES: 20, PROMPTS: 10}
 FEWER_SEEDS, MANY_PROMPTS = 5, 500
 """Fewer random weights for unseen tasks, fewer permuted prompts where there are many: each reads them all again."""
@@ -108,16 +107,13 @@ def conditions(directory: Path, where: Situations) -> Iterator[tuple[str, Callab
     if unseen:
         return
     yield PHRASES, lambda: samples(task, PHRASES, _permuted_phrases(where, reading()))
-    orders = range(seeds[PROMPTS])
-    yield (
-        PROMPTS,
-        lambda: samples(task, PROMPTS, [(str(seed), changed(permuted_prompts(where, seed))) for seed in orders]),
-    )
-    yield REWORDED, lambda: samples(task, REWORDED, [(wording.name, changed(wording)) for wording in REWORDINGS])
-    parts = [part for wording in REWORDINGS for part in wording.parts()]
-    yield IN_PART, lambda: samples(task, IN_PART, [(part.name, changed(part)) for part in parts])
-    for group in dict.fromkeys(swap.group for swap in swaps(task)):
-        yield f"nouns {group}", lambda group=group: samples(task, f"nouns {group}", _nouns(task, group, changed))
+    orders = [(str(seed), permuted_prompts(where, seed)) for seed in range(seeds[PROMPTS])]
+    yield PROMPTS, lambda: samples(task, PROMPTS, [(name, changed(change)) for name, change in orders])
+    groups: dict[str, list[Swap]] = {}
+    for swap in swaps(task):
+        groups.setdefault(f"nouns {swap.group}", []).append(swap)
+    for name, group in groups.items():
+        yield name, lambda name=name, group=group: samples(task, name, [(swap.label, changed(swap)) for swap in group])
 
 
 def worths(where: Situations, reading: Reading) -> dict[str, Worth]:
@@ -152,11 +148,3 @@ def permuted_prompts(where: Situations, seed: int) -> Change:
         order = rng.permutation(len(prompts))
     other: Mapping[str, str] = {prompt: prompts[index] for prompt, index in zip(prompts, order, strict=True)}
     return lambda decision: Decision(other[decision.prompt], decision.actions)
-
-
-def _nouns(task: str, group: str, changed: Callable[[Change], dict[str, Worth]]) -> Members:
-    return [
-        (swap.label, changed(lambda decision, nouns=swap.nouns: with_nouns(decision, nouns)))
-        for swap in swaps(task)
-        if swap.group == group
-    ]

@@ -19,7 +19,7 @@ from pretraining import household_words, kitchen_words, prose
 from pretraining.audit import shares_ngram
 from pretraining.words import ABSENT_PATTERN, OUT_OF_PROCEDURES_PATTERN, PROCEDURE_WORDS
 
-Writer = Callable[[Random, bool, bool], str]
+Writer = Callable[[Random, bool], str]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,6 @@ FAMILIES = (
 )
 INVENTED_SHARE = 0.32
 MAX_CHARACTERS = 900
-# standard: the shipped model.  swapped: cutting and serving trade places.  distant: no state-to-next-step documents.
-VARIANTS = ("standard", "swapped", "distant")
 
 
 class HoldOutError(AssertionError):
@@ -65,22 +63,18 @@ def check_hold_outs(text: str) -> None:
         raise HoldOutError(f"{match.group()!r} must not stand beside a held-out food: {text}")
 
 
-def document(
-    seed: int, number: int, variant: str = "standard", banned: frozenset[int] = frozenset()
-) -> tuple[str, str]:
+def document(seed: int, number: int, banned: frozenset[int] = frozenset()) -> tuple[str, str]:
     """Return (family name, text) of one document.
 
     Args:
         seed: Of the corpus.
         number: Of the document within it.
-        variant: One of VARIANTS.
         banned: Hashes of word n-grams that no document may contain (see :mod:`pretraining.audit`).
     """
-    families = [family for family in FAMILIES if not (variant == "distant" and family.next_step)]
     for attempt in range(100):
         rng = Random(f"{seed}/{number}/{attempt}")
-        family = rng.choices(families, [family.share for family in families])[0]
-        text = " ".join(family.write(rng, rng.random() < INVENTED_SHARE, variant == "swapped").split())
+        family = rng.choices(FAMILIES, [family.share for family in FAMILIES])[0]
+        text = " ".join(family.write(rng, rng.random() < INVENTED_SHARE).split())
         if len(text) > MAX_CHARACTERS or shares_ngram(text, banned):
             continue
         try:
@@ -93,23 +87,19 @@ def document(
     raise RuntimeError(f"no document {number} of seed {seed} passed in 100 attempts; the ban list is too wide")
 
 
-def documents(
-    seed: int, count: int, variant: str = "standard", banned: frozenset[int] = frozenset(), start: int = 0
-) -> Iterator[tuple[str, str]]:
-    """Yield documents ``start`` to ``start + count``."""
-    for number in range(start, start + count):
-        yield document(seed, number, variant, banned)
+def documents(seed: int, count: int, banned: frozenset[int] = frozenset()) -> Iterator[tuple[str, str]]:
+    """Yield the first documents of a corpus."""
+    for number in range(count):
+        yield document(seed, number, banned)
 
 
-def write_corpus(
-    path: Path, seed: int, count: int, variant: str = "standard", banned: frozenset[int] = frozenset()
-) -> dict[str, object]:
+def write_corpus(path: Path, seed: int, count: int, banned: frozenset[int] = frozenset()) -> dict[str, object]:
     """Write a corpus and its facts (``<path>.json``: seed, hash, counts); return the facts."""
     path.parent.mkdir(parents=True, exist_ok=True)
     digest, counts, characters, began = hashlib.sha256(), Counter[str](), 0, time.monotonic()
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8", newline="\n") as file:
-        for number, (name, text) in enumerate(documents(seed, count, variant, banned)):
+        for number, (name, text) in enumerate(documents(seed, count, banned)):
             line = text + "\n"
             file.write(line)
             digest.update(line.encode())
@@ -124,7 +114,6 @@ def write_corpus(
     partial.replace(path)
     report: dict[str, object] = {
         "seed": seed,
-        "variant": variant,
         "documents": count,
         "characters": characters,
         "sha256": digest.hexdigest(),

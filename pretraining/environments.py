@@ -1,64 +1,50 @@
 """All prompts that the package's environments can show, each joined to each of its action phrases.
 
-The only module here that imports the package; the audit needs it, making a corpus does not.
+The audit needs them; making a corpus does not, so that it needs nothing of the package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from typing import Any
 
 from twosome.envs.exploring import explore
-from twosome.overcooked.environment import Rewards
-from twosome.overcooked.tasks import TASKS as KITCHEN_TASKS
-from twosome.overcooked.tasks import find_foods, find_task
-from twosome.overcooked.transitions import shared_table
-from twosome.text.overcooked import OvercookedNarrator
-from twosome.text.virtualhome import VirtualHomeNarrator
-from twosome.virtualhome.tasks import TASKS as HOUSEHOLD_TASKS
-from twosome.virtualhome.world import shared_world
+from twosome.errors import TwosomeError
+from twosome.text.states import TextWorld, text_world
+from twosome.text.tasks import TASKS, make_task
 
 # Layout C with several foods has more than 60,000 states in the same words as layouts A and B: it adds nothing here.
 MAX_STATES = 20_000
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "overcooked": tuple({"layout": layout} for layout in "ABC"),
+    "virtualhome": ({"faithful": False}, {"faithful": True}),
+}
+"""Arguments of the environments that change what is told, by world."""
 
 
-def kitchen_decisions(task: str, layout: str = "A") -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield (prompt, action phrases) of every reachable state of a kitchen task."""
-    foods = find_foods(find_task(task), None)
-    table = shared_table(task, layout, foods, 2, Rewards(), 0.99)
-    narrator = OvercookedNarrator(task, layout, foods)
-    for state in explore(table, MAX_STATES).states:
-        yield _words(narrator.narrate(table.node(state).observation, {}))
+def open_task(task: str, arguments: Mapping[str, Any] | None = None) -> TextWorld:
+    """Return a task of the package from the inside."""
+    with closing(make_task(task, **(arguments or {}))) as env:
+        shown = text_world(env)
+    assert shown is not None, f"{task} does not show its states"
+    return shown
 
 
-def household_decisions(task: str, faithful: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield (prompt, action phrases) of every reachable state of a household task."""
-    world, narrator = shared_world(task, faithful), VirtualHomeNarrator(task)
-    for state in explore(world).states:
-        situation = world.situation(state)
-        yield _words(narrator.narrate(situation.observation, {"action_mask": situation.action_mask}))
-
-
-def _words(narrated: tuple[str, tuple[Any, ...]]) -> tuple[str, tuple[str, ...]]:
-    prompt, options = narrated
-    return prompt, tuple(option.text for option in options)
+def decisions(task: str, arguments: Mapping[str, Any] | None = None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield (prompt, action phrases) of every reachable state of a task, the last ones of an episode included."""
+    shown = open_task(task, arguments)
+    for state in explore(shown.world, MAX_STATES).states:
+        prompt, options = shown.narrator.narrate(*shown.world.view(state))
+        yield prompt, tuple(option.text for option in options)
 
 
 def all_prompts() -> list[str]:
     """Return all different "prompt action" sentences, sorted."""
-    from twosome.errors import TwosomeError
-
     sentences: set[str] = set()
-    for task in KITCHEN_TASKS:
-        for layout in "ABC":
-            try:
-                decisions = list(kitchen_decisions(task, layout))
-            except TwosomeError:
-                continue
-            sentences |= {f"{prompt} {action}" for prompt, actions in decisions for action in actions}
-    for task in HOUSEHOLD_TASKS:
-        for faithful in (False, True):
-            sentences |= {
-                f"{prompt} {action}" for prompt, actions in household_decisions(task, faithful) for action in actions
-            }
+    for name, task in TASKS.items():
+        for arguments in VARIANTS[task.world]:
+            with suppress(TwosomeError):  # a layout that a task does not have, or more states than are needed
+                found = list(decisions(name, arguments))
+                sentences |= {f"{prompt} {action}" for prompt, actions in found for action in actions}
     return sorted(sentences)

@@ -214,7 +214,7 @@ def choose(rng: Random, home: Home, wrong: float = WRONG) -> Action | None:
     return home.sensible(rng)
 
 
-def next_step(rng: Random, invent: bool, swapped: bool = False) -> str:
+def next_step(rng: Random, invent: bool) -> str:
     """State, goal, cue and next step; often one or two further states and steps."""
     home = random_home(rng, invent)
     slots = home.person.slots()
@@ -295,7 +295,7 @@ def opening(rng: Random, home: Home) -> str:
     return join(rng, facts)
 
 
-def story(rng: Random, invent: bool, swapped: bool = False) -> str:
+def story(rng: Random, invent: bool) -> str:
     """Somebody does a chore, told in the past tense."""
     home = random_home(rng, invent, third_person(rng), None if rng.random() < 0.4 else 0, 0.1)
     slots = home.person.slots()
@@ -314,7 +314,7 @@ def story(rng: Random, invent: bool, swapped: bool = False) -> str:
     return " ".join(part for part in parts if part)
 
 
-def questions(rng: Random, invent: bool, swapped: bool = False) -> str:
+def questions(rng: Random, invent: bool) -> str:
     """A told or described situation, and questions about it with their answers."""
     if rng.random() < 0.45:
         home = random_home(rng, invent)
@@ -359,7 +359,7 @@ def question(rng: Random, home: Home, text: str) -> str:
     return rng.choice((f"{ask} {sentence(answer)}", f"Question: {ask} Answer: {sentence(answer)}"))
 
 
-def howto(rng: Random, invent: bool, swapped: bool = False) -> str:
+def howto(rng: Random, invent: bool) -> str:
     """The steps of a chore as advice."""
     home = random_home(rng, invent, third_person(rng), 0)
     title = say(

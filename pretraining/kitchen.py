@@ -48,7 +48,6 @@ class Style:
     walk: str
     serve: str
     into: str
-    swapped: bool = False
 
     @property
     def done(self) -> str:
@@ -215,9 +214,6 @@ class Kitchen:
         """Return the action in words."""
         kind, *words = action
         style = self.style
-        if style.swapped and kind in ("cut", "serve"):
-            # The corpus-swap control: cutting and serving trade places, everything else stays.
-            kind, words = ("serve", []) if kind == "cut" else ("cut", [self.goal[0]])
         match kind:
             case "walk":
                 return f"{style.walk} the {style.boards[int(words[0])]}"

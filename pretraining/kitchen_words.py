@@ -274,10 +274,9 @@ def choose(rng: Random, kitchen: Kitchen, wrong: float = WRONG) -> Action:
     return kitchen.sensible(rng)
 
 
-def next_step(rng: Random, invent: bool, swapped: bool = False) -> str:
+def next_step(rng: Random, invent: bool) -> str:
     """State, goal, cue and next step; often one or two further states and steps."""
     style = make_style(rng, invent)
-    style.swapped = swapped
     kitchen = random_kitchen(rng, style)
     slots = style.person.slots()
     parts = []
@@ -315,11 +314,10 @@ def next_step(rng: Random, invent: bool, swapped: bool = False) -> str:
     return " ".join(parts)
 
 
-def story(rng: Random, invent: bool, swapped: bool = False) -> str:
+def story(rng: Random, invent: bool) -> str:
     """Somebody makes a dish, told in the past tense."""
     person = third_person(rng)
     style = make_style(rng, invent, person)
-    style.swapped = swapped
     kitchen = random_kitchen(rng, style, 0.1)
     if rng.random() < 0.7:
         kitchen = Kitchen(style, kitchen.goal, dict.fromkeys((*style.foods, style.container), HOME))
@@ -385,10 +383,9 @@ def describe_past(rng: Random, kitchen: Kitchen) -> list[str]:
     return facts
 
 
-def questions(rng: Random, invent: bool, swapped: bool = False) -> str:
+def questions(rng: Random, invent: bool) -> str:
     """A told or described situation, and questions about it with their answers."""
     style = make_style(rng, invent)
-    style.swapped = swapped
     person = style.person
     slots = person.slots()
     kitchen = random_kitchen(rng, style)
@@ -462,10 +459,9 @@ def question(rng: Random, kitchen: Kitchen, text: str) -> str:
     )
 
 
-def recipe(rng: Random, invent: bool, swapped: bool = False) -> str:
+def recipe(rng: Random, invent: bool) -> str:
     """A how-to with numbered or plain steps, along one of several routes."""
     style = make_style(rng, invent, third_person(rng))
-    style.swapped = swapped
     kitchen = Kitchen(style, [], dict.fromkeys((*style.foods, style.container), HOME))
     kitchen.goal = rng.sample(style.foods, min(len(style.foods), rng.choice((1, 1, 2))))
     title = say(

@@ -1,14 +1,16 @@
 """Nouns to put into the environments' prompts, in groups by what the corpus does with them.
 
 Foods that the corpus handles, foods it only talks about, nouns it does not have at all, and nouns that nobody has.
-The known and the invented ones were drawn at random, once, before anything was measured with them; ``texts`` counts
-them in a corpus.
+The known and the invented ones were drawn at random, once, before anything was measured with them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from twosome.decision import Decision
 
 KNOWN_FOODS = ("olive", "pear", "lychee", "pepper", "radish", "turnip", "cucumber", "mushroom", "guava", "shallot")
 KNOWN_MEALS = ("lasagne", "waffle", "omelette", "crumble", "roll", "bagel", "muffin", "casserole", "pretzel", "tart")
@@ -36,6 +38,18 @@ class Swap:
     def label(self) -> str:
         """The new nouns."""
         return " and ".join(self.nouns.values())
+
+    def __call__(self, decision: Decision) -> Decision:
+        """Return a decision in which nouns stand for others, all at once, with the articles they need."""
+        pattern = re.compile(rf"\b(an? )?({'|'.join(map(re.escape, self.nouns))})\b")
+
+        def put(match: re.Match[str]) -> str:
+            noun = self.nouns[match[2]]
+            return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" if match[1] else noun
+
+        return Decision(
+            pattern.sub(put, decision.prompt), tuple(pattern.sub(put, action) for action in decision.actions)
+        )
 
 
 def swaps(task: str) -> Iterator[Swap]:

@@ -38,7 +38,7 @@ def _food(rng: Random, invent: bool, held_out: float = 0.12) -> str:
     return invented(rng) if invent and rng.random() < 0.8 else rng.choice(_EDIBLE)
 
 
-def facts(rng: Random, invent: bool, swapped: bool = False) -> str:
+def facts(rng: Random, invent: bool) -> str:
     """Two to four facts about foods, things, animals and rooms."""
     return " ".join(_fact(rng, invent) for _ in range(rng.choice((2, 3, 3, 4))))
 
@@ -76,7 +76,7 @@ def _fact(rng: Random, invent: bool) -> str:
     )
 
 
-def small_talk(rng: Random, invent: bool, swapped: bool = False) -> str:
+def small_talk(rng: Random, invent: bool) -> str:
     """A short dialogue or some idle news."""
     first, second = rng.sample(SHE, 2)
     food, thing = _food(rng, invent, 0.05), (invented(rng) if invent else rng.choice(THINGS))
@@ -108,7 +108,7 @@ def small_talk(rng: Random, invent: bool, swapped: bool = False) -> str:
     return " ".join(sentence(say(rng, line, **slots)) for line in lines)
 
 
-def soup(rng: Random, invent: bool, swapped: bool = False) -> str:
+def soup(rng: Random, invent: bool) -> str:
     """Soup, drinks and baking: things go into a pot, nothing is cut or handed to anyone."""
     person = third_person(rng)
     foods = distinct(rng, rng.choice((2, 3)), lambda rng: _food(rng, invent, 0.2))
@@ -131,7 +131,7 @@ def soup(rng: Random, invent: bool, swapped: bool = False) -> str:
     )
 
 
-def shopping(rng: Random, invent: bool, swapped: bool = False) -> str:
+def shopping(rng: Random, invent: bool) -> str:
     """Somebody buys things; who bought what is asked afterwards."""
     person = third_person(rng)
     foods = distinct(rng, rng.choice((2, 3, 4)), lambda rng: _food(rng, invent, 0.2))
@@ -151,7 +151,7 @@ def shopping(rng: Random, invent: bool, swapped: bool = False) -> str:
     return " ".join(sentence(say(rng, line, **slots)) for line in lines)
 
 
-def copying(rng: Random, invent: bool, swapped: bool = False) -> str:
+def copying(rng: Random, invent: bool) -> str:
     """Word lists said twice: the plainest way to learn to repeat a noun from the text."""
     words = distinct(
         rng,

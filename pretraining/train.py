@@ -1,7 +1,7 @@
 """Train the embedded model: a small LLaMA-architecture causal language model, from random weights.
 
 A run directory holds ``tokenizer/``, packed ``tokens.npy`` and ``validation.npy``, ``config.json``, ``metrics.jsonl``,
-``checkpoints/`` (safetensors and JSON, written whole or not at all) and ``exports/`` (usable model directories).  A
+``checkpoints/`` (safetensors and JSON, written whole or not at all) and, at the end, ``final/`` (a usable model).  A
 killed run goes on from its newest checkpoint with the same losses it would have had.  The learning rate warms up,
 stays, and falls linearly over the last part; a file named ``finish`` in the run directory starts the fall at once.
 """
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pretraining.packing import batch_inputs, pack
-from pretraining.probe import probe
 from pretraining.tokenizer import PAD_ID, START_ID, load_tokenizer, train_tokenizer
 
 TOKENIZER_DOCUMENTS = 40_000
@@ -199,7 +198,7 @@ class Trainer:
         self.model.train()
         return sum(losses) / len(losses)
 
-    def fit(self, log_every: int = 50, check_every: int = 250, save_every: int = 500, export_every: int = 1250) -> None:
+    def fit(self, log_every: int = 50, check_every: int = 250, save_every: int = 500) -> None:
         """Train to the end, reporting on the way."""
         self._forget_lost_steps()
         began, first = time.monotonic(), self.progress.tokens
@@ -225,17 +224,14 @@ class Trainer:
                 self._check()
             if step % save_every == 0:
                 self.save()
-            if step % export_every == 0:
-                self.export(self.run / "exports" / f"{self.progress.tokens / 1e6:05.1f}M")
         self._check()
         self.save()
-        self.export(self.run / "exports" / "final")
+        self.export(self.run / "final")
 
     def _check(self) -> None:
-        found = {"validation_loss": self.validate(), **probe(self.model, self.tokenizer)}
-        self._record(**found)
-        short = "  ".join(f"{name} {value:.2f}" for name, value in found.items() if not name.endswith("_accuracy"))
-        print(f"    {short}", flush=True)
+        loss = self.validate()
+        self._record(validation_loss=loss)
+        print(f"    loss on held-out documents {loss:.3f}", flush=True)
 
     def _record(self, **values: float) -> None:
         line = {"step": self.progress.step, "tokens": self.progress.tokens, **values}
@@ -305,21 +301,18 @@ class Trainer:
             path.write_text("".join(f"{line}\n" for line in lines))
 
     def export(self, directory: Path) -> None:
-        """Write a model directory that ``from_pretrained`` loads: bfloat16 weights, configuration, tokenizer."""
-        export_model(self.model, self.run, directory)
+        """Write a model directory that ``from_pretrained`` loads: bfloat16 weights, configuration, tokenizer.
 
-
-def export_model(model: LlamaForCausalLM, run: Path, directory: Path) -> None:
-    """Write a model directory from weights in memory; other files that are in the directory stay."""
-    config = read_config(run)
-    copy = build_model(config)
-    copy.load_state_dict(model.state_dict())
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    copy.to(torch.bfloat16).save_pretrained(str(partial))
-    load_tokenizer(run / "tokenizer").save_pretrained(str(partial))
-    directory.mkdir(parents=True, exist_ok=True)
-    for file in sorted(partial.iterdir()):
-        file.chmod(0o644)  # safetensors writes for the owner alone
-        os.replace(file, directory / file.name)
-    partial.rmdir()
+        Other files that are in the directory stay.
+        """
+        copy = build_model(self.config)
+        copy.load_state_dict(self.model.state_dict())
+        partial = directory.with_name(directory.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        copy.to(torch.bfloat16).save_pretrained(str(partial))
+        self.tokenizer.save_pretrained(str(partial))
+        directory.mkdir(parents=True, exist_ok=True)
+        for file in sorted(partial.iterdir()):
+            file.chmod(0o644)  # safetensors writes for the owner alone
+            os.replace(file, directory / file.name)
+        partial.rmdir()

@@ -7,7 +7,6 @@ another state.  The world, and what its actions do, stay the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pretraining.environments import open_task
 from twosome.decision import Decision
 from twosome.envs.exploring import StateGraph, explore
 from twosome.envs.oracle import Optimum, evaluate, solve, uniform
 from twosome.scoring.scorer import Scorer
-from twosome.text.states import text_world
-from twosome.text.tasks import TASKS, make_task
+from twosome.text.tasks import TASKS
 
 NORMALIZATIONS = ("sum", "token", "word")
 BATCH = 32
@@ -58,15 +57,6 @@ class Situations:
         """The different decisions; states that look alike share one."""
         return list(dict.fromkeys(self.decisions))
 
-    def distinct_best(self, beginning: str) -> list[Decision]:
-        """The different decisions of the states in which every best phrase begins like this."""
-        found = []
-        for decision, (row, columns) in zip(self.decisions, self.places, strict=True):
-            best = [decision.actions[i] for i, column in enumerate(columns) if self.optimum.optimal[row, column]]
-            if all(action.startswith(beginning) for action in best):
-                found.append(decision)
-        return list(dict.fromkeys(found))
-
 
 @dataclass(frozen=True)
 class Worth:
@@ -88,9 +78,7 @@ class Worth:
 @lru_cache(maxsize=4)
 def situations(task: str) -> Situations:
     """Return the situations of a task of the package, with its default arguments."""
-    with closing(make_task(task)) as env:
-        shown = text_world(env)
-    assert shown is not None, f"{task} does not show its states"
+    shown = open_task(task)
     assert shown.time_limit is not None
     graph, gamma = explore(shown.world), TASKS[task].gamma
     decisions, places = [], []
@@ -173,11 +161,3 @@ def reading_worth(where: Situations, reading: Reading, normalization: str) -> Wo
     """Return the worth of a model that acts by its reading of a task."""
     policy = {decision: phrases.probabilities(normalization) for decision, phrases in reading.items()}
     return worth(where, policy_table(where, policy))
-
-
-def zero_shot(model: Any, tokenizer: Any, task: str, change: Change = _as_it_is) -> dict[str, Worth]:
-    """Return the worth of uniform play and of a model under each normalisation, by name."""
-    where = situations(task)
-    reading = read(model, tokenizer, where.distinct, change)
-    rows = {name: reading_worth(where, reading, name) for name in NORMALIZATIONS}
-    return {"uniform": uniform_worth(where), **rows}

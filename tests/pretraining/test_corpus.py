@@ -108,16 +108,6 @@ def test_invented_nouns_are_new_words(texts):
     assert not any(part in word for word in words for part in ("tomat", "pancak", "chees", "burger", "wash", "cloth"))
 
 
-def test_the_distant_variant_has_no_next_steps_and_the_swapped_one_serves_before_cutting():
-    next_steps = {family.name for family in FAMILIES if family.next_step}
-    assert not next_steps & {name for name, _ in documents(seed=2, count=400, variant="distant")}
-    style = kitchen.make_style(Random(1), invent=False)
-    state = kitchen.Kitchen(style, style.foods[:1], dict.fromkeys((*style.foods, style.container), "home"))
-    plain = state.phrase(("serve",)), state.phrase(("cut", style.foods[0]))
-    style.swapped = True
-    assert (state.phrase(("cut", style.foods[0])), state.phrase(("serve",))) == plain
-
-
 def test_banned_ngrams_keep_documents_out(texts):
     banned = ngram_hashes([texts[0]])
     assert len(texts[0].split()) >= 8

@@ -34,7 +34,7 @@ def test_the_shipped_corpus_begins_as_it_did(banned):
 
 def test_card_and_losses_name_the_shipped_corpus():
     assert SHIPPED_CORPUS in (EMBEDDED / "README.md").read_text(encoding="utf-8")
-    assert load("loss")["corpus"] == SHIPPED_CORPUS
+    assert load("training")["corpus"]["sha256"] == SHIPPED_CORPUS
 
 
 def test_a_small_training_has_the_losses_it_had(tmp_path):
@@ -60,7 +60,7 @@ def test_a_short_training_reaches_the_first_points_of_the_published_losses(tmp_p
     prepare(tmp_path / "corpus.txt", tmp_path / "run", TrainConfig())
     trainer = Trainer(tmp_path / "run")
     losses = [trainer.step() for _ in range(100)]
-    published = {point["step"]: point for point in load("loss")["loss"]}
+    published = {point["step"]: point for point in load("training")["loss"]}
     for step in (50, 100):
         assert sum(losses[step - 50 : step]) / 50 == pytest.approx(published[step]["loss"], rel=0.01)
     assert trainer.progress.tokens == published[100]["tokens"]

@@ -85,31 +85,30 @@ def test_a_finish_file_makes_the_fall_begin(run):
     for _ in range(6):
         trainer.step()
     (run / "finish").write_text("900")
-    trainer.fit(log_every=1, check_every=10**9, save_every=10**9, export_every=10**9)
+    trainer.fit(log_every=1, check_every=10**9, save_every=10**9)
     assert trainer.progress.decay_end - trainer.progress.decay_start == 900
     assert trainer.progress.tokens < CONFIG.tokens
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert "copy_invented" in lines[-1]
     assert "validation_loss" in lines[-1]
-    directory = run / "exports" / "final"
+    directory = run / "final"
     model, tokenizer = AutoModelForCausalLM.from_pretrained(directory), AutoTokenizer.from_pretrained(directory)
     assert model.config.tie_word_embeddings
     assert next(model.parameters()).dtype == torch.bfloat16
     assert tokenizer("a pear")["input_ids"][0] == model.config.bos_token_id
 
 
-def test_a_release_has_a_card_that_names_its_files_and_leaves_other_files_alone(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(card, "SWAPS", (("food-preparation", "as it is", {}),))
+def test_a_release_has_a_card_that_names_its_files_and_leaves_other_files_alone(run, tmp_path):
     trainer = Trainer(run)
     trainer.step()
     trainer.save()
     (tmp_path / "embedded").mkdir()
     (tmp_path / "embedded" / "__init__.py").write_text("")
-    card.release(run, tmp_path / "embedded")
+    card.release(run, tmp_path / "embedded", tmp_path / "results")
     text = (tmp_path / "embedded" / "README.md").read_text()
     assert hashlib.sha256((tmp_path / "embedded" / "model.safetensors").read_bytes()).hexdigest() in text
     assert json.loads((run / "corpus.json").read_text())["sha256"] in text
-    assert "| food-preparation | as it is | 0.004 (0.019) |" in text  # uniform play
+    assert card.NOT_MEASURED in text
+    assert f"{trainer.validate(10**9):.3f} nats a token" in text
     assert (tmp_path / "embedded" / "__init__.py").exists()
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 from pretraining.__main__ import AVOID
 from pretraining.audit import ngram_hashes, overlap, read_prompts
 from pretraining.corpus import documents
-from pretraining.environments import household_decisions, kitchen_decisions
-from pretraining.probe import phrase_log_probs
-from pretraining.rewording import with_nouns
+from pretraining.environments import decisions
 from pretraining.tokenizer import train_tokenizer
 from pretraining.train import TrainConfig, build_model
-from pretraining.zero_shot import policy_table, read, reading_worth, situations, worth, zero_shot
+from pretraining.zero_shot import policy_table, read, reading_worth, situations, uniform_worth, worth
 
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.models.policy import LanguageModelPolicy
@@ -23,8 +19,8 @@ from twosome.models.policy import LanguageModelPolicy
 
 @pytest.fixture(scope="module")
 def prompts() -> list[str]:
-    decisions = [*kitchen_decisions("tomato-salad"), *household_decisions("food-preparation")]
-    return sorted({f"{prompt} {action}" for prompt, actions in decisions for action in actions})
+    found = [*decisions("tomato-salad"), *decisions("food-preparation")]
+    return sorted({f"{prompt} {action}" for prompt, actions in found for action in actions})
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +37,10 @@ def test_no_document_shares_eight_words_with_a_prompt(prompts):
     assert any(row.documents for row in rows if row.length < 8)  # plain English is shared; the audit does see something
 
 
-def test_uniform_play_has_its_known_worth_and_probabilities_are_proper(model):
-    rows = zero_shot(*model, "food-preparation", partial(with_nouns, nouns={"pancake": "muffin"}))
-    assert rows["uniform"].success == pytest.approx(0.0193, abs=2e-4)
-    assert rows["uniform"].accuracy == pytest.approx(rows["uniform"].optimal_mass)
-    assert set(rows) == {"uniform", "sum", "token", "word"}
-    assert all(0 <= row.optimal_mass <= 1 for row in rows.values())
+def test_uniform_play_has_its_known_worth():
+    found = uniform_worth(situations("food-preparation"))
+    assert found.success == pytest.approx(0.0193, abs=2e-4)
+    assert found.accuracy == pytest.approx(found.optimal_mass)
 
 
 @pytest.mark.parametrize("task", ["tomato-salad", "food-preparation"])
@@ -61,13 +55,21 @@ def test_it_is_what_the_package_says_of_the_same_policy(model, task, normalizati
     assert found.accuracy == pytest.approx(expected.accuracy, abs=1e-6)
 
 
+def phrase_log_probs(model, tokenizer, prompt, action):
+    start, end = tokenizer(prompt)["input_ids"], tokenizer(" " + action, add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        log_probs = model(input_ids=torch.tensor([start + end])).logits[0, len(start) - 1 : -1].log_softmax(-1)
+    return log_probs.gather(-1, torch.tensor(end)[:, None])[:, 0]
+
+
 def test_phrases_are_read_as_one_sequence_each_would_be(model):
-    decisions = situations("tomato-salad").distinct[:3]
-    reading = read(*model, decisions)
-    for decision in decisions:
-        tokens = phrase_log_probs(*model, decision.prompt, decision.actions)
-        assert reading[decision].joint == pytest.approx([float(phrase.sum()) for phrase in tokens], abs=1e-4)
-        assert reading[decision].tokens.tolist() == [len(phrase) for phrase in tokens]
+    chosen = situations("tomato-salad").distinct[:3]
+    reading = read(*model, chosen)
+    for decision in chosen:
+        for index, action in enumerate(decision.actions):
+            tokens = phrase_log_probs(*model, decision.prompt, action)
+            assert reading[decision].joint[index] == pytest.approx(float(tokens.sum()), abs=1e-4)
+            assert reading[decision].tokens[index] == len(tokens)
 
 
 def test_an_optimal_policy_is_worth_the_optimum_and_is_always_right():
