@@ -1,7 +1,7 @@
 """The release: a finished run's weights, with a model card that says what they are and where they come from.
 
-The card is made from files alone: ``card.md`` is its frame; ``results/`` holds what was measured and, written by hand, what
-is read out of it (``reading.md``) and what commands of an earlier commit measured (``record.md``).
+The card is made from files alone: ``card.md`` is its frame; ``results/`` holds what was measured and, by hand, what is
+read out of it (``reading.md``) and what commands of an earlier commit measured (``record.md``).
 """
 
 from __future__ import annotations
