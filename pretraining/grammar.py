@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from pretraining.words import HE, SHE
+from pretraining.words import HE, SHE, WORDS, read_dialect
 
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"<(\w+)>")
@@ -39,9 +40,28 @@ def instructions(rng: Random, steps: Sequence[str]) -> str:
     )
 
 
+def sentences(name: str) -> dict[str, Any]:
+    """Return the templates of a file of the dialect by name; a list of alternatives as one template."""
+    return {key: _template(value) for key, value in read_dialect(name).items()}
+
+
+def _template(value: str | list[Any]) -> str | list[Any]:
+    if isinstance(value, str):
+        return value
+    if any(isinstance(line, list) for line in value):  # several lines, each a template
+        return [_template(line) for line in value]
+    return f"[{'|'.join(value)}]"
+
+
 def weighted(rng: Random, table: dict[str, float]) -> str:
     """Return one key, drawn by weight."""
     return rng.choices(tuple(table), tuple(table.values()))[0]
+
+
+def draw_verbs(rng: Random, place: str) -> dict[str, str]:
+    """Return the verbs that a document keeps, by action: drawn by weight from a table, alike from a list."""
+    verbs = WORDS["verbs"][place].items()
+    return {key: weighted(rng, table) if isinstance(table, dict) else rng.choice(table) for key, table in verbs}
 
 
 @dataclass(frozen=True)
@@ -88,27 +108,11 @@ def anyone(rng: Random) -> Person:
     return YOU if draw < 0.5 else I if draw < 0.62 else third_person(rng)
 
 
-PAST = {
-    "pick up": "picked up", "take": "took", "grab": "grabbed", "get": "got", "fetch": "fetched",
-    "collect": "collected", "lift": "lifted", "put": "put", "place": "placed", "set": "set", "lay": "laid",
-    "drop": "dropped", "walk to": "walked to", "go to": "went to", "go over to": "went over to",
-    "move to": "moved to", "return to": "returned to", "head to": "headed to", "step up to": "stepped up to",
-    "serve": "served", "bring": "brought", "deliver": "delivered", "hand over": "handed over", "chop": "chopped",
-    "slice": "sliced", "dice": "diced", "cut": "cut", "mince": "minced", "shred": "shredded", "peel": "peeled",
-    "grate": "grated", "mash": "mashed", "cube": "cubed", "crush": "crushed", "open": "opened", "close": "closed",
-    "shut": "shut", "turn on": "turned on", "switch on": "switched on", "turn off": "turned off",
-    "switch off": "switched off", "sit on": "sat on", "sit down on": "sat down on",
-    "take a seat on": "took a seat on", "stand up from": "stood up from", "get up from": "got up from",
-    "rise from": "rose from", "wash": "washed", "look for": "looked for", "wait": "waited", "do": "did",
-    "pull open": "pulled open", "stop": "stopped", "start": "started",
-}  # fmt: skip
-
-
 def past(phrase: str) -> str:
     """Return an action phrase in the past tense (its first one to three words are a known verb)."""
     words = phrase.split(" ")
     for length in (4, 3, 2, 1):
         verb = " ".join(words[:length])
-        if verb in PAST:
-            return " ".join([PAST[verb], *words[length:]])
+        if verb in WORDS["past"]:
+            return " ".join([WORDS["past"][verb], *words[length:]])
     raise KeyError(phrase)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from pretraining.grammar import Person, anyone, weighted
+from pretraining.grammar import Person, anyone, draw_verbs, weighted
 from pretraining.kitchen import Action
 from pretraining.words import (
     ADJECTIVES,
@@ -268,7 +268,9 @@ def _fresh_home(rng: Random, invent: bool, person: Person | None) -> Home:
     other = "living room" if "living room" in rooms and rng.random() < 0.8 else rng.choice(rooms)
     first = first if first in rooms else rooms[0]
     person = person or anyone(rng)
-    home = Home(person, goal, things, rooms, {}, {}, words=_draw_verbs(rng), here=rng.choice(rooms))
+    verbs = draw_verbs(rng, "household")
+    verbs |= {"on": verbs["in"], "off": verbs["start"].replace("on", "off")}
+    home = Home(person, goal, things, rooms, {}, {}, words=verbs, here=rng.choice(rooms))
     _furnish(rng, invent, home, first, other)
     _place_things(rng, home, first, other)
     return home
@@ -292,20 +294,6 @@ def _draw_things(rng: Random, invent: bool, goal: str) -> list[str]:
 
     count = 1 if goal in ("heat", "store", "bring") and rng.random() < 0.85 else 2
     return distinct(rng, count, draw)
-
-
-def _draw_verbs(rng: Random) -> dict[str, str]:
-    verbs = {
-        "walk": weighted(rng, {"walk to": 9, "go to": 5, "go over to": 1, "move to": 2, "head to": 1}),
-        "grab": weighted(rng, {"grab": 8, "pick up": 5, "take": 4, "get": 2}),
-        "in": weighted(rng, {"put": 9, "place": 3, "set": 1, "lay": 1}),
-        "open": rng.choice(("open",) * 5 + ("pull open",)),
-        "close": rng.choice(("close", "close", "close", "shut")),
-        "start": rng.choice(("turn on", "turn on", "switch on")),
-        "sit": weighted(rng, {"sit on": 5, "sit down on": 3, "take a seat on": 2}),
-        "stand": weighted(rng, {"stand up from": 5, "get up from": 3, "rise from": 1}),
-    }
-    return {**verbs, "on": verbs["in"], "off": verbs["start"].replace("on", "off")}
 
 
 def _furnish(rng: Random, invent: bool, home: Home, first: str, other: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
-from pretraining.grammar import instructions, past, say, sentence, third_person
+from pretraining.grammar import instructions, past, say, sentence, sentences, third_person
 from pretraining.household import Home, random_home
 from pretraining.kitchen import Action
 from pretraining.kitchen_words import WRONG, join
 from pretraining.words import PLURAL, SPEAKERS, a, are, listed
+
+TEXT = sentences("household")
 
 
 def goal_phrase(rng: Random, home: Home) -> str:
@@ -16,40 +18,17 @@ def goal_phrase(rng: Random, home: Home) -> str:
     things = listed([f"the {thing}" for thing in home.things])
     match home.goal:
         case "heat":
-            return say(rng, "[heat|heat|warm|warm up|cook|reheat|heat up] <t> in the <c>", t=things, c=home.container)
+            return say(rng, TEXT["heat"], t=things, c=home.container)
         case "store":
-            return say(
-                rng,
-                "[put <t> away in the <c>|store <t> in the <c>|keep <t> in the <c>|hide <t> in the <c>|have <t> in "
-                "the closed <c>]",
-                t=things,
-                c=home.container,
-            )
+            return say(rng, TEXT["store"], t=things, c=home.container)
         case "bring":
-            return say(
-                rng,
-                "[bring <t> to the <u>|have <t> on the <u>|carry <t> to the <u>|leave <t> on the <u>]",
-                t=things,
-                u=home.surface,
-            )
+            return say(rng, TEXT["bring"], t=things, u=home.surface)
         case "switch":
-            on, off = (
-                "[have the <d> on|start the <d>|get the <d> running]",
-                "[have the <d> off|stop the <d>|silence the <d>]",
-            )
-            return say(rng, on if home.want_on else off, d=home.device)
+            text = TEXT["switch_on"] if home.want_on else TEXT["switch_off"]
+            return say(rng, text, d=home.device)
         case _:
-            loud = home.device in SPEAKERS
-            joy = "[listen to|enjoy] the <d>" if loud else "[watch|look at|enjoy] the <d>"
-            return say(
-                rng,
-                f"[[enjoy|have|share] <t> [in front of|while sitting at|while looking at] the <d>|{joy} with <t>|"
-                f"[relax|rest] on the <e> with <t> and the <d> on|{joy} from the <e> with <t> at hand|"
-                "spend the evening with <t> and the <d>]",
-                t=things,
-                d=home.device,
-                e=home.seat,
-            )
+            text = TEXT["relax_loud"] if home.device in SPEAKERS else TEXT["relax"]
+            return say(rng, text, t=things, d=home.device, e=home.seat)
 
 
 def describe(rng: Random, home: Home, brief: bool = False) -> list[str]:
@@ -68,7 +47,7 @@ def describe(rng: Random, home: Home, brief: bool = False) -> list[str]:
         *_describe_surface(rng, home),
     ]
     if home.seated:
-        state.append(say(rng, "<S> [<are> sitting|sit<x>|<are> seated] on the <e>", e=home.seat, **slots))
+        state.append(say(rng, TEXT["seated"], e=home.seat, **slots))
     if rng.random() < 0.5:
         rng.shuffle(state)
     return facts + state
@@ -86,12 +65,9 @@ def _describe_place(rng: Random, home: Home, slots: dict[str, str]) -> list[str]
     facts = []
     if rng.random() < 0.4:
         some = rng.sample(home.rooms, min(len(home.rooms), rng.choice((2, 3, 3))))
-        text = (
-            "[the [home|house|flat] has <some>|there is <some> in [this|the] [home|house|flat]|[this|the] [flat|house] "
-            "consists of <some>]"
-        )
+        text = TEXT["rooms"]
         facts.append(say(rng, text, some=listed([a(room) for room in some])))
-    text = "[<S> <are> [now |]in the <r>|<S> stand<x> in the <r>|the <r> is where <s> <are>|this is the <r>]"
+    text = TEXT["here"]
     return [*facts, say(rng, text, **slots)]
 
 
@@ -104,19 +80,16 @@ def _describe_view(rng: Random, home: Home, slots: dict[str, str], noticed: list
             else f"the {item}"
             for item in noticed
         ]
-        text = (
-            "[<S> [notice<x>|see<x>|can see|spot<x>] <i>[| here| there|]|<s> see<x> <i>|there <v> <n> here|"
-            "[in this room|here] <s> find<x> <i>]"
-        )
+        text = TEXT["seen"]
         plain = listed([a(item) for item in noticed])
         facts.append(say(rng, text, i=listed(spots), n=plain, v=are(noticed[0]), **slots))
     hidden = [item for item in home.items() if home.room_of(item) != home.here]
     if hidden and not brief and rng.random() < 0.4:
         item = rng.choice(hidden)
-        text = "[the <i> <v> in the <o>|<s> know<x> that the <i> <v> in the <o>|the <i> <v> not here but in the <o>]"
+        text = TEXT["elsewhere"]
         facts.append(say(rng, text, i=item, v=are(item), o=home.room_of(item), **slots))
     if not noticed and not brief and rng.random() < 0.6:
-        text = "[nothing [here|in this room] is of use|there is nothing useful here|<s> see<x> nothing that helps]"
+        text = TEXT["nothing_seen"]
         facts.append(say(rng, text, **slots))
     return facts
 
@@ -124,15 +97,9 @@ def _describe_view(rng: Random, home: Home, slots: dict[str, str], noticed: list
 def _describe_hands(rng: Random, home: Home, slots: dict[str, str]) -> list[str]:
     if held := home.held():
         things = listed([rng.choice((f"the {thing}", a(thing))) for thing in held])
-        text = (
-            "[<S> hold<x> <i>|<S> <are> [holding|carrying] <i>|<s> <have> <i> in <your> hand[s|]|<S> <carry> <i>|"
-            "in <your> hand[s|] <s> <have> <i>]"
-        )
+        text = TEXT["holding"]
         return [say(rng, text, i=things, **slots)]
-    text = (
-        "[<your> hands are [empty|free]|<s> hold<x> nothing|<s> <are> [holding|carrying] nothing|there is nothing in "
-        "<your> hands|<s> <have> nothing in [hand|<your> hands]]"
-    )
+    text = TEXT["empty_hands"]
     said = say(rng, text, **slots)
     return [] if rng.random() < 0.12 else [said]
 
@@ -143,24 +110,14 @@ def _describe_nearness(rng: Random, home: Home, slots: dict[str, str], noticed: 
         if rng.random() >= 0.7:
             held = home.held()
             near = [x for x in home.items() if home.seen(x) and home.close_to(x) and x not in held] or near
-        text = (
-            "[<s> <are> [close to|near|next to|beside|right by] <i>|<i> <v> [close|near|within reach]|<s> "
-            "stand<x> [by|at|next to|near] <i>|<s> can reach <i>]"
-        )
+        text = TEXT["near"]
         return [say(rng, text, i=_the(near), v=_are_all(near), **slots)]
     if noticed and rng.random() < 0.45 and not home.seated:
         far = rng.sample(noticed, min(len(noticed), rng.choice((1, 1, 2))))
-        text = (
-            "[<i> <v> not [near|close|within reach]|<s> <are> not [near|close to|next to] <i>|<i> <v> [far off|some "
-            "steps away]]"
-            if len(far) == 1
-            else "[neither <j> is [near|close|within reach]|<s> <are> [near|close to] neither <j>|neither of "
-            "[them|these] is [near|within reach|close by]|[none|not one] of [them|these] is [near|within reach|"
-            "close by]]"
-        )
+        text = TEXT["not_near"] if len(far) == 1 else TEXT["neither_near"]
         return [say(rng, text, i=_the(far), j=_the(far, "nor"), v=are(far[0]), **slots)]
     if not home.seated and rng.random() < 0.25:
-        return [say(rng, "<s> <are> [near|close to] nothing", **slots)]
+        return [say(rng, TEXT["near_nothing"], **slots)]
     return []
 
 
@@ -168,11 +125,7 @@ def _describe_container(rng: Random, home: Home) -> list[str]:
     if not home.container or not home.seen(home.container):
         return []
     open_ = home.container in home.opened
-    text = (
-        "[the <c> is open|the door of the <c> is open|the <c> stands open|the <c> has been opened]"
-        if open_
-        else "[the <c> is [closed|shut|not open|not open yet|still closed]]"
-    )
+    text = TEXT["open"] if open_ else TEXT["closed"]
     facts = [say(rng, text, c=home.container)]
     inside = [thing for thing in home.things if home.place[thing] == home.container]
     if inside and open_ and rng.random() < 0.7:
@@ -184,8 +137,8 @@ def _describe_container(rng: Random, home: Home) -> list[str]:
 def _describe_device(rng: Random, home: Home) -> list[str]:
     if not home.device or not home.seen(home.device) or rng.random() >= 0.85:
         return []
-    on, off = "[on|running|switched on|already on]", "[off|not on|still off|switched off]"
-    return [say(rng, f"the <d> is {on if home.device in home.on else off}", d=home.device)]
+    text = TEXT["device_on"] if home.device in home.on else TEXT["device_off"]
+    return [say(rng, text, d=home.device)]
 
 
 def _describe_surface(rng: Random, home: Home) -> list[str]:
@@ -197,14 +150,7 @@ def _describe_surface(rng: Random, home: Home) -> list[str]:
 
 def cue_words(rng: Random, home: Home) -> str:
     """Return the words that a next step follows."""
-    return say(
-        rng,
-        "[<s> should [now|next|first|]|<s> must [now|next|]|the next [step|thing to do|move] is to|<your> next "
-        "[step|move|task] is to|it is "
-        "[best|time] to|<s> had better|<s> need<x> to|<s> can now|the right thing is to|what comes next is to|<s> "
-        "ought to]",
-        **home.person.slots(),
-    ).strip()
+    return say(rng, TEXT["cue"], **home.person.slots()).strip()
 
 
 def choose(rng: Random, home: Home, wrong: float = WRONG) -> Action | None:
@@ -226,12 +172,7 @@ def next_step(rng: Random, invent: bool) -> str:
     if rng.random() < 0.6:
         parts.append(sentence(f"{rng.choice(('to', 'in order to', 'to'))} {goal}, {cue} {home.phrase(action)}"))
     else:
-        wish = say(
-            rng,
-            "[<S> want<x> to <g>|the [goal|plan|task|aim] is to <g>|<S> <are> asked to <g>|<S> would like to <g>]",
-            g=goal,
-            **slots,
-        )
+        wish = say(rng, TEXT["wish"], g=goal, **slots)
         if rng.random() < 0.3:
             parts.insert(0, sentence(wish))
         else:
@@ -249,11 +190,7 @@ def next_step(rng: Random, invent: bool) -> str:
         action = choose(rng, home)
         if action is None:
             break
-        cue = say(
-            rng,
-            "[then|next|after that|now|then <s> should|after that <s> should|next, <s> should|the next step is to]",
-            **slots,
-        )
+        cue = say(rng, TEXT["next_cue"], **slots)
         parts.append(sentence(f"{cue} {home.phrase(action)}"))
     return " ".join(part for part in parts if part)
 
@@ -275,15 +212,7 @@ def told(rng: Random, home: Home, length: int, wrong: float) -> list[str]:
 def opening(rng: Random, home: Home) -> str:
     """Return a sentence that says where the person was and where things lay."""
     slots = home.person.slots()
-    facts = [
-        say(
-            rng,
-            "[<S> was in the <r>|one <day> <S> was in the <r>|<S> stood in the <r>]",
-            r=home.here,
-            day=rng.choice(("day", "evening", "morning")),
-            **slots,
-        )
-    ]
+    facts = [say(rng, TEXT["was_here"], r=home.here, day=rng.choice(("day", "evening", "morning")), **slots)]
     for thing in home.things:
         if home.place[thing] == "hand":
             facts.append(f"{slots['s']} held the {thing}")
@@ -299,12 +228,7 @@ def story(rng: Random, invent: bool) -> str:
     """Somebody does a chore, told in the past tense."""
     home = random_home(rng, invent, third_person(rng), None if rng.random() < 0.4 else 0, 0.1)
     slots = home.person.slots()
-    wish = say(
-        rng,
-        "[<S> wanted to <g>|<S> decided to <g>|<S> was asked to <g>|it was time to <g>]",
-        g=goal_phrase(rng, home),
-        **slots,
-    )
+    wish = say(rng, TEXT["wanted"], g=goal_phrase(rng, home), **slots)
     parts = [sentence(wish), opening(rng, home)]
     if rng.random() < 0.4:
         parts.reverse()
@@ -362,11 +286,7 @@ def question(rng: Random, home: Home, text: str) -> str:
 def howto(rng: Random, invent: bool) -> str:
     """The steps of a chore as advice."""
     home = random_home(rng, invent, third_person(rng), 0)
-    title = say(
-        rng,
-        "[How to <g>:|To <g>, [do this|follow these steps]:|If you want to <g>:|This is how to <g>.]",
-        g=goal_phrase(rng, home),
-    )
+    title = say(rng, TEXT["title"], g=goal_phrase(rng, home))
     steps = [f"start in the {home.here}"] if rng.random() < 0.6 else []
     while (action := home.sensible(rng)) is not None and len(steps) < 16:
         steps.append(home.phrase(action))

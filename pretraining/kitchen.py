@@ -10,26 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from pretraining.grammar import Person, anyone, weighted
-from pretraining.words import ADJECTIVES, BOARDS, BOWLS, FOODS, PLACES, distinct, invented
+from pretraining.grammar import Person, anyone, draw_verbs
+from pretraining.words import ADJECTIVES, BOARDS, BOWLS, FOODS, PLACES, WORDS, distinct, invented
 
 HAND, HOME, INSIDE = "hand", "home", "inside"
 Action = tuple[str, ...]
 
 # verb -> (what the food then is, what it is before)
-CUTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "chop": ("chopped", ("unchopped", "whole", "raw", "uncut")),
-    "slice": ("sliced", ("unsliced", "whole", "uncut", "raw")),
-    "dice": ("diced", ("undiced", "whole", "uncut")),
-    "cut": ("cut", ("uncut", "whole")),
-    "mince": ("minced", ("whole", "uncut")),
-    "shred": ("shredded", ("whole", "unshredded")),
-    "peel": ("peeled", ("unpeeled", "raw")),
-    "grate": ("grated", ("whole", "ungrated")),
-    "mash": ("mashed", ("whole", "raw")),
-    "cube": ("cubed", ("whole", "uncut")),
-    "crush": ("crushed", ("whole", "raw")),
-}
+CUTS: dict[str, tuple[str, list[str]]] = {verb: (done, before) for verb, (done, before) in WORDS["cuts"].items()}
 
 
 @dataclass
@@ -77,24 +65,11 @@ def make_style(rng: Random, invent: bool, person: Person | None = None) -> Style
     place = rng.choice(PLACES)
     while place == board:
         place = rng.choice(PLACES)
-    return Style(
-        person or anyone(rng),
-        foods,
-        container,
-        boards,
-        place,
-        cut="chop" if rng.random() < 0.45 else rng.choice(tuple(CUTS)),
-        get=weighted(rng, {"pick up": 9, "take": 3, "grab": 3, "get": 3, "fetch": 2, "collect": 1, "lift": 1}),
-        take=weighted(rng, {"take": 9, "pick up": 4, "get": 3, "grab": 2, "fetch": 2, "collect": 1, "lift": 1}),
-        put=weighted(rng, {"put": 9, "place": 4, "set": 1, "lay": 2}),
-        walk=weighted(rng, {"walk to": 8, "go to": 5, "go over to": 2, "move to": 2, "return to": 1, "step up to": 1}),
-        serve=rng.choice(
-            ("serve the dish",) * 6
-            + (f"serve the {container}", "serve it", "serve the meal", f"hand over the {container}", "deliver the dish")
-            + (f"bring the {container} to the guests", "serve the food", f"deliver the {container}")
-        ),
-        into=rng.choice(("in", "in", "in", "into")),
-    )
+    person = person or anyone(rng)
+    cut = "chop" if rng.random() < 0.45 else rng.choice(tuple(CUTS))
+    verbs = draw_verbs(rng, "kitchen")
+    verbs["serve"] = verbs["serve"].replace("<c>", container)
+    return Style(person, foods, container, boards, place, cut, **verbs)
 
 
 @dataclass

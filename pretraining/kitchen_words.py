@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from pretraining.grammar import instructions, past, say, sentence, third_person
+from pretraining.grammar import instructions, past, say, sentence, sentences, third_person
 from pretraining.kitchen import CUTS, HAND, HOME, INSIDE, Action, Kitchen, make_style, random_kitchen
 from pretraining.words import MASS, a, listed
 
+TEXT = sentences("kitchen")
 WRONG = 0.11
 """Share of next steps that are any possible step instead of a sensible one."""
 
@@ -35,7 +36,7 @@ def bowl_words(rng: Random, kitchen: Kitchen, article: str = "the") -> str:
         if rng.random() < 0.35:
             return a(f"empty {noun}") if article == "a" else f"the empty {noun}"
         return lead
-    return f"{lead} " + say(rng, "[with|with|containing|holding|full of|that holds] <c>", c=contents(kitchen))
+    return f"{lead} " + say(rng, TEXT["contents"], c=contents(kitchen))
 
 
 def thing_words(rng: Random, kitchen: Kitchen, item: str, article: str = "the") -> str:
@@ -54,28 +55,11 @@ def fact_boards(rng: Random, kitchen: Kitchen) -> str:
             a(item)
             for item in rng.sample([*kitchen.style.foods, kitchen.style.container, *boards[:1]], len(kitchen.where) + 1)
         ]
-        return say(
-            rng,
-            "[this kitchen is stocked with <i>|<i> belong to this kitchen|the room was fitted out with <i>]",
-            i=listed(items),
-        )
+        return say(rng, TEXT["inventory"], i=listed(items))
     if len(boards) == 1:
-        return say(
-            rng,
-            "[there is one <b> [here|in the room|in this kitchen]|this kitchen has [a|one|a single] <b>|"
-            "[a|one] <b> is fixed to the wall|the room has <ab>]",
-            b=boards[0],
-            ab=a(boards[0]),
-        )
+        return say(rng, TEXT["one_board"], b=boards[0], ab=a(boards[0]))
     base = boards[0].split(" ", 1)[1]
-    return say(
-        rng,
-        "[there are two <b>s [here|in the room|in this kitchen]|this kitchen has two <b>s, the <one> and the <two>|"
-        "the room has [two|a pair of] <b>s|two <b>s are fixed to the wall]",
-        b=base,
-        one=boards[0].split(" ")[0],
-        two=boards[1].split(" ")[0],
-    )
+    return say(rng, TEXT["two_boards"], b=base, one=boards[0].split(" ")[0], two=boards[1].split(" ")[0])
 
 
 def fact_home(rng: Random, kitchen: Kitchen) -> str:
@@ -90,14 +74,7 @@ def fact_home(rng: Random, kitchen: Kitchen) -> str:
     ]
     slots = kitchen.style.person.slots() | {"i": listed(words), "p": kitchen.style.place}
     is_or_are = "is" if len(words) == 1 else "are"
-    return say(
-        rng,
-        "[<S> see<x> <i>[ on the <p>| on the <p>|]|<S> [notice<x>|spot<x>|can see] <i> on the <p>|on the <p> <v> <i>|"
-        "there <v> <i> on the <p>|<i> [lie<y>|<v> lying|<v>] on the <p>|on the <p>, <s> see<x> <i>]",
-        v=is_or_are,
-        y="s" if len(words) == 1 else "",
-        **slots,
-    )
+    return say(rng, TEXT["lying_about"], v=is_or_are, y="s" if len(words) == 1 else "", **slots)
 
 
 def facts_on_boards(rng: Random, kitchen: Kitchen) -> list[str]:
@@ -107,28 +84,15 @@ def facts_on_boards(rng: Random, kitchen: Kitchen) -> list[str]:
         item = kitchen.on_board(index)
         if item is None:
             if rng.random() < 0.2:
-                facts.append(
-                    say(rng, "[the <b> is [empty|free|bare]|[nothing lies|there is nothing] on the <b>]", b=board)
-                )
+                facts.append(say(rng, TEXT["empty_board"], b=board))
             continue
         if item in kitchen.style.foods and rng.random() < 0.35:
-            if item in kitchen.cut:
-                text = "the <f> on the <b> [is [already |]<d>|has [already |]been <d>]"
-            else:
-                text = "the <f> on the <b> [is [still |]<r>|is not <d> yet|has not been <d>[ yet|]]"
+            text = TEXT["cut_on_board" if item in kitchen.cut else "whole_on_board"]
             facts.append(
                 say(rng, text, f=item, b=board, d=kitchen.style.done, r=rng.choice(CUTS[kitchen.style.cut][1]))
             )
             continue
-        facts.append(
-            say(
-                rng,
-                "[on the <b> [is|lies|there is] <i>|<i> [is|lies|is lying] on the <b>|there is <i> on the <b>|"
-                "the <b> has <i> on it]",
-                b=board,
-                i=thing_words(rng, kitchen, item, rng.choice(("a", "the"))),
-            )
-        )
+        facts.append(say(rng, TEXT["on_board"], b=board, i=thing_words(rng, kitchen, item, rng.choice(("a", "the")))))
     return facts
 
 
@@ -137,40 +101,20 @@ def facts_body(rng: Random, kitchen: Kitchen) -> list[str]:
     slots = kitchen.style.person.slots()
     held = kitchen.held()
     if held is None:
-        hands = say(
-            rng,
-            "[<S> <are> [now |][holding|carrying] nothing|<your> hands are [empty|free]|<S> <have> nothing in "
-            "[<your> hands|hand]|"
-            "there is nothing in <your> hands|<S> hold<x> nothing|<S> <carry> nothing]",
-            carry="carries" if kitchen.style.person.third else "carry",
-            **slots,
-        )
+        hands = say(rng, TEXT["empty_hands"], carry="carries" if kitchen.style.person.third else "carry", **slots)
     else:
         item = thing_words(rng, kitchen, held, rng.choice(("a", "the", "a")))
-        hands = say(
-            rng,
-            "[<S> hold<x> <i>|<S> <have> <i> in <your> hand[s|]|<S> <are> [holding|carrying|holding] <i>|in <your> "
-            "hand[s|] [is|<s> "
-            "<have>] <i>|<i> is in <your> hand[s|]|<S> <carry> <i>]",
-            i=item,
-            carry="carries" if kitchen.style.person.third else "carry",
-            **slots,
-        )
+        hands = say(rng, TEXT["holding"], i=item, carry="carries" if kitchen.style.person.third else "carry", **slots)
     if kitchen.at is None:
         if rng.random() < 0.12:
-            away = say(rng, "<S> <are> not [at|near|close to] the <b>", b=rng.choice(kitchen.style.boards), **slots)
+            away = say(rng, TEXT["away_from_board"], b=rng.choice(kitchen.style.boards), **slots)
             return [hands, away]
         return [hands]
     board = kitchen.style.boards[kitchen.at]
-    stand = say(
-        rng, "[stand<x>|<are>|<are> standing] [in front of|at|by|next to|right at|before] the <b>", b=board, **slots
-    )
+    stand = say(rng, TEXT["at_board"], b=board, **slots)
     if rng.random() < 0.3:
         item = "nothing" if held is None else thing_words(rng, kitchen, held, rng.choice(("a", "the")))
-        both = (
-            "[[standing|waiting] [at|by] the <b>, <S> hold<x> <i>|<S> <are> [at|by|next to] the <b>, "
-            "[holding|carrying] <i>|<S> [stand<x>|<are>] [at|by] the <b> with <i> in <your> hands]"
-        )
+        both = TEXT["holding_at_board"]
         return [say(rng, both, b=board, i=item, **slots)]
     if rng.random() < 0.5:
         first = [hands, f"{slots['S']} {stand}"]
@@ -184,48 +128,21 @@ def goal_words(rng: Random, kitchen: Kitchen) -> str:
     """Return the goal as a noun phrase."""
     style = kitchen.style
     foods = rng.sample(kitchen.goal, len(kitchen.goal))
-    return say(
-        rng,
-        "[[a|the] <c> [with|of|holding|that holds] [only|just|nothing but|only] <d> <f>|[a|the] <c> [of|with] <d> "
-        "<f>[| and nothing else| in it]|"
-        "<d> <f> in [a|the] <c>|[only|just] <d> <f> in the <c>]",
-        c=style.container,
-        d=style.done,
-        f=listed(foods),
-    )
+    return say(rng, TEXT["goal"], c=style.container, d=style.done, f=listed(foods))
 
 
 def goal_clause(rng: Random, kitchen: Kitchen) -> tuple[str, str]:
     """Return the goal and the cue for the next step: (a sentence before, or nothing; the words the action follows)."""
     slots = kitchen.style.person.slots()
     goal = goal_words(rng, kitchen)
-    cue = say(
-        rng,
-        "[<s> should [now|next|first|]|<s> should [now|next|first]|<s> must [now|next|]|the next [step|move|thing to "
-        "do] is to|<your> next "
-        "[step|move|task] is to|it is [best|time|sensible] to|<s> had better|the right thing [now |]is to|<s> "
-        "need<x> to|"
-        "<s> ought to|what comes next is to|<s> can now|the best idea is to|<s> will [now|next]]",
-        **slots,
-    ).strip()
+    cue = say(rng, TEXT["cue"], **slots).strip()
     if rng.random() < 0.15:
-        lead = say(rng, "[to [finish|fill|complete]|for] the [order|meal|lunch|recipe]", **slots)
+        lead = say(rng, TEXT["order"], **slots)
         return "", f"{lead}, {goal}, {cue}"
     if rng.random() < 0.6:
-        lead = say(
-            rng,
-            "[to [make|get|prepare|finish|end up with|serve|bring out]|in order to [make|prepare|serve]|for]",
-            **slots,
-        )
+        lead = say(rng, TEXT["lead"], **slots)
         return "", f"{lead} {goal}, {cue}"
-    before = say(
-        rng,
-        "[the [goal|aim|plan|order] is <g>|<S> want<x> [to make|to have|to serve|to prepare] <g>|the guests "
-        "[want|asked for|wait for] <g>|"
-        "<S> <are> [making|preparing] <g>|<g> is what <s> need<x>|the task is to make <g>]",
-        g=goal,
-        **slots,
-    )
+    before = say(rng, TEXT["wish"], g=goal, **slots)
     lead = rng.choice(("so", "so", "at this point,", "therefore", "", ""))
     return before, f"{lead} {cue}".strip()
 
@@ -303,13 +220,7 @@ def next_step(rng: Random, invent: bool) -> str:
             rng.shuffle(news)
             parts.append(join(rng, news))
         action = choose(rng, kitchen)
-        cue = say(
-            rng,
-            "[then|next|after that|now|[then|now] <s> should|after that <s> should|next, <s> should|the next step is "
-            "to|"
-            "the step after that is to|then it is time to]",
-            **slots,
-        )
+        cue = say(rng, TEXT["next_cue"], **slots)
         parts.append(sentence(f"{cue} {kitchen.phrase(action)}"))
     return " ".join(parts)
 
@@ -326,9 +237,7 @@ def story(rng: Random, invent: bool) -> str:
         sentence(
             say(
                 rng,
-                "[<S> wanted [to make|to prepare|to serve] <g>|one <day> <S> made <g>|the guests asked <S> for <g>|"
-                "[for lunch|for dinner|for supper|for the party], <S> planned <g>|<S> worked in a small kitchen and "
-                "had to make <g>]",
+                TEXT["wanted"],
                 g=goal_words(rng, kitchen),
                 day=rng.choice(("day", "morning", "evening", "Sunday", "afternoon")),
                 **slots,
@@ -347,7 +256,7 @@ def story(rng: Random, invent: bool) -> str:
         )
         parts.append(sentence(f"{lead}{slots['s']} {told}"))
         if action[0] == "serve":
-            parts.append(say(rng, "[Everybody was happy.|The guests smiled.|It tasted good.|That was all.||]"))
+            parts.append(say(rng, TEXT["ending"]))
             break
         kitchen.apply(action)
         if not set(kitchen.inside()) <= set(kitchen.goal):
@@ -364,16 +273,9 @@ def describe_past(rng: Random, kitchen: Kitchen) -> list[str]:
     facts = []
     held = kitchen.held()
     if held is None:
-        facts.append(say(rng, "[<your> hands were [empty|free]|<s> held nothing]", **slots))
+        facts.append(say(rng, TEXT["hands_were_empty"], **slots))
     else:
-        facts.append(
-            say(
-                rng,
-                "[<s> held <i>|<s> had <i> in <your> hand|<i> was in <your> hand]",
-                i=thing_words(rng, kitchen, held),
-                **slots,
-            )
-        )
+        facts.append(say(rng, TEXT["held"], i=thing_words(rng, kitchen, held), **slots))
     for item, place in kitchen.where.items():
         if isinstance(place, int):
             facts.append(f"{thing_words(rng, kitchen, item)} lay on the {style.boards[place]}")
@@ -464,24 +366,12 @@ def recipe(rng: Random, invent: bool) -> str:
     style = make_style(rng, invent, third_person(rng))
     kitchen = Kitchen(style, [], dict.fromkeys((*style.foods, style.container), HOME))
     kitchen.goal = rng.sample(style.foods, min(len(style.foods), rng.choice((1, 1, 2))))
-    title = say(
-        rng,
-        "[How to make <g>[:|.]|Recipe for <g>[:|.]|To make <g>, [do this|follow these steps|you need a few steps]:|"
-        "This is how you get <g>[:|.]|<g>, step by step[:|.]]",
-        g=goal_words(rng, kitchen),
-    )
+    title = say(rng, TEXT["title"], g=goal_words(rng, kitchen))
     steps = []
     for _ in range(14):
         action = kitchen.sensible(rng)
         if rng.random() < 0.05 and action[0] in ("get", "take"):
-            steps.append(
-                say(
-                    rng,
-                    "[wash <your> hands|wash the <f>|turn on the light|put on an apron]",
-                    your="your",
-                    f=rng.choice(kitchen.goal),
-                )
-            )
+            steps.append(say(rng, TEXT["aside"], your="your", f=rng.choice(kitchen.goal)))
         steps.append(kitchen.phrase(action))
         if action[0] == "serve":
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pretraining.grammar import say, sentence, third_person
+from pretraining.grammar import say, sentence, sentences, third_person
 from pretraining.words import (
     ANIMALS,
     COLOURS,
@@ -28,6 +28,7 @@ from pretraining.words import (
     listed,
 )
 
+TEXT = sentences("prose")
 _EDIBLE = FOODS + tuple(meal for meal in MEALS if meal not in PLURAL | MASS)
 
 
@@ -55,25 +56,7 @@ def _fact(rng: Random, invent: bool) -> str:
         "q": rng.choice(SURFACES), "m": rng.choice(ANIMALS), "o": rng.choice(ANIMALS), "j": rng.choice(JOBS),
         "w": rng.choice(WEATHER),
     }  # fmt: skip
-    return sentence(
-        say(
-            rng,
-            "[the <f> is <c> and tastes <t>|<af> is <c> on the outside and <d> inside|a ripe <f> tastes <t>|the <f> "
-            "tastes <t>, "
-            "but the <g> tastes <u>|the <f> grows in the garden|what colour is the <f>? The <f> is <c>|the <f> was "
-            "<c> in spring and <d> in autumn|"
-            "the <m> likes the <f> more than the <g>|people keep <ah> in the <r>|<n> has <ah>, and the <h> is <c>|"
-            "the <m> is <c> and sleeps in the <r>|the <j> has a <m> and a <o>; the <o> is <c>|a <m> is bigger than a "
-            "<o>|"
-            "a <j> works all day|in winter it is [cold|dark] outside|the <k> keeps things [cool|dry|safe]|"
-            "<n> likes the <f>, but not the <g>. <n> likes the <f> best|the <h> is not the same as the <f>|"
-            "is the <f> <c>? Yes, the <f> is <c>|is the <f> <c>? No, the <f> is <d>|one <f> and one <g> weigh as "
-            "much as two of them|"
-            "the word <f> is a noun, and so is the word <h>|[when it is <w>|on a <w> day], <n> stays in the <r>|the "
-            "<h> belongs to <n>]",
-            **shared,
-        )
-    )
+    return sentence(say(rng, TEXT["facts"], **shared))
 
 
 def small_talk(rng: Random, invent: bool) -> str:
@@ -86,25 +69,7 @@ def small_talk(rng: Random, invent: bool) -> str:
         "r": rng.choice(ROOMS), "m": rng.choice(ANIMALS), "v": rng.choice(WEATHER), "c": rng.choice(COLOURS),
         "q": rng.choice(SURFACES),
     }  # fmt: skip
-    lines = rng.sample(
-        (
-            "[it is <w> today|today the weather is <w>|yesterday it was <v>, today it is <w>]",
-            "<A> asks: [how are you|how was your day], <B>? <B> says: [fine, thank you|quite good|a little "
-            "tired|very well]",
-            "<B> [works as a <j>|is a <j>] and [loves|likes] the [work|job]",
-            "<A> [looked for|lost|found] the <h>. It was [in the <r>|on the <q> in the <r>]. <A> said: the <h> is in "
-            "the <r> again",
-            "do you like the <f>? Yes, I like the <f>",
-            "do you like the <f>? No, I do not like the <f>",
-            "<A> has a <m>. The <m> is <c>. <B> would like a <m> too",
-            "<B> bought <ah> at the <p>. The <h> is <c>",
-            "<A> and <B> [meet|talk] in the <r> [every week|on Monday|in the evening]",
-            "where is <A>? <A> is in the <r>",
-            "<A> said to <B>: I have <ah>. What has <A>? <A> has <ah>",
-            "the <m> sleeps on the <q>. Where does the <m> sleep? On the <q>",
-        ),
-        rng.choice((2, 3, 3)),
-    )
+    lines = rng.sample(TEXT["small_talk"], rng.choice((2, 3, 3)))
     return " ".join(sentence(say(rng, line, **slots)) for line in lines)
 
 
@@ -117,18 +82,7 @@ def soup(rng: Random, invent: bool) -> str:
         "i": listed([f"the {food}" for food in foods]), "f": foods[0], "g": foods[1], "p": pot,
         "n": str(rng.randrange(3, 50)), "l": rng.choice(("water", "milk", "broth", "oil", "salt", "pepper")),
     }  # fmt: skip
-    return " ".join(
-        sentence(say(rng, line, **slots))
-        for line in (
-            "[<S> makes [soup|a soup|a stew] from <i>|for the soup you need <i>|<f> soup with <g> is easy]",
-            "[<l> goes into the <p> first|fill the <p> with <l>|the <p> is full of <l>]",
-            "[the <f> goes in, and later the <g>|add the <f>, then the <g>|put the <f> in the <p>, wait, and add the "
-            "<g>]",
-            "[let it [boil|cook|simmer] for <n> minutes|after <n> minutes the <f> is soft|stir for <n> minutes]",
-            "[the soup tastes of <f>|<S> likes the <g> most|it smells of <f> and <g>|the <g> makes it thick|what is "
-            "in the soup? In the soup are <i>]",
-        )
-    )
+    return " ".join(sentence(say(rng, line, **slots)) for line in TEXT["soup"])
 
 
 def shopping(rng: Random, invent: bool) -> str:
@@ -141,13 +95,7 @@ def shopping(rng: Random, invent: bool) -> str:
         "n": str(rng.randrange(2, 9)),
         "T": rng.choice(SHE),
     }  # fmt: skip
-    lines = [
-        "[<S> goes to the <p> [and buys|to buy] <i>|on the list [are|stand] <e>|<S> bought <i> at the <p>]",
-        "[the <f> costs <n> coins|<S> likes the <f> best|the <f> is for <T>|<S> forgot the <f>]",
-        "[what did <s> forget? That was not said|<S> carries the bag home|the bag is heavy|what was on the list? On "
-        "the list were <e>|"
-        "what costs <n> coins? [The <f>|Nobody knows]|what does <S> buy? <i>]",
-    ]
+    lines = TEXT["shopping"]
     return " ".join(sentence(say(rng, line, **slots)) for line in lines)
 
 
@@ -165,10 +113,7 @@ def copying(rng: Random, invent: bool) -> str:
     slots = person.slots() | {"l": listed(words), "r": listed(words), "o": listed(order), "w": ", ".join(words)}
     kind = rng.randrange(3)
     if kind == 0:
-        text = (
-            "[<S> said: <w>. [<S> said it again|<s> repeated]: <w>|the words are <l>. Once more, the words are <r>|"
-            "<S> wrote down <l>. <S> read aloud: <r>]"
-        )
+        text = TEXT["copying"]
         return sentence(say(rng, text, **slots))
     told = [
         f"the {word} is {pairs[word]}" if pairs[word] in COLOURS else f"the {word} is in the {pairs[word]}"
