@@ -77,7 +77,7 @@ class Person:
     third: bool
 
     def slots(self) -> dict[str, str]:
-        """Return template slots: S name, s pronoun, are, have, your, you (object), es and x (verb endings)."""
+        """Return template slots: S name, s pronoun, your, you (object), verbs, es and x (verb endings)."""
         return {
             "S": self.name,
             "s": self.pronoun,
@@ -85,6 +85,8 @@ class Person:
             "have": self.have,
             "your": self.possessive,
             "you": self.object,
+            "do": "does" if self.third else "do",
+            "carry": "carries" if self.third else "carry",
             "x": "s" if self.third else "",
             "es": "es" if self.third else "",
             "was": "were" if self.be == "are" else "was",

@@ -33,7 +33,7 @@ def goal_phrase(rng: Random, home: Home) -> str:
 
 def describe(rng: Random, home: Home, brief: bool = False) -> list[str]:
     """Return the sentences that describe what the person knows here."""
-    slots = home.person.slots() | {"r": home.here, "carry": "carries" if home.person.third else "carry"}
+    slots = home.person.slots() | {"r": home.here}
     facts = [] if brief else _describe_place(rng, home, slots)
     noticed = [item for item in home.items() if home.seen(item) and home.place.get(item) != "hand"]
     noticed = [item for item in noticed if rng.random() < 0.9]
@@ -129,8 +129,7 @@ def _describe_container(rng: Random, home: Home) -> list[str]:
     facts = [say(rng, text, c=home.container)]
     inside = [thing for thing in home.things if home.place[thing] == home.container]
     if inside and open_ and rng.random() < 0.7:
-        where = rng.choice(("in", "inside", "already in"))
-        facts.append(f"{_the(inside)} {_are_all(inside)} {where} the {home.container}")
+        facts.append(f"{_the(inside)} {_are_all(inside)} {say(rng, TEXT['in'])} the {home.container}")
     return facts
 
 
@@ -145,7 +144,7 @@ def _describe_surface(rng: Random, home: Home) -> list[str]:
     there = [thing for thing in home.things if home.place[thing] == home.surface]
     if not there or not home.seen(home.surface):
         return []
-    return [f"{_the(there)} {_are_all(there)} {rng.choice(('on', 'already on', 'now on'))} the {home.surface}"]
+    return [f"{_the(there)} {_are_all(there)} {say(rng, TEXT['on'])} the {home.surface}"]
 
 
 def cue_words(rng: Random, home: Home) -> str:
@@ -170,20 +169,18 @@ def next_step(rng: Random, invent: bool) -> str:
     assert action is not None
     cue = cue_words(rng, home)
     if rng.random() < 0.6:
-        parts.append(sentence(f"{rng.choice(('to', 'in order to', 'to'))} {goal}, {cue} {home.phrase(action)}"))
+        parts.append(sentence(f"{say(rng, TEXT['to'])} {goal}, {cue} {home.phrase(action)}"))
     else:
         wish = say(rng, TEXT["wish"], g=goal, **slots)
         if rng.random() < 0.3:
             parts.insert(0, sentence(wish))
         else:
             parts.append(sentence(wish))
-        parts.append(
-            sentence(f"{rng.choice(('so ', 'so ', 'therefore ', '', 'at this point, '))}{cue} {home.phrase(action)}")
-        )
+        parts.append(sentence(f"{say(rng, TEXT['so'])}{cue} {home.phrase(action)}"))
     for _ in range(rng.choices((0, 1, 2, 3), (45, 25, 18, 12))[0]):
         home.apply(action)
         if home.sensible(rng) is None:
-            parts.append(rng.choice(("Now all is done.", "That was all.", "")))
+            parts.append(say(rng, TEXT["done"]))
             break
         if rng.random() < 0.6:
             parts.append(join(rng, describe(rng, home, brief=True)))
@@ -203,7 +200,7 @@ def told(rng: Random, home: Home, length: int, wrong: float) -> list[str]:
         if action is None:
             break
         name = home.person.name if number == 0 or rng.random() < 0.25 else home.person.pronoun
-        lead = "" if number == 0 else rng.choice(("then ", "then ", "next, ", "", "after that "))
+        lead = say(rng, TEXT["then"]) if number else ""
         parts.append(sentence(f"{lead}{name} {past(home.phrase(action))}"))
         home.apply(action)
     return parts
@@ -212,7 +209,7 @@ def told(rng: Random, home: Home, length: int, wrong: float) -> list[str]:
 def opening(rng: Random, home: Home) -> str:
     """Return a sentence that says where the person was and where things lay."""
     slots = home.person.slots()
-    facts = [say(rng, TEXT["was_here"], r=home.here, day=rng.choice(("day", "evening", "morning")), **slots)]
+    facts = [say(rng, TEXT["was_here"], r=home.here, day=say(rng, TEXT["day"]), **slots)]
     for thing in home.things:
         if home.place[thing] == "hand":
             facts.append(f"{slots['s']} held the {thing}")
@@ -234,7 +231,7 @@ def story(rng: Random, invent: bool) -> str:
         parts.reverse()
     parts += told(rng, home, rng.randrange(3, 10), 0.06)
     if home.sensible(rng) is None:
-        parts.append(rng.choice(("That was all.", "Now everything was ready.", "It had not taken long.", "", "")))
+        parts.append(say(rng, TEXT["ending"]))
     return " ".join(part for part in parts if part)
 
 
@@ -253,34 +250,28 @@ def questions(rng: Random, invent: bool) -> str:
 def question(rng: Random, home: Home, text: str) -> str:
     """One question about the state, asking only for what the text names, with its answer."""
     slots = home.person.slots()
-    do = "does" if home.person.third else "do"
-    name, held = slots["S"], home.held()
+    held = home.held()
     kind = rng.randrange(5)
     things = [thing for thing in home.things if thing in text]
     unsaid = (kind == 1 and not things) or (kind == 3 and (not home.container or home.container not in text))
     if kind == 0 or unsaid:
-        ask = rng.choice(
-            (f"What {slots['are']} {name} holding?", f"What {do} {name} hold?", f"What is in {slots['your']} hands?")
-        )
+        ask = say(rng, TEXT["ask_held"], **slots)
         answer = listed([f"the {thing}" for thing in held]) if held else "nothing"
     elif kind == 1:
         thing = rng.choice(things)
         ask = f"Where {are(thing)} the {thing}?"
         place = home.place[thing]
-        answer = (
-            f"in {slots['your']} hand"
-            if place == "hand"
-            else f"{'in' if place == home.container else 'on'} the {place}"
-        )
+        where = f"{'in' if place == home.container else 'on'} the {place}"
+        answer = f"in {slots['your']} hand" if place == "hand" else where
     elif kind == 2:
-        ask, answer = f"Where {slots['are']} {name}?", f"in the {home.here}"
+        ask, answer = f"Where {slots['are']} {slots['S']}?", f"in the {home.here}"
     elif kind == 3:
-        ask = f"Is the {home.container} {rng.choice(('open', 'open now'))}?"
+        ask = say(rng, TEXT["ask_open"], c=home.container)
         answer = "yes, it is open" if home.container in home.opened else "no, it is closed"
     else:
         ask = f"How many hands {slots['are']} free?".replace("am", "are").replace(" is ", " are ")
         answer = ("two", "one", "none")[len(held)]
-    return rng.choice((f"{ask} {sentence(answer)}", f"Question: {ask} Answer: {sentence(answer)}"))
+    return say(rng, TEXT["answered"], ask=ask, answer=sentence(answer))
 
 
 def howto(rng: Random, invent: bool) -> str:

@@ -101,10 +101,10 @@ def facts_body(rng: Random, kitchen: Kitchen) -> list[str]:
     slots = kitchen.style.person.slots()
     held = kitchen.held()
     if held is None:
-        hands = say(rng, TEXT["empty_hands"], carry="carries" if kitchen.style.person.third else "carry", **slots)
+        hands = say(rng, TEXT["empty_hands"], **slots)
     else:
         item = thing_words(rng, kitchen, held, rng.choice(("a", "the", "a")))
-        hands = say(rng, TEXT["holding"], i=item, carry="carries" if kitchen.style.person.third else "carry", **slots)
+        hands = say(rng, TEXT["holding"], i=item, **slots)
     if kitchen.at is None:
         if rng.random() < 0.12:
             away = say(rng, TEXT["away_from_board"], b=rng.choice(kitchen.style.boards), **slots)
@@ -143,8 +143,7 @@ def goal_clause(rng: Random, kitchen: Kitchen) -> tuple[str, str]:
         lead = say(rng, TEXT["lead"], **slots)
         return "", f"{lead} {goal}, {cue}"
     before = say(rng, TEXT["wish"], g=goal, **slots)
-    lead = rng.choice(("so", "so", "at this point,", "therefore", "", ""))
-    return before, f"{lead} {cue}".strip()
+    return before, f"{say(rng, TEXT['so'])} {cue}".strip()
 
 
 def describe(rng: Random, kitchen: Kitchen) -> list[str]:
@@ -239,7 +238,7 @@ def story(rng: Random, invent: bool) -> str:
                 rng,
                 TEXT["wanted"],
                 g=goal_words(rng, kitchen),
-                day=rng.choice(("day", "morning", "evening", "Sunday", "afternoon")),
+                day=say(rng, TEXT["day"]),
                 **slots,
             )
         )
@@ -249,11 +248,7 @@ def story(rng: Random, invent: bool) -> str:
     for number in range(rng.randrange(3, 9)):
         action = choose(rng, kitchen, 0.07)
         told = past(kitchen.phrase(action))
-        lead = (
-            rng.choice(("first ", ""))
-            if number == 0
-            else rng.choice(("then ", "then ", "next, ", "", "after that ", "now "))
-        )
+        lead = say(rng, TEXT["then" if number else "first"])
         parts.append(sentence(f"{lead}{slots['s']} {told}"))
         if action[0] == "serve":
             parts.append(say(rng, TEXT["ending"]))
@@ -288,47 +283,32 @@ def describe_past(rng: Random, kitchen: Kitchen) -> list[str]:
 def questions(rng: Random, invent: bool) -> str:
     """A told or described situation, and questions about it with their answers."""
     style = make_style(rng, invent)
-    person = style.person
-    slots = person.slots()
     kitchen = random_kitchen(rng, style)
     if rng.random() < 0.5:
         text = join(rng, describe(rng, kitchen))
     else:
-        person = style.person = third_person(rng)
-        slots = person.slots()
+        style.person = third_person(rng)
+        slots = style.person.slots()
         parts = [join(rng, describe_past(rng, kitchen))]
         for _ in range(rng.randrange(1, 5)):
             action = kitchen.sensible(rng) if rng.random() < 0.6 else rng.choice(kitchen.possible())
             if action[0] == "serve":
                 break
             name = slots["S"] if rng.random() < 0.4 else slots["s"]
-            parts.append(
-                sentence(f"{rng.choice(('then ', 'next, ', '', 'after that '))}{name} {past(kitchen.phrase(action))}")
-            )
+            parts.append(sentence(f"{say(rng, TEXT['and_then'])}{name} {past(kitchen.phrase(action))}"))
             kitchen.apply(action)
         text = " ".join(parts)
-    answers = []
-    for _ in range(rng.choices((1, 2, 3), (30, 40, 30))[0]):
-        answers.append(question(rng, kitchen, text))
+    answers = [question(rng, kitchen, text) for _ in range(rng.choices((1, 2, 3), (30, 40, 30))[0])]
     return " ".join([text, *dict.fromkeys(answers)])
 
 
 def question(rng: Random, kitchen: Kitchen, text: str) -> str:
     """One question about the state, asking only for what the text names, with its answer."""
     style, slots, held = kitchen.style, kitchen.style.person.slots(), kitchen.held()
-    do = "does" if style.person.third else "do"
-    be, name = slots["are"], slots["S"]
     foods = [food for food in style.foods if food in text]
     kind = rng.randrange(5) if foods and style.container in text else 0
     if kind == 0:
-        ask = rng.choice(
-            (
-                f"What {be} {name} holding?",
-                f"What {do} {name} hold?",
-                f"What is in {slots['your']} hands?",
-                f"What {do} {name} have in hand?",
-            )
-        )
+        ask = say(rng, TEXT["ask_held"], **slots)
         answer = "nothing" if held is None else thing_words(rng, kitchen, held)
     elif kind == 1:
         item = rng.choice((*foods, style.container))
@@ -342,12 +322,11 @@ def question(rng: Random, kitchen: Kitchen, text: str) -> str:
         )  # fmt: skip
     elif kind == 2:
         food = rng.choice(foods)
-        ask = f"Is the {food} {style.done}{rng.choice(('', ' already', ' now'))}?"
-        answer = (
-            rng.choice(("yes", f"yes, it is {style.done}"))
-            if food in kitchen.cut
-            else rng.choice(("no", f"no, it is {rng.choice(CUTS[style.cut][1])}", "not yet"))
-        )
+        ask = say(rng, TEXT["ask_cut"], f=food, d=style.done)
+        if food in kitchen.cut:
+            answer = say(rng, TEXT["is_cut"], d=style.done)
+        else:
+            answer = say(rng, TEXT["is_whole"], r=rng.choice(CUTS[style.cut][1]))
     elif kind == 3:
         board = rng.randrange(len(style.boards))
         ask = f"What is on the {style.boards[board]}?"
@@ -356,9 +335,7 @@ def question(rng: Random, kitchen: Kitchen, text: str) -> str:
     else:
         ask = f"What is in the {style.container}?"
         answer = contents(kitchen) if kitchen.inside() else "nothing"
-    return rng.choice(
-        (f"{ask} {sentence(answer)}", f"Question: {ask} Answer: {sentence(answer)}", f"{ask} {sentence(answer)}")
-    )
+    return say(rng, TEXT["answered"], ask=ask, answer=sentence(answer))
 
 
 def recipe(rng: Random, invent: bool) -> str:
