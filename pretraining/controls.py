@@ -6,7 +6,7 @@ Each control takes one of them away and leaves the rest; other nouns take away n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaF
 from pretraining import results
 from pretraining.nouns import Swap, swaps
 from pretraining.results import Sample, sample, samples
-from pretraining.zero_shot import (
-    NORMALIZATIONS,
-    Change,
-    Reading,
-    Situations,
-    Worth,
-    policy_table,
-    read,
-    reading_worth,
-    situations,
-    uniform_worth,
-    worth,
-)
+from pretraining.zero_shot import Change, Worth, decisions, uniform_worth, worths
+from twosome.baselines.uniform import UniformPolicy
 from twosome.decision import Decision
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.text.tasks import TASKS
 
 PAPER_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
@@ -40,7 +30,7 @@ AS_IT_IS, UNIFORM, RANDOM = "as it is", "uniform", "random weights"
 PHRASES, PROMPTS = "phrases permuted", "prompts permuted"
 SEEDS = {RANDOM: 10, PHRASES: 20, PROMPTS: 10}
 FEWER_SEEDS, MANY_PROMPTS = 5, 500
-"""Fewer random weights for unseen tasks, fewer permuted prompts where there are many: each reads them all again."""
+"""Fewer random weights and permuted prompts where there are many prompts, fewer random weights in unseen tasks."""
 
 Members = list[tuple[str, dict[str, Worth]]]
 """The worth under each normalisation, by member."""
@@ -65,13 +55,10 @@ def measure(directory: Path, out: Path = results.DIRECTORY, tasks: Sequence[str]
     rows = results.to_rows(known["rows"]) if known.get("weights") == weights else []
     facts: dict[str, Any] = known.get("tasks", {}) if rows else {}
     for task in tasks:
-        where = situations(task)
-        facts[task] = {
-            "states": len(where.decisions),
-            "prompts": len(where.distinct),
-            "optimum": round(float(where.optimum.values[0]), results.DIGITS),
-        }
-        for condition, take in conditions(directory, where):
+        about = evaluate_exactly(UniformPolicy(), task, gamma=TASKS[task].gamma)
+        optimum = round(about.optimal_return, results.DIGITS)
+        facts[task] = {"states": about.states, "prompts": about.prompts, "optimum": optimum}
+        for condition, take in conditions(directory, task):
             if any((row.task, row.condition) == (task, condition) for row in rows):
                 continue
             found = take()
@@ -82,69 +69,46 @@ def measure(directory: Path, out: Path = results.DIRECTORY, tasks: Sequence[str]
             results.store("zero-shot", {"weights": weights, "tasks": facts, "rows": results.from_rows(rows)}, out)
 
 
-def conditions(directory: Path, where: Situations) -> Iterator[tuple[str, Callable[[], list[Sample]]]]:
+def conditions(directory: Path, task: str) -> Iterator[tuple[str, Callable[[], list[Sample]]]]:
     """Yield each condition of a task, and what takes its samples."""
-    model, tokenizer = load(directory)
-    task, unseen = where.task, where.task in UNSEEN_TASKS
-    seeds = dict(SEEDS)
-    if unseen:
-        seeds[RANDOM] = FEWER_SEEDS
-    if len(where.distinct) > MANY_PROMPTS:
-        seeds[PROMPTS] = FEWER_SEEDS
-    base: list[Reading] = []
+    (model, tokenizer), shown, unseen = load(directory), decisions(task), task in UNSEEN_TASKS
+    fewer = len(shown) > MANY_PROMPTS
 
-    def reading() -> Reading:
-        if not base:
-            base.append(read(model, tokenizer, where.distinct))
-        return base[0]
+    def changed(changes: Iterable[tuple[str, Change]]) -> Members:
+        return [(name, worths(model, tokenizer, task, change)) for name, change in changes]
 
-    def changed(change: Change) -> dict[str, Worth]:
-        return worths(where, read(model, tokenizer, where.distinct, change))
+    def drawn(permuted: Callable[[list[Decision], int], Change], seeds: int) -> Members:
+        return changed((str(seed), permuted(shown, seed)) for seed in range(seeds))
 
-    yield UNIFORM, lambda: [sample(task, UNIFORM, None, [("", uniform_worth(where))])]
-    yield AS_IT_IS, lambda: samples(task, AS_IT_IS, [("", worths(where, reading()))])
-    yield RANDOM, lambda: samples(task, RANDOM, _random_weights(directory, tokenizer, where, range(seeds[RANDOM])))
+    def randomized(seeds: int) -> Members:
+        return [(str(seed), worths(random_model(directory, seed), tokenizer, task)) for seed in range(seeds)]
+
+    yield UNIFORM, lambda: [sample(task, UNIFORM, None, [("", uniform_worth(task))])]
+    yield AS_IT_IS, lambda: samples(task, AS_IT_IS, [("", worths(model, tokenizer, task))])
+    yield RANDOM, lambda: samples(task, RANDOM, randomized(FEWER_SEEDS if unseen or fewer else SEEDS[RANDOM]))
     if unseen:
         return
-    yield PHRASES, lambda: samples(task, PHRASES, _permuted_phrases(where, reading()))
-    orders = [(str(seed), permuted_prompts(where, seed)) for seed in range(seeds[PROMPTS])]
-    yield PROMPTS, lambda: samples(task, PROMPTS, [(name, changed(change)) for name, change in orders])
+    yield PHRASES, lambda: samples(task, PHRASES, drawn(permuted_phrases, SEEDS[PHRASES]))
+    yield PROMPTS, lambda: samples(task, PROMPTS, drawn(permuted_prompts, FEWER_SEEDS if fewer else SEEDS[PROMPTS]))
     groups: dict[str, list[Swap]] = {}
     for swap in swaps(task):
         groups.setdefault(f"nouns {swap.group}", []).append(swap)
     for name, group in groups.items():
-        yield name, lambda name=name, group=group: samples(task, name, [(swap.label, changed(swap)) for swap in group])
+        yield name, lambda name=name, group=group: samples(task, name, changed((swap.label, swap) for swap in group))
 
 
-def worths(where: Situations, reading: Reading) -> dict[str, Worth]:
-    """Return the worth under each normalisation."""
-    return {name: reading_worth(where, reading, name) for name in NORMALIZATIONS}
+def permuted_phrases(shown: list[Decision], seed: int) -> Change:
+    """Return the change after which in every state the phrases stand for its actions in a random order."""
+    rng = np.random.default_rng(seed)
+    orders = {decision: rng.permutation(len(decision.actions)) for decision in shown}
+    return lambda decision: Decision(decision.prompt, tuple(decision.actions[i] for i in orders[decision]))
 
 
-def _random_weights(directory: Path, tokenizer: Any, where: Situations, seeds: Sequence[int]) -> Members:
-    readings = ((seed, read(random_model(directory, seed), tokenizer, where.distinct)) for seed in seeds)
-    return [(str(seed), worths(where, reading)) for seed, reading in readings]
-
-
-def _permuted_phrases(where: Situations, reading: Reading) -> Members:
-    """In every state the probabilities stay, but belong to the actions in a random order."""
-    members: Members = []
-    for seed in range(SEEDS[PHRASES]):
-        rng = np.random.default_rng(seed)
-        orders = {decision: rng.permutation(len(decision.actions)) for decision in where.distinct}
-        found = {}
-        for name in NORMALIZATIONS:
-            policy = {key: phrases.probabilities(name)[orders[key]] for key, phrases in reading.items()}
-            found[name] = worth(where, policy_table(where, policy))
-        members.append((str(seed), found))
-    return members
-
-
-def permuted_prompts(where: Situations, seed: int) -> Change:
+def permuted_prompts(shown: list[Decision], seed: int) -> Change:
     """Return the change after which every state shows the prompt of another, beside its own phrases."""
-    rng, prompts = np.random.default_rng(seed), list(dict.fromkeys(decision.prompt for decision in where.distinct))
+    rng, prompts = np.random.default_rng(seed), list(dict.fromkeys(decision.prompt for decision in shown))
     order = rng.permutation(len(prompts))
     while (order == np.arange(len(prompts))).any():  # no prompt stays; about every third permutation will do
         order = rng.permutation(len(prompts))
-    other: Mapping[str, str] = {prompt: prompts[index] for prompt, index in zip(prompts, order, strict=True)}
+    other = {prompt: prompts[index] for prompt, index in zip(prompts, order, strict=True)}
     return lambda decision: Decision(other[decision.prompt], decision.actions)

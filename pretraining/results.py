@@ -22,14 +22,12 @@ _T975 += (2.120, 2.110, 2.101, 2.093, 2.086)
 
 @dataclass(frozen=True)
 class Spread:
-    """Several exact values: their mean, its 95 % t interval (None for a single value), and their extremes."""
+    """Several exact values: their mean and its 95 % t interval (None for a single value)."""
 
     count: int
     mean: float
     low: float | None
     high: float | None
-    least: float
-    most: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -38,7 +36,7 @@ class Spread:
         if len(values) > 1:
             half = _T975[min(len(values) - 2, len(_T975) - 1)] * stdev(values) / len(values) ** 0.5
             low, high = mean - half, mean + half
-        return cls(len(values), mean, low, high, min(values), max(values))
+        return cls(len(values), mean, low, high)
 
     def above(self, other: Spread) -> bool:
         """Whether the intervals are apart, this one above; a single exact value is an interval of its own."""
@@ -57,7 +55,6 @@ class Sample:
         success: See :class:`pretraining.zero_shot.Worth`, as the others.
         mean_return: Discounted.
         accuracy: Of the likeliest action.
-        optimal_mass: Of the optimal actions.
     """
 
     task: str
@@ -67,7 +64,6 @@ class Sample:
     success: tuple[float, ...]
     mean_return: tuple[float, ...]
     accuracy: tuple[float, ...]
-    optimal_mass: tuple[float, ...]
 
     def spread(self, name: str) -> Spread:
         """Return the spread of one of the values, by name."""
@@ -81,7 +77,7 @@ def sample(task: str, condition: str, normalization: str | None, worths: Iterabl
     def column(name: str) -> tuple[float, ...]:
         return tuple(round(getattr(value, name), DIGITS) for value in values)
 
-    names = ("success", "mean_return", "accuracy", "optimal_mass")
+    names = ("success", "mean_return", "accuracy")
     return Sample(task, condition, normalization, members, *map(column, names))
 
 

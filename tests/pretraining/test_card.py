@@ -55,7 +55,7 @@ def test_new_nouns_are_worth_more_than_every_control(task: str, normalization: s
 
 def test_new_nouns_must_be_above_both_uniform_play_and_random_weights() -> None:
     def sample(*values: float) -> Sample:
-        return Sample("task", "condition", "sum", tuple(map(str, values)), values, values, values, values)
+        return Sample("task", "condition", "sum", tuple(map(str, values)), values, values, values)
 
     new = sample(0.5, 0.51, 0.52)
     assert is_apart(new, sample(0.1, 0.11), sample(0.2), "mean_return")

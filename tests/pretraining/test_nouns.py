@@ -8,7 +8,7 @@ import pytest
 from pretraining.controls import PAPER_TASKS
 from pretraining.nouns import ABSENT, HELD_OUT, INVENTED, KNOWN_FOODS, KNOWN_MEALS, Swap, swaps
 from pretraining.words import ABSENT_PATTERN, FOODS, MEALS, OUT_OF_PROCEDURES, PROCEDURE_WORDS
-from pretraining.zero_shot import situations
+from pretraining.zero_shot import decisions
 
 from twosome.decision import Decision
 
@@ -31,7 +31,7 @@ def test_nouns_are_in_the_groups_they_are_said_to_be_in() -> None:
 
 @pytest.mark.parametrize("task", PAPER_TASKS)
 def test_swaps_put_new_nouns_for_nouns_of_the_task(task: str) -> None:
-    text = " ".join(decision.prompt for decision in situations(task).distinct)
+    text = " ".join(decision.prompt for decision in decisions(task))
     for swap in swaps(task):
         assert all(re.search(rf"\b{noun}\b", text) for noun in swap.nouns)
         assert len(set(swap.nouns.values())) == len(swap.nouns)

@@ -14,7 +14,7 @@ def test_the_interval_is_students():
     assert spread.mean == 2.5
     assert spread.high == pytest.approx(2.5 + 3.182 * 1.290994 / 2, abs=1e-4)
     assert spread.low == pytest.approx(5 - spread.high)
-    assert (spread.count, spread.least, spread.most) == (4, 1.0, 4.0)
+    assert spread.count == 4
     assert Spread.of([7.0]).low is None
 
 
@@ -28,7 +28,7 @@ def test_intervals_are_apart_only_if_they_do_not_touch():
 
 
 def test_samples_come_back_as_they_were(tmp_path):
-    row = results.sample("task", "condition", "sum", [("a", Worth(0.5, 0.1234567, 1.0, 0.2)), ("b", Worth(1, 0, 0, 0))])
+    row = results.sample("task", "condition", "sum", [("a", Worth(0.5, 0.1234567, 1.0)), ("b", Worth(1, 0, 0))])
     assert row.mean_return == (0.12346, 0)
     results.store("some", {"weights": "abc", "rows": results.from_rows([row])}, tmp_path)
     found = results.load("some", tmp_path)
@@ -39,6 +39,6 @@ def test_samples_come_back_as_they_were(tmp_path):
 
 
 def test_a_sample_knows_the_spread_of_each_value():
-    row = Sample("task", "condition", None, ("a",), (0.5,), (0.25,), (1.0,), (0.75,))
+    row = Sample("task", "condition", None, ("a",), (0.5,), (0.25,), (1.0,))
     assert row.spread("mean_return").mean == 0.25
     assert row.spread("accuracy").mean == 1.0
