@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from pretraining.words import HE, SHE, WORDS, read_dialect
+from pretraining.words import NOUNS, WORDS, read_dialect
 
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"<(\w+)>")
@@ -100,8 +100,8 @@ I = Person("I", "I", "am", "have", "my", "me", False)  # noqa: E741 - the pronou
 def third_person(rng: Random) -> Person:
     """Return a named person."""
     if rng.random() < 0.5:
-        return Person(rng.choice(SHE), "she", "is", "has", "her", "her", True)
-    return Person(rng.choice(HE), "he", "is", "has", "his", "him", True)
+        return Person(rng.choice(NOUNS.she), "she", "is", "has", "her", "her", True)
+    return Person(rng.choice(NOUNS.he), "he", "is", "has", "his", "him", True)
 
 
 def anyone(rng: Random) -> Person:

@@ -10,22 +10,7 @@ from random import Random
 
 from pretraining.grammar import Person, anyone, draw_verbs, weighted
 from pretraining.kitchen import Action
-from pretraining.words import (
-    ADJECTIVES,
-    DEVICES,
-    FOODS,
-    HEATERS,
-    MEALS,
-    ROOMS,
-    SCREENS,
-    SEATS,
-    SPEAKERS,
-    STORES,
-    SURFACES,
-    THINGS,
-    distinct,
-    invented,
-)
+from pretraining.words import NOUNS, distinct, invented
 
 
 @dataclass
@@ -258,7 +243,7 @@ def random_home(
 def _fresh_home(rng: Random, invent: bool, person: Person | None) -> Home:
     goal = weighted(rng, {"heat": 34, "store": 20, "relax": 26, "bring": 13, "switch": 7})
     things = _draw_things(rng, invent, goal)
-    rooms = rng.sample(ROOMS, rng.choice((2, 3, 4, 4, 5)))
+    rooms = rng.sample(NOUNS.rooms, rng.choice((2, 3, 4, 4, 5)))
     if rng.random() < 0.5:
         rooms = list(dict.fromkeys(["kitchen", *rooms]))[:5]
     # Most homes are ordinary: food and heat in the kitchen, screens and seats in the living room.
@@ -281,16 +266,19 @@ def _maybe_invented(rng: Random, word: str, chance: float) -> str:
 
 
 def _draw_things(rng: Random, invent: bool, goal: str) -> list[str]:
-    pools = {"heat": MEALS + FOODS[:30], "relax": MEALS + MEALS + FOODS[:10] + THINGS[:30]}
-    pool = pools.get(goal, THINGS + MEALS)
+    pools = {
+        "heat": NOUNS.meals + NOUNS.foods[:30],
+        "relax": NOUNS.meals + NOUNS.meals + NOUNS.foods[:10] + NOUNS.things[:30],
+    }
+    pool = pools.get(goal, NOUNS.things + NOUNS.meals)
 
     def draw(rng: Random) -> str:
         word = rng.choice(pool)
         if invent:
             word = _maybe_invented(rng, word, 0.85)
         if rng.random() < 0.05:
-            return f"{rng.choice(ADJECTIVES)} {word}"
-        return f"{word} {rng.choice(MEALS[:12])}" if rng.random() < 0.04 else word
+            return f"{rng.choice(NOUNS.adjectives)} {word}"
+        return f"{word} {rng.choice(NOUNS.meals[:12])}" if rng.random() < 0.04 else word
 
     count = 1 if goal in ("heat", "store", "bring") and rng.random() < 0.85 else 2
     return distinct(rng, count, draw)
@@ -302,20 +290,20 @@ def _furnish(rng: Random, invent: bool, home: Home, first: str, other: str) -> N
 
     goal = home.goal
     if goal in ("heat", "store"):
-        heater = "microwave" if rng.random() < 0.4 else rng.choice(HEATERS)
-        home.container = maybe(heater, 0.2) if goal == "heat" else maybe(rng.choice(STORES), 0.3)
+        heater = "microwave" if rng.random() < 0.4 else rng.choice(NOUNS.heaters)
+        home.container = maybe(heater, 0.2) if goal == "heat" else maybe(rng.choice(NOUNS.stores), 0.3)
         home.room[home.container] = first
         if rng.random() < 0.35:
             home.opened.add(home.container)
     if goal in ("relax", "bring"):
-        home.surface = maybe("coffee table" if rng.random() < 0.3 else rng.choice(SURFACES), 0.2)
+        home.surface = maybe("coffee table" if rng.random() < 0.3 else rng.choice(NOUNS.surfaces), 0.2)
         home.room[home.surface] = other
     if goal in ("relax", "switch"):
-        screen = rng.choice(("TV", "TV", *SCREENS, *SPEAKERS))
-        home.device = maybe(screen if goal == "relax" else rng.choice((*DEVICES, screen)), 0.2)
+        screen = rng.choice(("TV", "TV", *NOUNS.screens, *NOUNS.speakers))
+        home.device = maybe(screen if goal == "relax" else rng.choice((*NOUNS.devices, screen)), 0.2)
         home.room[home.device] = other
     if goal == "relax":
-        home.seat = maybe("sofa" if rng.random() < 0.4 else rng.choice(SEATS), 0.15)
+        home.seat = maybe("sofa" if rng.random() < 0.4 else rng.choice(NOUNS.seats), 0.15)
         home.room[home.seat] = other
         if rng.random() < 0.2:
             home.on.add(home.device)
@@ -326,7 +314,7 @@ def _furnish(rng: Random, invent: bool, home: Home, first: str, other: str) -> N
 
 
 def _place_things(rng: Random, home: Home, first: str, other: str) -> None:
-    spots = [spot for spot in SURFACES if spot not in home.room]
+    spots = [spot for spot in NOUNS.surfaces if spot not in home.room]
     together = first if home.goal in ("heat", "store") and rng.random() < 0.75 else None
     shared = rng.choice(spots)
     if home.goal == "relax" and rng.random() < 0.7 and len(home.rooms) > 1:

@@ -8,7 +8,7 @@ from pretraining.grammar import instructions, past, say, sentence, sentences, th
 from pretraining.household import Home, random_home
 from pretraining.kitchen import Action
 from pretraining.kitchen_words import WRONG, join
-from pretraining.words import PLURAL, SPEAKERS, a, are, listed
+from pretraining.words import NOUNS, a, are, listed
 
 TEXT = sentences("household")
 
@@ -27,7 +27,7 @@ def goal_phrase(rng: Random, home: Home) -> str:
             text = TEXT["switch_on"] if home.want_on else TEXT["switch_off"]
             return say(rng, text, d=home.device)
         case _:
-            text = TEXT["relax_loud"] if home.device in SPEAKERS else TEXT["relax"]
+            text = TEXT["relax_loud"] if home.device in NOUNS.speakers else TEXT["relax"]
             return say(rng, text, t=things, d=home.device, e=home.seat)
 
 
@@ -215,7 +215,7 @@ def opening(rng: Random, home: Home) -> str:
             facts.append(f"{slots['s']} held the {thing}")
         elif rng.random() < 0.8 and home.place[thing] != home.container:
             facts.append(
-                f"the {thing} {'were' if thing in PLURAL else 'was'} on the {home.place[thing]} in the "
+                f"the {thing} {'were' if thing in NOUNS.plural else 'was'} on the {home.place[thing]} in the "
                 f"{home.room_of(thing)}"
             )
     return join(rng, facts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pretraining.grammar import Person, anyone, draw_verbs
-from pretraining.words import ADJECTIVES, BOARDS, BOWLS, FOODS, PLACES, WORDS, distinct, invented
+from pretraining.words import NOUNS, WORDS, distinct, invented
 
 HAND, HOME, INSIDE = "hand", "home", "inside"
 Action = tuple[str, ...]
@@ -47,12 +47,12 @@ def make_style(rng: Random, invent: bool, person: Person | None = None) -> Style
     """Draw the words of a document; with ``invent`` most foods, and some of the furniture, have invented names."""
 
     def food(rng: Random) -> str:
-        word = invented(rng) if invent and rng.random() < 0.85 else rng.choice(FOODS)
-        return f"{rng.choice(ADJECTIVES)} {word}" if rng.random() < 0.06 else word
+        word = invented(rng) if invent and rng.random() < 0.85 else rng.choice(NOUNS.foods)
+        return f"{rng.choice(NOUNS.adjectives)} {word}" if rng.random() < 0.06 else word
 
     foods = distinct(rng, rng.choices((1, 2, 3), (45, 33, 22))[0], food)
-    container = "bowl" if rng.random() < 0.4 else rng.choice(BOWLS)
-    board = "cutting board" if rng.random() < 0.4 else rng.choice(BOARDS)
+    container = "bowl" if rng.random() < 0.4 else rng.choice(NOUNS.bowls)
+    board = "cutting board" if rng.random() < 0.4 else rng.choice(NOUNS.boards)
     if invent and rng.random() < 0.25:
         container = invented(rng)
     if invent and rng.random() < 0.2:
@@ -62,9 +62,9 @@ def make_style(rng: Random, invent: bool, person: Person | None = None) -> Style
         boards = [
             f"{word} {board}" for word in rng.choice((("first", "second"),) * 3 + (("left", "right"), ("near", "far")))
         ]
-    place = rng.choice(PLACES)
+    place = rng.choice(NOUNS.places)
     while place == board:
-        place = rng.choice(PLACES)
+        place = rng.choice(NOUNS.places)
     person = person or anyone(rng)
     cut = "chop" if rng.random() < 0.45 else rng.choice(tuple(CUTS))
     verbs = draw_verbs(rng, "kitchen")

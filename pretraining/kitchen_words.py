@@ -6,7 +6,7 @@ from random import Random
 
 from pretraining.grammar import instructions, past, say, sentence, sentences, third_person
 from pretraining.kitchen import CUTS, HAND, HOME, INSIDE, Action, Kitchen, make_style, random_kitchen
-from pretraining.words import MASS, a, listed
+from pretraining.words import NOUNS, a, listed
 
 TEXT = sentences("kitchen")
 WRONG = 0.11
@@ -19,7 +19,7 @@ def food_words(rng: Random, kitchen: Kitchen, food: str, article: str = "the") -
     both = f"{adjective} {food}"
     if article == "the":
         return f"the {both}"
-    return f"some {both}" if food in MASS else a(both)
+    return f"some {both}" if food in NOUNS.mass else a(both)
 
 
 def contents(kitchen: Kitchen) -> str:

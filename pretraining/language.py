@@ -23,7 +23,7 @@ from pretraining.household_words import describe as describe_home
 from pretraining.kitchen import make_style, random_kitchen
 from pretraining.kitchen_words import describe as describe_kitchen
 from pretraining.kitchen_words import goal_clause, join
-from pretraining.words import COLOURS, FOODS, ROOMS, SURFACES, THINGS, are, distinct, invented
+from pretraining.words import NOUNS, are, distinct, invented
 
 SEED = 900_001  # of the text; corpora are made with small seeds
 DOCUMENTS = 250  # of each text
@@ -57,9 +57,11 @@ def _documents(banned: frozenset[int], next_step: bool) -> list[str]:
 
 def copying(rng: Random) -> Example | None:
     """Four nouns, mostly invented, each with a colour or a room; which one was it?"""
-    nouns = distinct(rng, CHOICES, lambda rng: invented(rng) if rng.random() < 0.75 else rng.choice((*FOODS, *THINGS)))
+    nouns = distinct(
+        rng, CHOICES, lambda rng: invented(rng) if rng.random() < 0.75 else rng.choice((*NOUNS.foods, *NOUNS.things))
+    )
     coloured = rng.random() < 0.5
-    values = rng.sample(COLOURS if coloured else ROOMS[:8], CHOICES)
+    values = rng.sample(NOUNS.colours if coloured else NOUNS.rooms[:8], CHOICES)
     places = values if coloured else [f"in the {room}" for room in values]
     told = " ".join(sentence(f"the {noun} is {place}") for noun, place in zip(nouns, places, strict=True))
     answer = rng.randrange(CHOICES)
@@ -83,7 +85,7 @@ def whereabouts(rng: Random) -> Example | None:
         )
     else:
         question, right = f"Where is {home.person.name}?", f"in the {home.here}"
-        others = [f"in the {room}" for room in (*home.rooms, *rng.sample(ROOMS, CHOICES))]
+        others = [f"in the {room}" for room in (*home.rooms, *rng.sample(NOUNS.rooms, CHOICES))]
     choices = list(dict.fromkeys((right, *others)))[:CHOICES]
     if right.split()[-1] not in (*text.replace(".", "").split(), "hand") or len(choices) < CHOICES:
         return None
@@ -100,7 +102,7 @@ def _place(home: Home, place: str) -> str:
 def _places(rng: Random, home: Home) -> list[str]:
     """Where a thing could be: first in the hand and where others are, then anywhere."""
     places = ["hand", *home.place.values(), *home.furniture()]
-    return [_place(home, place) for place in (*places, *rng.sample(SURFACES, CHOICES))]
+    return [_place(home, place) for place in (*places, *rng.sample(NOUNS.surfaces, CHOICES))]
 
 
 def fitting_word(rng: Random) -> Example | None:

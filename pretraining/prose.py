@@ -5,31 +5,10 @@ from __future__ import annotations
 from random import Random
 
 from pretraining.grammar import say, sentence, sentences, third_person
-from pretraining.words import (
-    ANIMALS,
-    COLOURS,
-    FOODS,
-    JOBS,
-    MASS,
-    MEALS,
-    OUT_OF_PROCEDURES,
-    PLURAL,
-    ROOMS,
-    SHE,
-    SHOPS,
-    STORES,
-    SURFACES,
-    TASTES,
-    THINGS,
-    WEATHER,
-    a,
-    distinct,
-    invented,
-    listed,
-)
+from pretraining.words import NOUNS, OUT_OF_PROCEDURES, a, distinct, invented, listed
 
 TEXT = sentences("prose")
-_EDIBLE = FOODS + tuple(meal for meal in MEALS if meal not in PLURAL | MASS)
+_EDIBLE = NOUNS.foods + tuple(meal for meal in NOUNS.meals if meal not in NOUNS.plural + NOUNS.mass)
 
 
 def _food(rng: Random, invent: bool, held_out: float = 0.12) -> str:
@@ -46,28 +25,27 @@ def facts(rng: Random, invent: bool) -> str:
 
 def _fact(rng: Random, invent: bool) -> str:
     food = _food(rng, invent)
-    colour, taste = rng.choice(COLOURS), rng.choice(TASTES)
-    thing = invented(rng) if invent and rng.random() < 0.5 else rng.choice(THINGS)
+    colour, taste = rng.choice(NOUNS.colours), rng.choice(NOUNS.tastes)
+    thing = invented(rng) if invent and rng.random() < 0.5 else rng.choice(NOUNS.things)
     shared = {
-        "f": food, "af": food if food in MASS else a(food), "c": colour, "t": taste, "d": rng.choice(COLOURS),
-        "u": rng.choice(TASTES),
-        "g": _food(rng, invent), "h": thing, "ah": a(thing), "k": rng.choice(STORES), "r": rng.choice(ROOMS),
-        "n": rng.choice(SHE),
-        "q": rng.choice(SURFACES), "m": rng.choice(ANIMALS), "o": rng.choice(ANIMALS), "j": rng.choice(JOBS),
-        "w": rng.choice(WEATHER),
+        "f": food, "af": food if food in NOUNS.mass else a(food), "c": colour, "t": taste,
+        "d": rng.choice(NOUNS.colours), "u": rng.choice(NOUNS.tastes), "g": _food(rng, invent), "h": thing,
+        "ah": a(thing), "k": rng.choice(NOUNS.stores), "r": rng.choice(NOUNS.rooms), "n": rng.choice(NOUNS.she),
+        "q": rng.choice(NOUNS.surfaces), "m": rng.choice(NOUNS.animals), "o": rng.choice(NOUNS.animals),
+        "j": rng.choice(NOUNS.jobs), "w": rng.choice(NOUNS.weather),
     }  # fmt: skip
     return sentence(say(rng, TEXT["facts"], **shared))
 
 
 def small_talk(rng: Random, invent: bool) -> str:
     """A short dialogue or some idle news."""
-    first, second = rng.sample(SHE, 2)
-    food, thing = _food(rng, invent, 0.05), (invented(rng) if invent else rng.choice(THINGS))
+    first, second = rng.sample(NOUNS.she, 2)
+    food, thing = _food(rng, invent, 0.05), (invented(rng) if invent else rng.choice(NOUNS.things))
     slots = {
-        "A": first, "B": second, "f": food, "h": thing, "ah": a(thing), "w": rng.choice(WEATHER),
-        "j": rng.choice(JOBS), "p": rng.choice(SHOPS),
-        "r": rng.choice(ROOMS), "m": rng.choice(ANIMALS), "v": rng.choice(WEATHER), "c": rng.choice(COLOURS),
-        "q": rng.choice(SURFACES),
+        "A": first, "B": second, "f": food, "h": thing, "ah": a(thing), "w": rng.choice(NOUNS.weather),
+        "j": rng.choice(NOUNS.jobs), "p": rng.choice(NOUNS.shops), "r": rng.choice(NOUNS.rooms),
+        "m": rng.choice(NOUNS.animals), "v": rng.choice(NOUNS.weather), "c": rng.choice(NOUNS.colours),
+        "q": rng.choice(NOUNS.surfaces),
     }  # fmt: skip
     lines = rng.sample(TEXT["small_talk"], rng.choice((2, 3, 3)))
     return " ".join(sentence(say(rng, line, **slots)) for line in lines)
@@ -91,9 +69,8 @@ def shopping(rng: Random, invent: bool) -> str:
     foods = distinct(rng, rng.choice((2, 3, 4)), lambda rng: _food(rng, invent, 0.2))
     chosen = rng.choice(foods)
     slots = person.slots() | {
-        "i": listed([a(food) for food in foods]), "e": listed(foods), "f": chosen, "p": rng.choice(SHOPS),
-        "n": str(rng.randrange(2, 9)),
-        "T": rng.choice(SHE),
+        "i": listed([a(food) for food in foods]), "e": listed(foods), "f": chosen, "p": rng.choice(NOUNS.shops),
+        "n": str(rng.randrange(2, 9)), "T": rng.choice(NOUNS.she),
     }  # fmt: skip
     lines = TEXT["shopping"]
     return " ".join(sentence(say(rng, line, **slots)) for line in lines)
@@ -104,30 +81,34 @@ def copying(rng: Random, invent: bool) -> str:
     words = distinct(
         rng,
         rng.choice((2, 3, 4)),
-        lambda rng: invented(rng) if rng.random() < 0.75 else rng.choice((*FOODS, *THINGS, *OUT_OF_PROCEDURES)),
+        lambda rng: (
+            invented(rng) if rng.random() < 0.75 else rng.choice((*NOUNS.foods, *NOUNS.things, *OUT_OF_PROCEDURES))
+        ),
     )
     person = third_person(rng)
     order = words[:]
     rng.shuffle(order)
-    pairs = dict(zip(words, rng.sample((*COLOURS, *ROOMS[:8]), len(words)), strict=False))
+    pairs = dict(zip(words, rng.sample((*NOUNS.colours, *NOUNS.rooms[:8]), len(words)), strict=False))
     slots = person.slots() | {"l": listed(words), "r": listed(words), "o": listed(order), "w": ", ".join(words)}
     kind = rng.randrange(3)
     if kind == 0:
         text = TEXT["copying"]
         return sentence(say(rng, text, **slots))
     told = [
-        f"the {word} is {pairs[word]}" if pairs[word] in COLOURS else f"the {word} is in the {pairs[word]}"
+        f"the {word} is {pairs[word]}" if pairs[word] in NOUNS.colours else f"the {word} is in the {pairs[word]}"
         for word in words
     ]
     asks = []
     for word in order[: rng.choice((1, 2))]:
         value = pairs[word]
         if kind == 1:
-            asks.append(f"What is {value}? The {word}." if value in COLOURS else f"What is in the {value}? The {word}.")
+            asks.append(
+                f"What is {value}? The {word}." if value in NOUNS.colours else f"What is in the {value}? The {word}."
+            )
         else:
             asks.append(
                 f"What colour is the {word}? {value.capitalize()}."
-                if value in COLOURS
+                if value in NOUNS.colours
                 else f"Where is the {word}? In the {value}."
             )
     return " ".join([sentence(listed(told) if rng.random() < 0.5 else ". T".join(told).replace(". Tt", ". T")), *asks])

@@ -10,6 +10,7 @@ import re
 import tomllib
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 # fmt: off
@@ -40,41 +41,13 @@ def read_dialect(name: str) -> dict[str, Any]:
 
 
 WORDS = read_dialect("words")
-
-
-def _nouns(name: str) -> tuple[str, ...]:
-    return tuple(WORDS["nouns"][name])
-
-
-FOODS = _nouns("foods")
-MEALS = _nouns("meals")
-PLURAL = frozenset(_nouns("plural"))
-MASS = frozenset(_nouns("mass"))
-BOWLS = _nouns("bowls")
-BOARDS = _nouns("boards")
-PLACES = _nouns("places")
-ROOMS = _nouns("rooms")
-HEATERS = _nouns("heaters")
-STORES = _nouns("stores")
-SCREENS = _nouns("screens")
-SPEAKERS = _nouns("speakers")
-DEVICES = _nouns("devices")
-SEATS = _nouns("seats")
-SURFACES = _nouns("surfaces")
-THINGS = _nouns("things")
-ANIMALS = _nouns("animals")
-COLOURS = _nouns("colours")
-TASTES = _nouns("tastes")
-SHOPS = _nouns("shops")
-WEATHER = _nouns("weather")
-JOBS = _nouns("jobs")
-SHE = _nouns("she")
-HE = _nouns("he")
-ADJECTIVES = _nouns("adjectives")
+NOUNS = SimpleNamespace(**{group: tuple(nouns) for group, nouns in WORDS["nouns"].items()})
+"""Tuples of nouns by what they are for: foods, rooms, things."""
 
 _SYLLABLES = WORDS["invented"]
-_SHORT = tuple(word for word in FOODS + MEALS + THINGS if len(word) <= 5 and " " not in word and word not in PLURAL)
-_KNOWN = frozenset(FOODS + MEALS + THINGS + BOWLS + BOARDS + PLACES + ROOMS + ANIMALS + ("bowl", "sofa", "tv", "board"))
+_THINGS = NOUNS.foods + NOUNS.meals + NOUNS.things
+_SHORT = tuple(word for word in _THINGS if len(word) <= 5 and " " not in word and word not in NOUNS.plural)
+_KNOWN = {*_THINGS, *NOUNS.bowls, *NOUNS.boards, *NOUNS.places, *NOUNS.rooms, *NOUNS.animals, "bowl", "sofa", "tv"}
 
 
 def invented(rng: Random) -> str:
@@ -97,14 +70,14 @@ def invented(rng: Random) -> str:
 
 def a(noun: str) -> str:
     """Return the noun with its indefinite article (or "some")."""
-    if noun in PLURAL or noun in MASS:
+    if noun in NOUNS.plural or noun in NOUNS.mass:
         return f"some {noun}"
     return f"an {noun}" if noun[0] in "aeiou" and not noun.startswith("uti") else f"a {noun}"
 
 
 def are(noun: str) -> str:
     """Return the form of "to be" that follows the noun."""
-    return "are" if noun in PLURAL else "is"
+    return "are" if noun in NOUNS.plural else "is"
 
 
 def listed(items: list[str], last: str = "and") -> str:

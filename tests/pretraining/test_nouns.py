@@ -7,7 +7,7 @@ import re
 import pytest
 from pretraining.controls import PAPER_TASKS
 from pretraining.nouns import ABSENT, HELD_OUT, INVENTED, KNOWN_FOODS, KNOWN_MEALS, Swap, swaps
-from pretraining.words import ABSENT_PATTERN, FOODS, MEALS, OUT_OF_PROCEDURES, PROCEDURE_WORDS
+from pretraining.words import ABSENT_PATTERN, NOUNS, OUT_OF_PROCEDURES, PROCEDURE_WORDS
 from pretraining.zero_shot import decisions
 
 from twosome.decision import Decision
@@ -21,11 +21,11 @@ def test_nouns_change_places_all_at_once_with_their_articles() -> None:
 
 
 def test_nouns_are_in_the_groups_they_are_said_to_be_in() -> None:
-    assert set(KNOWN_FOODS) <= set(FOODS)
-    assert set(KNOWN_MEALS) <= set(MEALS)
+    assert set(KNOWN_FOODS) <= set(NOUNS.foods)
+    assert set(KNOWN_MEALS) <= set(NOUNS.meals)
     assert HELD_OUT == OUT_OF_PROCEDURES
     assert all(ABSENT_PATTERN.fullmatch(noun) for noun in ABSENT)
-    assert not set(INVENTED) & {*FOODS, *MEALS, *HELD_OUT, *ABSENT}
+    assert not set(INVENTED) & {*NOUNS.foods, *NOUNS.meals, *HELD_OUT, *ABSENT}
     assert not any(PROCEDURE_WORDS.search(noun) for noun in INVENTED)
 
 
