@@ -60,7 +60,6 @@ def _add_text_commands(add: Add) -> None:
     audit = add("audit", _audit, "n-gram overlap of a corpus with evaluation prompts; fails at 8 words")
     audit.add_argument("corpus", type=Path)
     audit.add_argument("--prompts", type=Path, help="prompts, one per line; default: all prompts of the environments")
-    audit.add_argument("--json", action="store_true")
     prompts = add("prompts", _prompts, "write all reachable prompts of the environments, one per line")
     prompts.add_argument("path", type=Path)
     prompts.add_argument("--ngrams", action="store_true", help="write their different 8-word sequences instead")
@@ -112,17 +111,10 @@ def _audit(options: argparse.Namespace) -> int:
     with options.corpus.open(encoding="utf-8") as file:
         rows = overlap(prompts, file)
     failed = any(row.length >= LIMIT and row.documents for row in rows)
-    if options.json:
-        print(
-            json.dumps(
-                {"prompts": len(prompts), "passed": not failed, "overlap": [vars(row) for row in rows]}, indent=2
-            )
-        )
-    else:
-        print(f"{len(prompts)} prompts; documents that share n consecutive words with any of them:")
-        for row in rows:
-            print(f"n={row.length:<3d} {row.documents:>9,d}  {row.fraction:9.4%}  {row.example}")
-        print("FAILED: a document shares 8 or more consecutive words" if failed else "passed")
+    print(f"{len(prompts)} prompts; documents that share n consecutive words with any of them:")
+    for row in rows:
+        print(f"n={row.length:<3d} {row.documents:>9,d}  {row.fraction:9.4%}  {row.example}")
+    print("FAILED: a document shares 8 or more consecutive words" if failed else "passed")
     return 1 if failed else 0
 
 

@@ -6,8 +6,7 @@ from random import Random
 
 from pretraining.grammar import instructions, past, say, sentence, sentences, third_person
 from pretraining.household import Home, random_home
-from pretraining.kitchen import Action
-from pretraining.kitchen_words import WRONG, join
+from pretraining.kitchen_words import choose, join
 from pretraining.words import NOUNS, a, are, listed
 
 TEXT = sentences("household")
@@ -150,13 +149,6 @@ def _describe_surface(rng: Random, home: Home) -> list[str]:
 def cue_words(rng: Random, home: Home) -> str:
     """Return the words that a next step follows."""
     return say(rng, TEXT["cue"], **home.person.slots()).strip()
-
-
-def choose(rng: Random, home: Home, wrong: float = WRONG) -> Action | None:
-    """Return the sensible next step, or at times another one."""
-    if rng.random() < wrong and (actions := home.possible()):
-        return rng.choice(actions)
-    return home.sensible(rng)
 
 
 def next_step(rng: Random, invent: bool) -> str:

@@ -30,12 +30,7 @@ class Style:
     boards: list[str]
     place: str
     cut: str
-    get: str
-    take: str
-    put: str
-    walk: str
-    serve: str
-    into: str
+    verbs: dict[str, str]
 
     @property
     def done(self) -> str:
@@ -69,7 +64,7 @@ def make_style(rng: Random, invent: bool, person: Person | None = None) -> Style
     cut = "chop" if rng.random() < 0.45 else rng.choice(tuple(CUTS))
     verbs = draw_verbs(rng, "kitchen")
     verbs["serve"] = verbs["serve"].replace("<c>", container)
-    return Style(person, foods, container, boards, place, cut, **verbs)
+    return Style(person, foods, container, boards, place, cut, verbs)
 
 
 @dataclass
@@ -188,24 +183,24 @@ class Kitchen:
     def phrase(self, action: Action) -> str:
         """Return the action in words."""
         kind, *words = action
-        style = self.style
+        style, verbs = self.style, self.style.verbs
         match kind:
             case "walk":
-                return f"{style.walk} the {style.boards[int(words[0])]}"
+                return f"{verbs['walk']} the {style.boards[int(words[0])]}"
             case "board":
-                return f"{style.put} the {words[0]} on the {style.boards[int(words[1])]}"
+                return f"{verbs['put']} the {words[0]} on the {style.boards[int(words[1])]}"
             case "down":
-                return f"{style.put} the {words[0]} on the {style.place}"
+                return f"{verbs['put']} the {words[0]} on the {style.place}"
             case "get":
-                return f"{style.get} the {words[0]}"
+                return f"{verbs['get']} the {words[0]}"
             case "take":
-                return f"{style.take} the {style.container}"
+                return f"{verbs['take']} the {style.container}"
             case "in":
-                return f"{style.put} the {words[0]} {style.into} the {style.container}"
+                return f"{verbs['put']} the {words[0]} {verbs['into']} the {style.container}"
             case "cut":
                 return f"{style.cut} the {words[0]}"
             case _:
-                return style.serve
+                return verbs["serve"]
 
 
 def random_kitchen(rng: Random, style: Style, mess: float = 0.3) -> Kitchen:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from pretraining.grammar import instructions, past, say, sentence, sentences, third_person
-from pretraining.kitchen import CUTS, HAND, HOME, INSIDE, Action, Kitchen, make_style, random_kitchen
+from pretraining.kitchen import CUTS, HAND, HOME, INSIDE, Kitchen, make_style, random_kitchen
 from pretraining.words import NOUNS, a, listed
 
 TEXT = sentences("kitchen")
@@ -51,11 +52,8 @@ def fact_boards(rng: Random, kitchen: Kitchen) -> str:
     boards = kitchen.style.boards
     if rng.random() < 0.25:
         # An inventory: what belongs to the kitchen, wherever it now is.
-        items = [
-            a(item)
-            for item in rng.sample([*kitchen.style.foods, kitchen.style.container, *boards[:1]], len(kitchen.where) + 1)
-        ]
-        return say(rng, TEXT["inventory"], i=listed(items))
+        items = rng.sample([*kitchen.style.foods, kitchen.style.container, *boards[:1]], len(kitchen.where) + 1)
+        return say(rng, TEXT["inventory"], i=listed([a(item) for item in items]))
     if len(boards) == 1:
         return say(rng, TEXT["one_board"], b=boards[0], ab=a(boards[0]))
     base = boards[0].split(" ", 1)[1]
@@ -152,21 +150,14 @@ def describe(rng: Random, kitchen: Kitchen) -> list[str]:
     home = [text] if (text := fact_home(rng, kitchen)) else []
     on_boards, body = facts_on_boards(rng, kitchen), facts_body(rng, kitchen)
     order = rng.random()
-    if order < 0.5:
-        parts = [boards, home, on_boards, body]
-    elif order < 0.65:
-        parts = [body, boards, on_boards, home]
-    else:
-        parts = [boards, home, on_boards, body]
+    parts = [body, boards, on_boards, home] if 0.5 <= order < 0.65 else [boards, home, on_boards, body]
+    if order >= 0.65:
         rng.shuffle(parts)
-    inside = kitchen.inside()
     facts = [fact for part in parts for fact in part]
-    if (
-        inside
-        and kitchen.where[kitchen.style.container] == HOME
-        and not any(kitchen.style.container in fact for fact in facts)
-    ):
-        facts.append(f"the {kitchen.style.container} holds {contents(kitchen)}")
+    container = kitchen.style.container
+    untold = kitchen.where[container] == HOME and not any(container in fact for fact in facts)
+    if kitchen.inside() and untold:
+        facts.append(f"the {container} holds {contents(kitchen)}")
     return facts
 
 
@@ -183,11 +174,11 @@ def join(rng: Random, facts: list[str]) -> str:
     return " ".join(sentence(text) for text in texts)
 
 
-def choose(rng: Random, kitchen: Kitchen, wrong: float = WRONG) -> Action:
-    """Return the sensible next step, or at times another one."""
-    if rng.random() < wrong:
-        return rng.choice(kitchen.possible())
-    return kitchen.sensible(rng)
+def choose(rng: Random, world: Any, wrong: float = WRONG) -> Any:
+    """Return the sensible next step in a kitchen or a home, or at times another one; None if there is none."""
+    if rng.random() < wrong and (actions := world.possible()):
+        return rng.choice(actions)
+    return world.sensible(rng)
 
 
 def next_step(rng: Random, invent: bool) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -73,12 +73,8 @@ class Sample:
 def sample(task: str, condition: str, normalization: str | None, worths: Iterable[tuple[str, Worth]]) -> Sample:
     """Return the sample of some members' worths, rounded."""
     members, values = zip(*worths, strict=True)
-
-    def column(name: str) -> tuple[float, ...]:
-        return tuple(round(getattr(value, name), DIGITS) for value in values)
-
-    names = ("success", "mean_return", "accuracy")
-    return Sample(task, condition, normalization, members, *map(column, names))
+    columns = [[round(value, DIGITS) for value in column] for column in zip(*map(astuple, values), strict=True)]
+    return Sample(task, condition, normalization, members, *map(tuple, columns))
 
 
 def samples(task: str, condition: str, members: Sequence[tuple[str, dict[str, Worth]]]) -> list[Sample]:
