@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+from pretraining.config import TrainConfig
+
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "src" / "twosome"
 EMBEDDED = PACKAGE / "models" / "embedded"
@@ -70,8 +72,6 @@ def _add_text_commands(add: Add) -> None:
 
 
 def _add_training_commands(add: Add) -> None:
-    from pretraining.train import TrainConfig
-
     prepare = add("prepare", _prepare, "tokenizer and packed rows for a run")
     prepare.add_argument("corpus", type=Path)
     prepare.add_argument("run", type=Path)
@@ -132,7 +132,7 @@ def _prompts(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from pretraining.train import TrainConfig, prepare
+    from pretraining.train import prepare
 
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
     prepare(options.corpus, options.run, config)

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,36 +25,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from pretraining.config import TrainConfig, read_config
 from pretraining.packing import batch_inputs, pack
 from pretraining.tokenizer import PAD_ID, START_ID, load_tokenizer, train_tokenizer
 
 TOKENIZER_DOCUMENTS = 40_000
 VALIDATION_DOCUMENTS = 2_000
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """All that decides the weights, apart from the corpus."""
-
-    hidden: int = 192
-    layers: int = 4
-    head_size: int = 32
-    feed_forward: int = 512
-    positions: int = 1024
-    vocabulary: int = 1536
-    row_length: int = 256
-    rows_per_step: int = 8
-    tokens: int = 20_000_000
-    """Tokens to train on, padding excluded; the packed corpus is repeated if it is shorter."""
-    optimizer: str = "muon"
-    """"adamw", or "muon" (for the matrices inside the blocks, AdamW for the rest)."""
-    learning_rate: float = 3e-3
-    muon_learning_rate: float = 2e-2
-    warm_up_steps: int = 200
-    decay_fraction: float = 0.625
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    seed: int = 0
 
 
 def prepare(corpus: Path, run: Path, config: TrainConfig) -> None:
@@ -78,12 +54,6 @@ def _encode(tokenizer: Any, lines: Iterable[str]) -> Iterable[list[int]]:
     source = iter(lines)
     while chunk := list(islice(source, 4096)):
         yield from tokenizer(chunk)["input_ids"]
-
-
-def read_config(run: Path) -> TrainConfig:
-    """Return the configuration a run was prepared with."""
-    stored = json.loads((run / "config.json").read_text())
-    return TrainConfig(**{field.name: stored[field.name] for field in fields(TrainConfig) if field.name in stored})
 
 
 def build_model(config: TrainConfig) -> LlamaForCausalLM:

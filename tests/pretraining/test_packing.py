@@ -6,9 +6,10 @@ from random import Random
 
 import numpy as np
 import torch
+from pretraining.config import TrainConfig
 from pretraining.packing import IGNORED, batch_inputs, pack
 from pretraining.tokenizer import PAD_ID, START_ID
-from pretraining.train import TrainConfig, build_model
+from pretraining.train import build_model
 
 TINY = TrainConfig(hidden=32, layers=2, feed_forward=64, vocabulary=300, row_length=64)
 

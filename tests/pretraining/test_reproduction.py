@@ -9,9 +9,10 @@ import pytest
 import torch
 from pretraining.__main__ import AVOID, EMBEDDED, main
 from pretraining.audit import ngram_hashes, read_prompts
+from pretraining.config import TrainConfig
 from pretraining.corpus import documents, write_corpus
 from pretraining.results import load
-from pretraining.train import TrainConfig, Trainer, prepare
+from pretraining.train import Trainer, prepare
 
 SHIPPED_CORPUS = "b513b08eb695752cfd912ca7d5052187e0949f501ffcc9cb70aaadf3a5297eb2"
 FIRST_400 = "b23dd1e46ee035de8ad0669e20b74773b15e7bfb94fb33be32e8522774ba3b2a"

@@ -8,8 +8,9 @@ import shutil
 
 import pytest
 import torch
+from pretraining.config import TrainConfig
 from pretraining.corpus import write_corpus
-from pretraining.train import Progress, TrainConfig, Trainer, prepare
+from pretraining.train import Progress, Trainer, prepare
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pretraining import card

@@ -6,11 +6,12 @@ import pytest
 import torch
 from pretraining.__main__ import AVOID
 from pretraining.audit import ngram_hashes, overlap, read_prompts
+from pretraining.config import TrainConfig
 from pretraining.corpus import documents
 from pretraining.environments import decisions
 from pretraining.nouns import Swap
 from pretraining.tokenizer import train_tokenizer
-from pretraining.train import TrainConfig, build_model
+from pretraining.train import build_model
 from pretraining.zero_shot import NORMALIZATIONS, uniform_worth, worths
 from pretraining.zero_shot import decisions as told
 
