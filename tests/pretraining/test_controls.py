@@ -26,7 +26,8 @@ from torch import Tensor
 from pretraining import controls, results
 from twosome.baselines.untrained import Untrained
 from twosome.decision import Decision
-from twosome.envs.oracle import explore, solve
+from twosome.envs.exploring import explore
+from twosome.envs.oracle import solve
 from twosome.text.tasks import TASKS
 
 
