@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     controls = add("controls", _controls, "exact worth beside random weights, permutations and other nouns")
     controls.add_argument("model", type=Path, nargs="?", default=EMBEDDED)
     controls.add_argument("--task", action="append", help="default: all tasks")
-    release = add("release", _release, "model directory of a finished run, with its model card")
+    release = add("release", _release, "a finished run into the package: weights, card and results/training.json")
     release.add_argument("run", type=Path)
     release.add_argument("directory", type=Path, nargs="?", default=EMBEDDED)
     card = add("card", _card, "write the model card anew, from the results as they are now")
