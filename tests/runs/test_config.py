@@ -116,3 +116,42 @@ def test_an_unknown_key_in_a_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected one of tiny, paper, ppo"):
         preset_files("tomato-salad", "large")
+
+
+WRITTEN = """
+task: tomato-salad
+decisions: 1e4
+num_envs: "2e0"
+loading: {revision: 12e45, token_budget: 2E3}
+ppo: {policy_learning_rate: 5e-5, value_learning_rate: 5E-5, gamma: .9e0}
+critic: {hidden: [1e3, 512]}
+environment: {time_limit: 30, nested: {cost: 1e-3, costs: [5e-5, 1]}}
+"""
+
+
+@pytest.mark.parametrize("way", ["--config", "a run's file"])
+def test_a_number_without_a_point_is_a_number(way: str, tmp_path: Path) -> None:
+    """YAML 1.1 takes 5e-5 for a text."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(WRITTEN)
+    config = from_mapping(yaml.safe_load(WRITTEN)) if way != "--config" else parse(["--config", str(file)])[0]
+    assert (config.decisions, config.num_envs, config.loading.token_budget) == (10_000, 2, 2000)
+    assert (config.ppo.policy_learning_rate, config.ppo.value_learning_rate, config.ppo.gamma) == (5e-5, 5e-5, 0.9)
+    assert config.critic.hidden == [1000, 512]
+    assert config.environment["nested"] == {"cost": 1e-3, "costs": [5e-5, 1]}
+    assert config.loading.revision == "12e45"  # the name of a branch
+    assert from_mapping(yaml.safe_load(to_yaml(config))) == config
+
+
+def test_a_number_without_a_point_is_a_number_as_a_flag() -> None:
+    words = ["tomato-salad", "--decisions", "1e4", "--lora.rank=1E1", "--critic.hidden", "[1e3, 64]", "--model", "1e5"]
+    config, _ = parse(words)
+    assert (config.decisions, config.lora.rank, config.critic.hidden, config.model) == (10_000, 10, [1000, 64], "1e5")
+
+
+@pytest.mark.parametrize("value", ["1e-4", "25e-1", "1e999", "1e4 envs"])
+def test_what_is_no_whole_number_is_refused_as_it_was_written(value: str) -> None:
+    with pytest.raises(ConfigError, match=f"num_envs must be a whole number, got '{value}'"):
+        from_mapping({"task": "tomato-salad", "num_envs": value})
+    with pytest.raises(ConfigError, match="num_envs"):
+        parse(["tomato-salad", "--num_envs", value])

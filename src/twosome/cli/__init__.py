@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 is success, 2 a mistake in the input (told in one sentence), 130 an interrupt.
     """
+    _say_everything()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         _parser().print_help()
@@ -76,6 +78,20 @@ def _run(command: str, words: list[str]) -> int:
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{place}")
+
+
+def _say_everything() -> None:
+    """Let no character that the terminal cannot show end a command: it is written as its number (``\\xe9``).
+
+    What the command starts, an environment in a process of its own say, inherits that.
+    """
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # whatever a caller put in place of a stream may have none
+        if reconfigure is None or stream.errors not in ("strict", "surrogateescape"):
+            continue
+        reconfigure(errors="backslashreplace")
+        if stream is sys.stdout and not stream.encoding.lower().replace("-", "").startswith("utf"):
+            os.environ["PYTHONIOENCODING"] = f"{stream.encoding}:backslashreplace"
 
 
 def _interrupt(number: int, frame: object) -> None:

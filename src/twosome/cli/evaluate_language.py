@@ -39,7 +39,7 @@ def run(words: list[str]) -> int:
         return 0
     _print(report)
     if tasks is None and not is_installed():
-        print(f"without language tasks: they need lm-evaluation-harness, {INSTALL}")
+        print(f"without language tasks: they need lm-evaluation-harness 0.4.12 or newer, {INSTALL}")
     return 0
 
 

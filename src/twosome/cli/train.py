@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
+from jsonargparse import get_loader, set_loader
+
 from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument
 from twosome.errors import ConfigError, TwosomeError
 from twosome.runs.config import PRESETS, RunConfig, check_shape, preset_files, to_yaml
+from twosome.runs.notation import whole_number, whole_settings, with_numbers
 
+_load_yaml = get_loader("yaml")
 TRUST = "--loading.trust_remote_code"
 """Counts on the command line only: a file of settings may be a stranger's."""
 
@@ -82,11 +87,43 @@ def default_directory(config: RunConfig, preset: str) -> Path:
 def _read(parser: ConfigParser, words: list[str]) -> Any:
     """The parsed arguments; whatever goes wrong inside the parser is a mistake in what it was given."""
     try:
-        return parser.parse_args(words)
+        return parser.parse_args(_written_out(words))
     except TwosomeError:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, OSError, ArithmeticError) as error:
         raise ConfigError(f"the settings cannot be read: {error}") from None
+
+
+def _load(text: str) -> Any:
+    """A file of settings, with numbers read as a run's own file has them read; or any other value in YAML."""
+    value = _load_yaml(text)
+    if isinstance(value, dict):
+        return with_numbers(RunConfig, _as_written(value, yaml.safe_load(text)))
+    return [whole_number(item) for item in _as_written(value, yaml.safe_load(text))] if isinstance(value, list) else value
+
+
+def _as_written(value: Any, written: Any) -> Any:
+    """The texts back that the parser's YAML took for numbers: a branch may be called 12e4."""
+    if isinstance(value, dict) and isinstance(written, dict):
+        return {name: _as_written(item, written.get(name)) for name, item in value.items()}
+    if isinstance(value, list) and isinstance(written, list):
+        return [_as_written(*pair) for pair in zip(value, written, strict=True)]
+    return written if isinstance(value, float) and isinstance(written, str) else value
+
+
+set_loader("yaml", _load, (yaml.YAMLError,))
+
+
+def _written_out(words: list[str]) -> list[str]:
+    """The arguments, with the 1e4 of ``--decisions 1e4`` as the whole number that it is."""
+    whole = {f"--{name}" for name in whole_settings(RunConfig)}
+    found: list[str] = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if equals and flag in whole:
+            word = f"{flag}={whole_number(value)}"
+        found.append(str(whole_number(word)) if found and found[-1] in whole else word)
+    return found
 
 
 def _parser(presets: list[Path]) -> ConfigParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,26 @@ def test_a_missing_extra_is_told_with_its_command(monkeypatch: pytest.MonkeyPatc
     check_tasks([])
     with pytest.raises(ConfigError, match=r'pip install "twosome\[language\]"'):
         check_tasks(["copying"])
+
+
+@pytest.mark.parametrize(
+    ("installed", "refused"), [("0.4.9", True), ("0.4.11", True), ("0.4.12", False), ("0.5", False), ("0.4.13", False)]
+)
+def test_a_harness_too_old_for_transformers_5_is_told_with_its_version(
+    installed: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "find_spec", lambda name: object())
+    monkeypatch.setattr(harness, "version", lambda name: installed)
+    assert harness.is_installed() is not refused
+    if refused:
+        with pytest.raises(ConfigError, match=rf"0\.4\.12 or newer, and {installed} is installed"):
+            check_tasks(["copying"])
+
+
+def test_the_extra_asks_for_a_harness_that_works() -> None:
+    project = Path(__file__).resolve().parents[3] / "pyproject.toml"
+    (wish,) = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]["language"]
+    assert wish == f"lm-eval>={'.'.join(map(str, harness.OLDEST))}"
 
 
 @needs_harness

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ OFFLINE_TASKS = ("copying", "whereabouts", "fitting-word", "sensible-step")
 """Tasks that ship with twosome and need no network."""
 
 INSTALL = 'pip install "twosome[language]"'
+OLDEST = (0, 4, 12)
+"""The first version of the harness that reads models with transformers 5; pyproject.toml asks for it."""
 _OFFLINE = f"these need no network: {', '.join(OFFLINE_TASKS)}"
 
 Example = tuple[str, str, int]
@@ -38,8 +42,18 @@ Example = tuple[str, str, int]
 
 
 def is_installed() -> bool:
-    """Whether the extra is there."""
-    return find_spec("lm_eval") is not None
+    """Whether the extra is there, in a version that works."""
+    return find_spec("lm_eval") is not None and too_old() is None
+
+
+def too_old() -> str | None:
+    """The installed version of the harness, if it is one that cannot work here."""
+    try:
+        installed = version("lm_eval")
+    except PackageNotFoundError:  # code on the search path that was never installed says nothing of its age
+        return None
+    numbers = tuple(map(int, re.findall(r"\d+", installed)[: len(OLDEST)]))
+    return installed if numbers < OLDEST else None
 
 
 def check_tasks(names: Sequence[str]) -> None:
@@ -50,6 +64,13 @@ def check_tasks(names: Sequence[str]) -> None:
     """
     if not names:
         return
+    old = too_old()
+    if old is not None:
+        raise ConfigError(
+            f"--tasks {' '.join(names)} needs lm-evaluation-harness {'.'.join(map(str, OLDEST))} or newer, and {old} is "
+            f"installed, which does not work with transformers 5: {INSTALL} --upgrade; texts and next-token "
+            "distributions are measured without it, leave out --tasks"
+        )
     if not is_installed():
         raise ConfigError(
             f"--tasks {' '.join(names)} needs lm-evaluation-harness: {INSTALL}; texts and next-token distributions are "
