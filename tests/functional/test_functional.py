@@ -13,6 +13,7 @@ from twosome.functional.advantages import generalized_advantages, normalize, sem
 from twosome.functional.categorical import entropy, kl_divergence, masked_log_softmax, sample
 from twosome.functional.losses import approximate_kl, clipped_surrogate, explained_variance, value_loss
 from twosome.functional.normalization import NORMALIZATIONS, resolve_normalization
+from twosome.functional.words import count_words
 
 SCORES = ActionScores(
     decisions=(Decision("now", ("pick up the tomato", "Käse")), Decision("then", ("go",))),
@@ -38,6 +39,37 @@ def test_normalizations_by_hand(name: str, expected: list[list[float]]) -> None:
 
 def test_a_normalization_of_ones_own_is_found_by_name() -> None:
     assert resolve_normalization("twosome.functional.normalization:sum_logits") is NORMALIZATIONS["sum"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pick up the tomato", 4),
+        ("state-of-the-art", 1),
+        ("a - b", 3),  # as white space parts it, whatever stands there
+        ("Käse", 1),
+        ("Ка\u0301ша с маслом", 3),
+        ("토마토를 집어", 2),  # Korean puts spaces
+        ("拿起番茄", 4),
+        ("打开 冰箱。", 4),
+        ("打开TV", 3),
+        ("トマトを切る", 6),
+        ("หยิบที่", 4),  # letters; the marks above them are not counted
+        ("\U00020000\u3005", 2),
+        ("\u201c", 1),
+    ],
+)
+def test_words_are_counted_in_every_script(text: str, words: int) -> None:
+    assert count_words(text) == words
+
+
+def test_length_counts_also_without_spaces() -> None:
+    """Two Chinese phrases once had one word each, so that `word` was `sum`, and the longer one had no chance."""
+    decision = Decision("now", ("走", "把切好的番茄放进碗里"))
+    log_probs = torch.tensor([[[-3.0] + [0.0] * 9, [-3.0] * 10]])
+    mask = torch.tensor([[[True] + [False] * 9, [True] * 10]])
+    scores = ActionScores((decision,), log_probs, mask)
+    torch.testing.assert_close(NORMALIZATIONS["word"](scores), torch.tensor([[-3.0, -3.0]]))
 
 
 @pytest.mark.parametrize("name", ["toekn", "no.such.module:function", "math:no_such_function"])

@@ -114,6 +114,38 @@ def test_a_tokenizer_reads_our_tasks(model_directory: str) -> None:
     assert 0 < report.measures["longest_sentence_tokens"] <= 256
 
 
+def spoken(word: str) -> Change:
+    """Every tomato has another name."""
+    return lambda prompt, actions: (
+        prompt.replace("tomato", word),
+        tuple(action.replace("tomato", word) for action in actions),
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["tomaté", "tomate\u0301", "番茄", "มะเขือที่", "टमाटरों", "طماطم", "pomme\u00a0d'amour", "🍅"]
+)
+def test_words_of_any_language_are_no_fault(word: str) -> None:
+    """One é was once an error."""
+    assert not [fault for fault in faults(kitchen(spoken(word))) if fault.check == "valid"]
+    assert not [
+        fault
+        for fault in faults(kitchen(actions("chop the tomato", f"chop the {word}")))
+        if "punctuation" in fault.message
+    ]
+
+
+@pytest.mark.parametrize("character", ["\x07", "\x1b[31m", "\x00", "\ufeff", "\ufffd", "\u202e", "\x85"])
+def test_what_nobody_can_read_is_a_fault(character: str) -> None:
+    found = faults(kitchen(spoken(f"tom{character}ato")))
+    assert ("valid", "error") in kinds(found)
+
+
+@pytest.mark.parametrize("end", ["。", "！", "؟", "।", "»。"])
+def test_the_end_of_a_sentence_is_seen_in_other_scripts(end: str) -> None:
+    assert any("ends a sentence" in message for message, _ in grammar.stumbles(f"你现在{end}", "走"))
+
+
 # --- planted faults ---------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +228,7 @@ def test_holding_back_the_best_action_is_found() -> None:
 
 
 def test_decisions_that_cannot_be_scored_are_found() -> None:
-    foreign = prompts("tomato", "tomàto")
+    foreign = prompts("tomato", "tom\x07to")
     assert ("valid", "error") in kinds(faults(kitchen(foreign))), "outside the observation space"
     env = flat(actions("x", "x"))
     env.narrator.narrate = lambda observation, info: ("You should now", ())  # type: ignore[method-assign]

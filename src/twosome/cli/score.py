@@ -26,6 +26,7 @@ def run(words: list[str]) -> int:
 
     import torch
 
+    from twosome.functional.words import count_words
     from twosome.runs.agents import load_agent
 
     agent = load_agent(arguments.adapter, **policy_arguments(arguments))
@@ -39,7 +40,7 @@ def run(words: list[str]) -> int:
             "probability": float(log_probs[index].exp()),
             "log_probability": float(scores.token_log_probs[0, index].sum()),
             "tokens": int(scores.token_mask[0, index].sum()),
-            "words": len(action.split()),
+            "words": count_words(action),
         }
         for index, action in enumerate(decision.actions)
     ]

@@ -99,7 +99,9 @@ def _load(text: str) -> Any:
     value = _load_yaml(text)
     if isinstance(value, dict):
         return with_numbers(RunConfig, _as_written(value, yaml.safe_load(text)))
-    return [whole_number(item) for item in _as_written(value, yaml.safe_load(text))] if isinstance(value, list) else value
+    return (
+        [whole_number(item) for item in _as_written(value, yaml.safe_load(text))] if isinstance(value, list) else value
+    )
 
 
 def _as_written(value: Any, written: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from twosome.decision import Decision
 from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
 from twosome.evaluation.exact import JUDGED_AT
+from twosome.functional.words import count_words
 from twosome.text.api import api_faults
 from twosome.text.checking import check
 from twosome.text.faults import Fault, Finding, collect
@@ -165,7 +166,7 @@ def _measures(walked: Sequence[Seen], exhaustive: bool) -> dict[str, int]:
         "decisions": len({(seen.prompt, seen.actions) for seen in walked}),
         "prompts": len({seen.prompt for seen in walked}),
         "phrases": len({action for seen in walked for action in seen.actions}),
-        "longest_prompt_words": max((len(seen.prompt.split()) for seen in walked), default=0),
+        "longest_prompt_words": max((count_words(seen.prompt) for seen in walked), default=0),
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from twosome.errors import ConfigError
+from twosome.functional.words import count_words
 from twosome.types import ActionScores, Normalization
 
 
@@ -29,8 +30,11 @@ def token_logits(scores: ActionScores) -> Tensor:
 
 
 def word_logits(scores: ActionScores) -> Tensor:
-    """Joint log-probability divided by the number of words, split at white space (eq. 4): float32 [B, A]."""
-    return sum_logits(scores) / _count(scores, lambda action: len(action.split()))
+    """Joint log-probability divided by the number of words (eq. 4): float32 [B, A].
+
+    Words are parted by white space; see :func:`~twosome.functional.words.count_words` for scripts that have none.
+    """
+    return sum_logits(scores) / _count(scores, count_words)
 
 
 def byte_logits(scores: ActionScores) -> Tensor:

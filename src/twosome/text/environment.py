@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 import gymnasium
@@ -10,8 +11,34 @@ from gymnasium import spaces
 
 from twosome.errors import InadmissibleAction
 
-CHARSET = string.printable
 MAX_LENGTH = 20_000
+
+_UNREADABLE = "\ufeff\ufffd\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""A byte order mark, what decoders put for what they could not decode, line separators, changes of direction."""
+
+
+class Words(spaces.Text):
+    """Texts of any language: letters, marks, digits, punctuation and white space, but no control characters.
+
+    Samples are printable ASCII.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(min_length=1, max_length=MAX_LENGTH, charset=string.printable)
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is such a text."""
+        if not isinstance(x, str) or not self.min_length <= len(x) <= self.max_length:
+            return False
+        return (x.isascii() and x.isprintable()) or not any(map(_is_unreadable, x))
+
+
+def _is_unreadable(character: str) -> bool:
+    if character in string.printable:  # white space among it
+        return False
+    code = ord(character)
+    nothing = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF  # code points that will never be characters
+    return unicodedata.category(character) in ("Cc", "Cs") or character in _UNREADABLE or nothing
 
 
 class Option(NamedTuple):
@@ -61,7 +88,7 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
         self.narrator = narrator
         self.metadata = env.metadata
         self.render_mode = env.render_mode
-        text = spaces.Text(min_length=1, max_length=MAX_LENGTH, charset=CHARSET)
+        text = Words()
         self.observation_space = spaces.Dict({"prompt": text, "actions": spaces.Sequence(text)})  # type: ignore[assignment]
         self.action_space = spaces.Discrete(_most_actions(env.action_space))  # type: ignore[assignment]
         self._options: tuple[Option, ...] = ()

@@ -9,6 +9,7 @@ are none; it is meant for the short, regular sentences of narrators.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -33,9 +34,9 @@ CLOSED = CONJUNCTIONS | frozenset(_CLOSED.split())
 LONGEST_PHRASE = 5
 """Words of a noun phrase beyond which one is rather in the middle of a sentence."""
 
-_CLOSERS = "\"')]\u201d\u2019"
-_END = rf"[.!?\u2026][{re.escape(_CLOSERS)}]*$"
-_PAUSE = r"[^\w\s]$"
+_CLOSERS = "\"')]\u201d\u2019\u00bb\u300b\u300d\u300f\u3011\uff09"
+_END = rf"[.!?\u2026\u3002\uff01\uff0e\uff1f\uff61\u0964\u06d4\u061f\u104b\u17d4][{re.escape(_CLOSERS)}]*$"
+"""The end of a sentence, in other scripts, too."""
 
 
 class Word(NamedTuple):
@@ -143,6 +144,12 @@ def nouns_in(action: str, nouns: frozenset[str]) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
+def _pauses(text: str) -> bool:
+    """Whether a text ends in punctuation or the like; vowel signs and accents belong to a word, and pictures are one."""
+    kind = unicodedata.category(text[-1])
+    return kind[0] not in "LMNZ" and kind != "So" and text[-1] != "_"
+
+
 def stumbles(prompt: str, action: str) -> Iterator[tuple[str, str]]:
     """Yield why an action does not read on from a prompt: what is wrong, and the place.
 
@@ -154,7 +161,7 @@ def stumbles(prompt: str, action: str) -> Iterator[tuple[str, str]]:
         yield "the prompt is empty or ends in white space; the space before the action is the action's", prompt[-40:]
     elif re.search(_END, prompt):
         yield "the prompt ends a sentence; let it end where the action carries on (you should now ...)", prompt[-40:]
-    elif re.search(_PAUSE, prompt):
+    elif _pauses(prompt):
         yield "the prompt ends in punctuation; let it end in a word that the action follows", prompt[-40:]
     if not action or action != action.strip() or "\n" in action:
         yield "an action is empty, or has white space around it or a line break in it", action
@@ -162,5 +169,5 @@ def stumbles(prompt: str, action: str) -> Iterator[tuple[str, str]]:
     first = action.split()[0]
     if first[0].isupper() and not (len(first) > 1 and first.isupper()):
         yield "an action begins with a capital letter, as if a sentence began; write it in lower case", action
-    if re.search(_PAUSE, action) and not action.endswith(tuple(_CLOSERS)):
+    if _pauses(action) and not action.endswith(tuple(_CLOSERS)):
         yield "an action ends in punctuation, so that some actions end a sentence; leave it out", action

@@ -94,7 +94,10 @@ def _random_play(env: gymnasium.Env[Any, Any], decisions: int, seed: int) -> Wal
     return Walk(seen, False, [*faults, *_check_space(env, seen)])
 
 
-_OUTSIDE = "an observation is not in the observation space (printable ASCII of limited length, where twosome makes it)"
+_OUTSIDE = (
+    "an observation is not in the observation space (where twosome makes it: texts of any language, of limited length, "
+    "without control characters)"
+)
 
 
 def _check_space(env: gymnasium.Env[Any, Any], walked: list[Seen]) -> Iterator[Fault]:
