@@ -145,7 +145,7 @@ def nouns_in(action: str, nouns: frozenset[str]) -> Iterator[str]:
 
 
 def _pauses(text: str) -> bool:
-    """Whether a text ends in punctuation or the like; vowel signs and accents belong to a word, and pictures are one."""
+    """Whether a text ends in punctuation or the like; vowel signs and accents are a word's own, pictures no stop."""
     kind = unicodedata.category(text[-1])
     return kind[0] not in "LMNZ" and kind != "So" and text[-1] != "_"
 

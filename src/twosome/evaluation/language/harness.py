@@ -67,8 +67,8 @@ def check_tasks(names: Sequence[str]) -> None:
     old = too_old()
     if old is not None:
         raise ConfigError(
-            f"--tasks {' '.join(names)} needs lm-evaluation-harness {'.'.join(map(str, OLDEST))} or newer, and {old} is "
-            f"installed, which does not work with transformers 5: {INSTALL} --upgrade; texts and next-token "
+            f"--tasks {' '.join(names)} needs lm-evaluation-harness {'.'.join(map(str, OLDEST))} or newer, and {old} "
+            f"is installed, which does not work with transformers 5: {INSTALL} --upgrade; texts and next-token "
             "distributions are measured without it, leave out --tasks"
         )
     if not is_installed():
