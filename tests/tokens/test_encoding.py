@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -93,6 +94,37 @@ def test_a_prompt_that_fits_is_never_cut() -> None:
     assert Encoder(tokenizer, 40, long_prompts="keep_end").encode(DECISIONS[0]) == encode_decision(
         tokenizer, DECISIONS[0]
     )
+
+
+@pytest.mark.parametrize("typed", ["<s>", "<s><s>"])
+@pytest.mark.parametrize("eos", [False, True])
+def test_a_prompt_has_one_beginning(typed: str, eos: bool) -> None:
+    """A prompt that was copied with its <s> got a second one, which cost 0.28 nats."""
+    encoder = Encoder(byte_level(bos=True, eos=eos))
+    plain, begun = (Decision(f"{begin}You should now", ("chop", "sing")) for begin in ("", typed))
+    assert encoder.encode(begun) == encoder.encode(plain)
+    assert encoder.encode_prompt(begun.prompt) == encoder.encode_prompt(plain.prompt)
+
+
+def test_a_beginning_that_was_typed_stays_where_the_tokenizer_adds_none() -> None:
+    encoded = encode_decision(byte_level(bos=False), Decision("<s>You should now", ("chop",)))
+    assert encoded.prompt_ids[0] == 1
+    assert 1 not in encoded.prompt_ids[1:]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "action"),
+    [("You should</s> now", "go"), ("You should now</s>", "go"), ("You should now", "go </s>"), ("Do<s>now", "go")],
+)
+@pytest.mark.parametrize("bos", [False, True])
+def test_special_tokens_in_a_text_are_told_once(prompt: str, action: str, bos: bool) -> None:
+    encoder = Encoder(byte_level(bos=bos, eos=bos))
+    with pytest.warns(UserWarning, match="</?s>' in .* is read as the special token [12], not as text"):
+        encoder.encode(Decision(prompt, (action, "sing")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.encode(Decision(prompt, (action, "chop")))
+        Encoder(byte_level(bos=bos, eos=bos)).encode(DECISIONS[0])
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,9 @@ def check_tokens(tokenizer: Any, decisions: Sequence[Decision], context: int | N
         decisions: What to read.
         context: The most tokens the model reads, or None for no limit.
     """
-    from twosome.tokens.encoding import encode_decision
+    from twosome.tokens.encoding import encode_decision, special_tokens, specials_in
 
+    specials = special_tokens(tokenizer)
     unknown = getattr(tokenizer, "unk_token_id", None)
     for decision in decisions:
         try:
@@ -114,6 +115,11 @@ def check_tokens(tokenizer: Any, decisions: Sequence[Decision], context: int | N
         if unknown is not None and any(unknown in ids for ids in (encoded.prompt_ids, *encoded.action_ids)):
             message = "the tokenizer does not know some text, so the model cannot read it"
             yield Fault("tokens", "warning", message, decision.sentence(0))
+        for content in specials_in(specials, decision, encoded):
+            message = (
+                "a text holds a special token, which the model does not read as text; leave it out unless it is meant"
+            )
+            yield Fault("tokens", "warning", message, f"{content!r} in {decision.prompt!r}: {decision.actions}")
         longest = len(encoded.prompt_ids) + max(map(len, encoded.action_ids))
         if context is not None and longest > context:
             message = f"a prompt with its longest action has more than the {context} tokens that the model reads"

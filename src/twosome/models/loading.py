@@ -22,6 +22,7 @@ from twosome.models.arrival import (
     say_other_base,
     without_report,
 )
+from twosome.models.tokenizers import FILES, has_tokenizer, read_tokenizer
 from twosome.tokens.encoding import Tokenizer
 
 EMBEDDED = "embedded"
@@ -92,19 +93,14 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
     Raises:
         ModelError: If there is none.
     """
-    from transformers import AutoTokenizer
-
     source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
     check_is_model(source)
-    if Path(source).is_dir() and not any((Path(source) / file).exists() for file in _TOKENIZER_FILES):
+    if Path(source).is_dir() and not has_tokenizer(source):
         raise ModelError(
-            f"the model directory {name!r} holds no tokenizer: expected one of {', '.join(_TOKENIZER_FILES)}; save the "
-            "tokenizer beside the model with tokenizer.save_pretrained"
+            f"the model directory {name!r} holds no tokenizer: expected one of {', '.join(FILES)}; save the tokenizer "
+            "beside the model with tokenizer.save_pretrained"
         )
-    try:
-        return AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=trust_remote_code)
-    except _troubles(trust_remote_code) as error:
-        raise ModelError(f"cannot load a tokenizer from {name!r}: {_first_line(error)}") from None
+    return read_tokenizer(name, source, revision=revision, trust_remote_code=trust_remote_code)
 
 
 def _troubles(trust_remote_code: bool) -> tuple[type[Exception], ...]:
@@ -228,7 +224,6 @@ def unfreeze(model: Any) -> Any:
     return frozen
 
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 
 
 def _resolve_device(device: str) -> torch.device:
@@ -293,5 +288,8 @@ def _quiet_unless_watched() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # "Error(s) in loading state_dict for LlamaForCausalLM:" says nothing without what comes next: both sizes.
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -12,6 +12,7 @@ from twosome.functional.normalization import resolve_normalization
 from twosome.models.arrival import adapter_base
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
+from twosome.models.tokenizers import adapter_tokenizer
 from twosome.runs.building import build_policy, load_base, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
@@ -114,6 +115,7 @@ def load_agent(
         return _run_agent(run, model, normalization)
     if (path / "adapter_config.json").is_file():
         base, tokenizer = load_base(model or adapter_base(path) or EMBEDDED, loading)
+        tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
         return Agent(LanguageModelPolicy(adapted, tokenizer, normalization=normalization or "word"), None, trained=True)
     raise RunError(

@@ -57,6 +57,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.long_prompts = long_prompts
         self._told = False
+        self._specials = special_tokens(tokenizer)
         self._max_length = max_length
 
     def encode(self, decision: Decision) -> EncodedDecision:
@@ -67,6 +68,7 @@ class Encoder:
                 longer than the model's context and may not be cut.
         """
         encoded = encode_decision(self.tokenizer, decision)
+        self._tell_specials(decision, encoded)
         prompt_ids = self._fit(decision.prompt, encoded.prompt_ids, max(map(len, encoded.action_ids)))
         return replace(encoded, prompt_ids=prompt_ids, cut=len(encoded.prompt_ids) - len(prompt_ids))
 
@@ -80,6 +82,18 @@ class Encoder:
         if not ids:
             raise TokenizationError(f"the tokenizer yields no tokens for the prompt {prompt[-60:]!r}")
         return self._fit(prompt, ids, 0)
+
+    def _tell_specials(self, decision: Decision, encoded: EncodedDecision) -> None:
+        """Warn once of each special token that a text holds, as the model does not read it as its letters."""
+        for content in specials_in(self._specials, decision, encoded):
+            number = self._specials.pop(content)
+            place = decision.prompt if content in decision.prompt else " ".join(decision.actions)
+            start = max(0, place.find(content) - 30)
+            warnings.warn(
+                f"{content!r} in {place[start : start + 60 + len(content)]!r} is read as the special token {number}, "
+                "not as text; leave it out of prompts and actions unless that is meant; this is said once",
+                stacklevel=3,
+            )
 
     def _fit(self, prompt: str, ids: tuple[int, ...], action: int) -> tuple[int, ...]:
         """The prompt's ids, cut as the rule says so that an action of ``action`` tokens fits behind them."""
@@ -134,6 +148,26 @@ def encode_decision(tokenizer: Tokenizer, decision: Decision) -> EncodedDecision
     return EncodedDecision(prompt_ids, tuple(action_ids))
 
 
+def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
+    """The tokens that stand for no text (a beginning, an end, a turn of a chat), by how they are written."""
+    known = {
+        token.content: number
+        for number, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+        if token.special
+    }
+    named = zip(getattr(tokenizer, "all_special_tokens", ()), getattr(tokenizer, "all_special_ids", ()), strict=True)
+    return known | dict(named)
+
+
+def specials_in(specials: dict[str, int], decision: Decision, encoded: EncodedDecision) -> list[str]:
+    """Those special tokens that were typed in a prompt, after its beginning, or in an action."""
+    found = {*encoded.prompt_ids[1:], *(token for ids in encoded.action_ids for token in ids)}
+    if found.isdisjoint(specials.values()):
+        return []
+    texts = (decision.prompt, *decision.actions)
+    return [content for content, number in specials.items() if number in found and any(content in t for t in texts)]
+
+
 def scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tensor, Tensor]:
     """Scored tokens [M], decision by decision and action by action, to a padded float32 [B, A, K] and its mask."""
     widest = max(len(item.action_ids) for item in encoded)
@@ -148,7 +182,10 @@ _AT_ONCE = 64  # sentences; a tokenizer's own record of a sentence is far larger
 
 
 def _token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[int, ...]]:
-    """Ids of each text with the special tokens in front that the tokenizer adds, but none behind."""
+    """Ids of each text with the special tokens in front that the tokenizer adds, but none behind.
+
+    A text that already begins with them gets them once: with two beginnings a model reads what it never saw.
+    """
     found: list[tuple[int, ...]] = []
     for start in range(0, len(texts), _AT_ONCE):
         encoded = tokenizer(
@@ -159,7 +196,7 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[int, ..
             padding=False,
         )
         found += [
-            tuple(ids[: len(ids) - _trailing(mask)])
+            tuple(ids[_twice(ids, mask) : len(ids) - _trailing(mask)])
             for ids, mask in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
         ]
     return found
@@ -169,6 +206,15 @@ def _leading_special(tokenizer: Tokenizer, text: str) -> int:
     """How many special tokens the tokenizer puts in front of a text."""
     mask = tokenizer(text, add_special_tokens=True, return_special_tokens_mask=True)["special_tokens_mask"]
     return next((i for i, special in enumerate(mask) if not special), len(mask))
+
+
+def _twice(ids: Sequence[int], mask: Sequence[int]) -> int:
+    """How many special tokens in front to leave out, because the text itself begins with the same ones."""
+    front = next((i for i, special in enumerate(mask) if not special), 0)
+    again = front
+    while front and list(ids[again : again + front]) == list(ids[:front]):
+        again += front
+    return again - front
 
 
 def _trailing(mask: Sequence[int]) -> int:
