@@ -22,6 +22,7 @@ from twosome.models.arrival import (
     say_other_base,
     without_report,
 )
+from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
 from twosome.models.tokenizers import FILES, has_tokenizer, read_tokenizer
 from twosome.tokens.encoding import Tokenizer
 
@@ -137,22 +138,28 @@ def add_adapter(
 
     if dropout:
         raise ConfigError(f"lora dropout must be 0, got {dropout}: scores are taken in eval mode so that ratios are 1")
-    if isinstance(targets, str):
-        names: Any = targets if targets == "all-linear" else [targets]
+    top = _top(model, top_layers)
+    every = isinstance(targets, str) and targets.lower() == ALL_LINEAR
+    if every and top is not None:
+        names: Any = linear_layers_of(model, top)  # PEFT takes no numbers of layers beside all-linear
+    elif isinstance(targets, str):
+        names = ALL_LINEAR if every else [targets]
     else:
         names = None if targets is None else [*targets]
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
         target_modules=names,
-        layers_to_transform=_top(model, top_layers),
+        layers_to_transform=None if every else top,
         bias="none",
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config).eval()
+        adapted = get_peft_model(model, config).eval()
     except ValueError as error:
-        raise ModelError(f"cannot adapt {targets!r} in {type(model).__name__}: {_first_line(error)}") from None
+        raise ModelError(why_not(model, targets, _first_line(error))) from None
+    tell_left_out(adapted, targets)
+    return adapted
 
 
 def _top(model: Any, layers: int | None) -> list[int] | None:

@@ -95,8 +95,8 @@ def adapter_tokenizer(directory: str | Path, model: Any, tokenizer: Tokenizer, *
     elif needed > rows:
         raise ModelError(
             f"the tokenizer beside the adapter in {str(directory)!r} has {needed} tokens, but {type(model).__name__} "
-            f"has embeddings for {rows}, and the adapter brings {'none' if brought is None else brought}; save it with its "
-            "embeddings (save_embedding_layers=True), or remove the tokenizer if the adapter was trained without it"
+            f"has embeddings for {rows}, and the adapter brings {brought or 'none'}; save it with its embeddings "
+            "(save_embedding_layers=True), or remove the tokenizer if the adapter was trained without it"
         )
     return own
 

@@ -132,7 +132,7 @@ class RunConfig:
     seed: int = 0
     """Seeds weights, actions, shuffling and episodes."""
     threads: int = 1
-    """CPU threads of one process; with 1 the first ratio of every update is exactly 1."""
+    """CPU threads of one process; with 1 the first ratio of every update is exactly 1 for a model read in packs."""
     save_every: int = 10
     """Updates between saves of adapter and critic."""
     record_every: int = 10

@@ -27,7 +27,8 @@ def score(model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision]) -> Ac
     """Log-probability of every token of every admissible action.
 
     Differentiable in the model's parameters. Sums are taken in float32 whatever the model's dtype; a decision's scores
-    do not depend on the batch, its order, or the tokenizer's padding side.
+    do not depend on the tokenizer's padding side, nor on the batch and its order: to the last bit where a model is read
+    in packs on one CPU thread, to rounding where it is a mixture of experts or is read in masked or padded rows.
 
     Args:
         model: Any Hugging Face causal language model, with or without a PEFT adapter, in eval mode.
@@ -73,7 +74,7 @@ class Scorer:
         reader: Reader | None = None,
     ) -> None:
         self.model = model
-        self.encoder = Encoder(tokenizer, context_length(model), long_prompts)
+        self.encoder = Encoder(tokenizer, context_length(model), long_prompts, context_reason(model))
         self.reader = reader or choose_reader(
             model,
             path=path,
@@ -126,13 +127,37 @@ def context_length(model: Any) -> int | None:
     A model that stretches its rotary embedding when a sentence grows longer reads up to where that begins: beyond, a
     token's numbers would depend on what else is read with it.
     """
+    longest = min((limit for limit, _ in _limits(model)), default=None)
+    return None if longest is None else max(1, longest - virtual_tokens(model))
+
+
+def context_reason(model: Any) -> str:
+    """Where the number of :func:`context_length` stands in the model's configuration, and why it counts."""
+    return min(reversed(_limits(model)), key=lambda limit: limit[0], default=(0, ""))[1]
+
+
+def _limits(model: Any) -> list[tuple[int, str]]:
+    """Every limit on the length of a sentence that a configuration names, with its reason."""
     config = model.config.get_text_config()
-    limits = [getattr(config, "max_position_embeddings", None)]
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
-    if isinstance(rope, dict) and rope.get("rope_type") in ("dynamic", "longrope"):
-        limits.append(rope.get("original_max_position_embeddings"))
-    known = [limit for limit in limits if isinstance(limit, int) and limit > 0]
-    return max(1, min(known) - virtual_tokens(model)) if known else None
+    longest = getattr(config, "max_position_embeddings", None)
+    found = [(longest, "max_position_embeddings of its configuration")]
+    ropes = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    # Of one kind for all layers, or by the kind of layer.
+    for rope in (ropes, *ropes.values()) if isinstance(ropes, dict) else ():
+        if not isinstance(rope, dict):
+            continue
+        kind = rope.get("rope_type", rope.get("type"))
+        if kind == "longrope":
+            name = "original_max_position_embeddings"
+            before = rope.get(name) or getattr(config, name, None) or longest
+            reason = (
+                f"{name} of its configuration, beyond which longrope turns all positions, the earlier ones too, by "
+            )
+            found.append((before, f"{reason}other factors (max_position_embeddings is {longest})"))
+        elif kind == "dynamic":
+            reason = "max_position_embeddings of its configuration, beyond which dynamic rotary embeddings stretch"
+            found.append((longest, reason))
+    return [(limit, reason) for limit, reason in found if isinstance(limit, int) and limit > 0]
 
 
 _READERS: weakref.WeakKeyDictionary[Any, Reader] = weakref.WeakKeyDictionary()

@@ -49,16 +49,22 @@ class Encoder:
         max_length: The most tokens the model can read, or None if it has no limit.
         long_prompts: What becomes of a prompt that does not fit with its longest action. Actions are never cut, and
             neither are the special tokens in front of a prompt.
+        reason: Where the limit comes from, for messages.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, max_length: int | None = None, long_prompts: LongPrompts = "refuse"
+        self,
+        tokenizer: Tokenizer,
+        max_length: int | None = None,
+        long_prompts: LongPrompts = "refuse",
+        reason: str = "",
     ) -> None:
         self.tokenizer = tokenizer
         self.long_prompts = long_prompts
         self._told = False
         self._specials = special_tokens(tokenizer)
         self._max_length = max_length
+        self._most = f"{max_length} ({reason})" if reason else str(max_length)
 
     def encode(self, decision: Decision) -> EncodedDecision:
         """Token ids of one decision.
@@ -102,20 +108,20 @@ class Encoder:
         length = f"a prompt with its longest action has {len(ids) + action} tokens, but the model reads at most "
         if self.long_prompts == "refuse":
             raise TokenizationError(
-                f"{length}{self._max_length}; shorten the prompt that begins {prompt[:60]!r}, or have it cut with "
+                f"{length}{self._most}; shorten the prompt that begins {prompt[:60]!r}, or have it cut with "
                 "long_prompts keep_end or keep_start"
             )
         front = _leading_special(self.tokenizer, prompt)
         room = self._max_length - action - front
         if room < 1:
             raise TokenizationError(
-                f"{length}{self._max_length}, and {action} of them are the action's, which is never cut; shorten the "
+                f"{length}{self._most}, and {action} of them are the action's, which is never cut; shorten the "
                 f"actions after the prompt that begins {prompt[:60]!r}"
             )
         if not self._told:
             self._told = True
             warnings.warn(
-                f"prompts are cut: {length}{self._max_length}, and long_prompts is {self.long_prompts}; this is said "
+                f"prompts are cut: {length}{self._most}, and long_prompts is {self.long_prompts}; this is said "
                 "once, metrics count cut_prompts",
                 stacklevel=2,
             )
