@@ -11,7 +11,7 @@ from jsonargparse import get_loader, set_loader
 from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument
 from twosome.errors import ConfigError, TwosomeError
 from twosome.runs.config import PRESETS, RunConfig, check_shape, preset_files, to_yaml
-from twosome.runs.notation import whole_number, whole_settings, with_numbers
+from twosome.runs.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
 
 _load_yaml = get_loader("yaml")
 TRUST = "--loading.trust_remote_code"
@@ -97,11 +97,13 @@ def _read(parser: ConfigParser, words: list[str]) -> Any:
 def _load(text: str) -> Any:
     """A file of settings, with numbers read as a run's own file has them read; or any other value in YAML."""
     value = _load_yaml(text)
-    if isinstance(value, dict):
-        return with_numbers(RunConfig, _as_written(value, yaml.safe_load(text)))
-    return (
-        [whole_number(item) for item in _as_written(value, yaml.safe_load(text))] if isinstance(value, list) else value
-    )
+    if not isinstance(value, (dict, list)):
+        return value
+    try:
+        value = _as_written(value, yaml.safe_load(text))
+        return with_numbers(RunConfig, value) if isinstance(value, dict) else [whole_number(item) for item in value]
+    except RecursionError:
+        raise ConfigError(HOLDS_ITSELF) from None
 
 
 def _as_written(value: Any, written: Any) -> Any:

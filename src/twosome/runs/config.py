@@ -16,7 +16,7 @@ import yaml
 from twosome.algorithms import ALGORITHMS
 from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
-from twosome.runs.notation import with_numbers
+from twosome.runs.notation import HOLDS_ITSELF, with_numbers
 from twosome.text.tasks import TASKS
 
 PRESETS = ("tiny", "paper", "ppo")
@@ -235,7 +235,10 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"a configuration must be a mapping of settings, got {type(values).__name__}")
-    values = with_numbers(RunConfig, values)
+    try:
+        values = with_numbers(RunConfig, values)
+    except RecursionError:
+        raise ConfigError(HOLDS_ITSELF) from None
     check_shape(RunConfig, values)
     parts: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if is_dataclass(kind)}
     try:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+HOLDS_ITSELF = "a configuration must not hold itself; write its settings out instead of naming them by & and *"
+
 _SCIENTIFIC = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
