@@ -22,9 +22,9 @@ CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-
 
 FOUNDATION = ("decision", "errors")
 WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
-LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", *FOUNDATION)
+LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "functional", *FOUNDATION)
-RUNS = ("text", "models", "scoring", "algorithms", "baselines", "rollout", "safetensors", "yaml", *LEARNING)
+RUNS = ("text", "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
@@ -32,17 +32,19 @@ KNOWS_ALL = ("*",)
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "decision": ("errors",),
+    "success": (),
     "types": ("torch", *FOUNDATION),
     "arrival": ("torch", "errors"),
     "functional": ("torch", "types", *FOUNDATION),
-    "envs": ("gymnasium", "numpy", "errors"),
+    "envs": ("gymnasium", "numpy", "success", "errors"),
     "overcooked": WORLD,
     "virtualhome": WORLD,
-    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", *FOUNDATION),
+    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "success", *FOUNDATION),
     "tokens": ("torch", "numpy", *FOUNDATION),
     "scoring": READING,
     "models": ("scoring", "safetensors", *READING),
-    "rollout": LEARNING,
+    "episodes": LEARNING,
+    "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
     "baselines": ("safetensors", "rollout", *LEARNING),
     "runs": ("filelock", "matplotlib", *RUNS),
@@ -50,7 +52,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "bench": ("tokens", "transformers", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("evaluation", "runs", *RUNS),
-    "report": ("numpy", "yaml", "jinja2", "markupsafe", "errors"),
+    "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,

@@ -36,7 +36,16 @@ class Corridor(gymnasium.Env[int, int]):
         duration = self.cell
         self.cell += action
         self.steps += 1
-        return self.cell, 1.0, self.cell == 3, self.steps == 5 and self.cell != 3, {"duration": duration}
+        return (
+            self.cell,
+            1.0,
+            self.cell == 3,
+            self.steps == 5 and self.cell != 3,
+            {
+                "duration": duration,
+                "success": self.cell == 3,
+            },
+        )
 
 
 class Words:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,61 +13,10 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch.nn import functional
 
-from twosome.decision import Decision
-from twosome.errors import ConfigError, EnvironmentFault, NumericalError
+from twosome.episodes import Episode, Step, decisions, info_entry, pack, replay
+from twosome.errors import ConfigError, NumericalError
 from twosome.functional.categorical import sample
 from twosome.types import Policy, Rollout
-
-
-@dataclass(frozen=True)
-class Step:
-    """One decision of an episode and what followed it."""
-
-    decision: Decision
-    probabilities: tuple[float, ...]
-    action: int
-    reward: float
-    duration: int
-    value: float | None = None
-
-
-@dataclass
-class Episode:
-    """What happened from one reset to the end.
-
-    Attributes:
-        index: How many episodes its collector began before it.
-        seed: The seed the environment was reset with; with the actions it replays the episode.
-        group: How many seeds its collector drew before that one; equal for episodes that share it.
-        steps: The decisions, in order.
-        success: Whether the environment called the end a success.
-        truncated: Whether a limit cut the episode.
-    """
-
-    index: int
-    seed: int
-    group: int
-    steps: list[Step] = field(default_factory=list)
-    success: bool = False
-    truncated: bool = False
-
-    @property
-    def length(self) -> int:
-        """Decisions taken."""
-        return len(self.steps)
-
-    @property
-    def duration(self) -> int:
-        """Primitive steps taken."""
-        return sum(step.duration for step in self.steps)
-
-    def discounted_return(self, gamma: float) -> float:
-        """Sum of rewards, each discounted by ``gamma`` per primitive step before its decision."""
-        total, elapsed = 0.0, 0
-        for step in self.steps:
-            total += gamma**elapsed * step.reward
-            elapsed += step.duration
-        return total
 
 
 class Collector:
@@ -82,19 +32,29 @@ class Collector:
         greedy: Take the most probable action instead of drawing one.
         group_size: So many neighbouring environments share their seeds: the k-th episodes of a group all begin alike,
             whenever each of them gets there.
+        longest: Decisions after which an episode that has not ended is left, and the next one begins. While training
+            there is no need to: a rollout ends anyway.
 
     Raises:
         ConfigError: If the environments cannot be divided into groups of that size.
     """
 
     def __init__(
-        self, envs: VectorEnv, seed: int, generator: torch.Generator, *, greedy: bool = False, group_size: int = 1
+        self,
+        envs: VectorEnv,
+        seed: int,
+        generator: torch.Generator,
+        *,
+        greedy: bool = False,
+        group_size: int = 1,
+        longest: float = math.inf,
     ) -> None:
         if group_size < 1 or envs.num_envs % group_size:
             raise ConfigError(f"{envs.num_envs} environments cannot be divided into groups of {group_size}")
         self.envs = envs
         self._generator = generator
         self._greedy = greedy
+        self._longest = longest
         self._seeds = np.random.default_rng(seed)
         self._began = self._drawn = 0
         self._group_size = group_size
@@ -102,7 +62,7 @@ class Collector:
         self._ahead: list[list[_Seed]] = [[] for _ in range(envs.num_envs)]
         self._open = [self._new_episode(index) for index in range(envs.num_envs)]
         observations, _ = envs.reset(seed=[episode.seed for episode in self._open])  # type: ignore[arg-type]
-        self._decisions = _decisions(observations)
+        self._decisions = decisions(observations)
 
     def collect(self, policy: Policy, steps: int) -> tuple[Rollout, list[Episode]]:
         """Act for ``steps`` decisions in every environment: the rollout, and the episodes that ended in it."""
@@ -116,23 +76,26 @@ class Collector:
         return _rollout(rows), finished
 
     def run_episodes(
-        self, policy: Policy, episodes: int, *, on_progress: Callable[[int], None] | None = None
+        self, policy: Policy, episodes: int, *, on_progress: Callable[[int, int], None] | None = None
     ) -> list[Episode]:
         """Act until the first ``episodes`` episodes to begin have ended, so that short ones are not favoured.
 
         Args:
             policy: Chooses the actions.
             episodes: How many episodes.
-            on_progress: Called with the number of episodes that ended, whenever it grows.
+            on_progress: Called after every step of the environments with the number of those episodes that ended,
+                and of the decisions so far.
         """
         first = min(episode.index for episode in self._open)
         wanted = range(first, first + episodes)
         finished: dict[int, Episode] = {}
+        taken = 0
         while not all(index in finished for index in wanted):
             _, ended = self._step(policy)
             finished.update((episode.index, episode) for episode in ended)
-            if ended and on_progress is not None:
-                on_progress(min(len(finished), episodes))
+            taken += self.envs.num_envs
+            if on_progress is not None:
+                on_progress(sum(index in wanted for index in finished), taken)
         return [finished[index] for index in wanted]
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,14 +106,14 @@ class Collector:
             "began": self._began,
             "drawn": self._drawn,
             "ahead": [[list(seed) for seed in seeds] for seeds in self._ahead],
-            "open": [_pack_episode(episode) for episode in self._open],
+            "open": [pack(*each) for each in zip(self._open, self._decisions, strict=True)],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`state_dict` returned; the open episodes are replayed.
 
         Raises:
-            EnvironmentFault: If an environment does not pay what it paid before: it is not determined by its seed.
+            EnvironmentFault: If an environment does not show or pay what it did: it is not determined by its seed.
         """
         self._generator.set_state(state["generator"])
         self._seeds.bit_generator.state = json.loads(state["seeds"])
@@ -158,55 +121,26 @@ class Collector:
         # Before there were groups, every episode drew a seed of its own.
         self._drawn = state.get("drawn", self._began)
         self._ahead = [[_Seed(*seed) for seed in seeds] for seeds in state.get("ahead", [[]] * self.envs.num_envs)]
-        self._open = self._replay(state["open"])
-
-    def _replay(self, records: Sequence[Mapping[str, Any]]) -> list[Episode]:
-        """Bring every environment to where its episode was.
-
-        All environments step together. One with fewer steps to replay idles until its time comes, and is then reset
-        with its episode's seed.
-        """
-        episodes = [Episode(r["index"], r["seed"], r.get("group", r["index"])) for r in records]
-        seeds = [episode.seed for episode in episodes]
-        longest = max(len(record["steps"]) for record in records)
-        waits = [longest - len(record["steps"]) for record in records]
-        observations, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]
-        for moment in range(longest):
-            decisions = _decisions(observations)
-            turns = [
-                r["steps"][moment - wait] if moment >= wait else None for r, wait in zip(records, waits, strict=True)
-            ]
-            actions = np.array([turn["action"] if turn else 0 for turn in turns])
-            observations, rewards, terminated, truncated, _ = self.envs.step(actions)
-            for turn, episode, decision, reward in zip(turns, episodes, decisions, rewards, strict=True):
-                if turn is not None:
-                    _check_replay(episode, turn["reward"], float(reward))
-                    episode.steps.append(Step(decision, **{**turn, "probabilities": tuple(turn["probabilities"])}))
-            begins_next = np.array([wait == moment + 1 for wait in waits])
-            restart = begins_next | np.asarray(terminated) | np.asarray(truncated)
-            if restart.any():
-                observations, _ = self.envs.reset(seed=seeds, options={"reset_mask": restart})  # type: ignore[arg-type]
-        self._decisions = _decisions(observations)
-        return episodes
+        self._open, self._decisions = replay(self.envs, state["open"])
 
     def _step(self, policy: Policy) -> tuple[dict[str, Any], list[Episode]]:
         """One decision in every environment: a row of the rollout, and the episodes that ended."""
-        decisions = self._decisions
+        decided = self._decisions
         with torch.no_grad():
-            log_probs = _numbers(policy.action_log_probs(decisions).cpu())
+            log_probs = _numbers(policy.action_log_probs(decided).cpu())
         actions = log_probs.argmax(-1) if self._greedy else sample(log_probs, self._generator)
         observations, rewards, terminated, truncated, infos = self.envs.step(actions.numpy())
-        durations = _info(infos, "duration", default=np.ones(len(decisions), dtype=np.int64))
-        success = _info(infos, "success", default=terminated)
-        followed = _decisions(observations)
+        durations = info_entry(infos, "duration", default=np.ones(len(decided), dtype=np.int64))
+        told = info_entry(infos, "success", default=np.full(len(decided), None, dtype=object))
+        followed = decisions(observations)
         for index, episode in enumerate(self._open):
-            decision = decisions[index]
+            decision = decided[index]
             probabilities = log_probs[index, : len(decision.actions)].exp().tolist()
             episode.steps.append(
                 Step(decision, tuple(probabilities), int(actions[index]), float(rewards[index]), int(durations[index]))
             )
         row: dict[str, Any] = {
-            "decisions": decisions,
+            "decisions": decided,
             "followed": followed,
             "steps": [(episode, episode.length - 1) for episode in self._open],
             "actions": actions,
@@ -219,23 +153,24 @@ class Collector:
         for name, attribute in (("episodes", "index"), ("groups", "group")):
             row[name] = torch.tensor([getattr(episode, attribute) for episode in self._open])
         self._decisions = followed
-        return row, self._reset_ended(terminated, truncated, success)
+        return row, self._reset_ended(np.asarray(terminated), np.asarray(truncated), told)
 
-    def _reset_ended(self, terminated: Any, truncated: Any, success: Any) -> list[Episode]:
-        """Close ended episodes and open new ones."""
-        ended = np.asarray(terminated) | np.asarray(truncated)
+    def _reset_ended(self, terminated: Any, truncated: Any, told: Any) -> list[Episode]:
+        """Close ended episodes, and those that have to be left, and open new ones."""
+        left = np.array([episode.length >= self._longest for episode in self._open]) & ~(terminated | truncated)
+        ended = terminated | truncated | left
         if not ended.any():
             return []
         closed = []
         for index in np.flatnonzero(ended):
             episode = self._open[index]
-            episode.success = bool(success[index])
-            episode.truncated = bool(truncated[index]) and not bool(terminated[index])
+            said = None if told[index] is None else bool(told[index])
+            episode.close(said, terminated=bool(terminated[index]), left=bool(left[index]))
             closed.append(episode)
             self._open[index] = self._new_episode(int(index))
         seeds = [episode.seed for episode in self._open]
         observations, _ = self.envs.reset(seed=seeds, options={"reset_mask": ended})  # type: ignore[arg-type]
-        self._decisions = _decisions(observations)
+        self._decisions = decisions(observations)
         return closed
 
     def _new_episode(self, environment: int) -> Episode:
@@ -258,29 +193,6 @@ class _Seed(NamedTuple):
     seed: int
 
 
-def _pack_episode(episode: Episode) -> dict[str, Any]:
-    """An open episode without its texts, which replaying brings back."""
-    steps = [{name: getattr(step, name) for name in _STEP_NUMBERS} for step in episode.steps]
-    return {"index": episode.index, "seed": episode.seed, "group": episode.group, "steps": steps}
-
-
-def _check_replay(episode: Episode, then: float, now: float) -> None:
-    if then != now:
-        raise EnvironmentFault(
-            f"replaying the episode with seed {episode.seed}, step {episode.length + 1} paid {now} instead of {then}: "
-            "the environment is not determined by its seed and its actions, so the run cannot be continued exactly"
-        )
-
-
-_STEP_NUMBERS = ("probabilities", "action", "reward", "duration", "value")
-
-
-def _decisions(observations: Any) -> tuple[Decision, ...]:
-    """The decisions in a batched text observation, one per environment."""
-    pairs = zip(observations["prompt"], observations["actions"], strict=True)
-    return tuple(Decision(prompt, tuple(actions)) for prompt, actions in pairs)
-
-
 def _numbers(log_probs: torch.Tensor) -> torch.Tensor:
     """The log-probabilities, if they are numbers; drawing an action from anything else would mean nothing."""
     if log_probs.isnan().any():
@@ -289,14 +201,6 @@ def _numbers(log_probs: torch.Tensor) -> torch.Tensor:
             "again with a lower ppo.policy_learning_rate"
         )
     return log_probs
-
-
-def _info(infos: dict[str, Any], key: str, default: Any) -> Any:
-    """A per-environment info entry, with the default where an environment gave none."""
-    if key not in infos:
-        return default
-    given = infos.get(f"_{key}", np.ones(len(default), dtype=bool))
-    return np.where(given, infos[key], default)
 
 
 def _add_values(policy: Policy, rows: Sequence[dict[str, Any]]) -> None:

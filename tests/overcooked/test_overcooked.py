@@ -462,7 +462,7 @@ def test_unknown_actions_are_refused_and_change_nothing(action: Any) -> None:
 def test_numpy_actions_are_fine() -> None:
     env = OvercookedEnv("tomato-salad")
     env.reset()
-    assert env.step(np.int64(0))[4] == {"duration": 2}
+    assert env.step(np.int64(0))[4] == {"duration": 2, "success": False}
 
 
 @pytest.mark.parametrize(

@@ -28,15 +28,17 @@ def run(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(words)
 
+    from twosome.cli.waiting import waiting
     from twosome.evaluation.checking import check_environment
 
-    report = check_environment(
-        arguments.task,
-        model=arguments.model,
-        environment=arguments.environment,
-        decisions=arguments.decisions,
-        seed=arguments.seed,
-    )
+    with waiting(f"checking {arguments.task}"):
+        report = check_environment(
+            arguments.task,
+            model=arguments.model,
+            environment=arguments.environment,
+            decisions=arguments.decisions,
+            seed=arguments.seed,
+        )
     print(json.dumps(asdict(report)) if arguments.json else describe(report))
     return 1 if report.count("error") else 0
 
@@ -45,7 +47,8 @@ def describe(report: Report) -> str:
     """The report as text: what was looked at, each kind of fault with its count and first example, and the verdict."""
     where = "every reachable state" if report.exhaustive else "random play"
     measures = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in report.measures.items())
-    lines = [f"{report.task}: {where}; {measures}"]
+    success = {"told": "the world tells it", "paid": "the last step pays for it", None: "unknown"}[report.success_by]
+    lines = [f"{report.task}: {where}; {measures}; success: {success}"]
     for finding in report.findings:
         lines.append(f"\n{finding.severity} ({finding.check}, {finding.count}x): {finding.message}")
         example = textwrap.shorten(finding.example, 400, placeholder=" ...")

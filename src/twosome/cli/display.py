@@ -17,12 +17,14 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from twosome.errors import EnvironmentFault, NumericalError
+from twosome.success import PAID, UNKNOWN
 
 if TYPE_CHECKING:
     from twosome.envs.oracle import Play
     from twosome.evaluation.sampled import Estimate, Evaluation
     from twosome.runs.config import RunConfig
     from twosome.runs.trainer import Progress
+    from twosome.success import Way
 
 PLAIN_INTERVAL = 15.0
 """Least seconds between lines where there is no terminal, so that a log file is not flooded."""
@@ -44,7 +46,7 @@ class TrainingDisplay:
         self._bar = bar
         self._task = bar.add_task("training", total=total, status="") if bar is not None else None
         self._spoke, self._told = -PLAIN_SILENCE, 0
-        self._recent: list[tuple[float, float]] = []
+        self._recent: list[tuple[float, float | None]] = []
 
     def update(self, progress: Progress) -> None:
         """Show an update."""
@@ -69,11 +71,18 @@ class TrainingDisplay:
     def _status(self, progress: Progress) -> str:
         if self._recent:
             returns, successes = zip(*self._recent, strict=True)
-            recent = f"return {sum(returns) / len(returns):+.3f}  success {sum(successes) / len(successes):4.0%}"
+            recent = f"return {sum(returns) / len(returns):+.3f}  success {_share(successes)}"
         else:
             recent = "no episode has ended yet"
         minutes, seconds = divmod(int(progress.seconds_left), 60)
         return f"{recent}  {progress.rate:.0f}/s  {minutes}:{seconds:02d} left"
+
+
+def _share(successes: Sequence[float | None]) -> str:
+    """Their mean; a dash where the last is unknown, and what was unknown before the first success was none."""
+    if successes[-1] is None:
+        return "   -"
+    return f"{sum(success or 0.0 for success in successes) / len(successes):4.0%}"
 
 
 @contextmanager
@@ -111,16 +120,35 @@ def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: Play | No
     for name, result in rows:
         table.add_row(
             name,
-            _interval(result.success, "{:.1%}"),
+            "-" if result.success is None else _interval(result.success, "{:.1%}"),
             _interval(result.discounted_return, "{:.3f}"),
             _interval(result.decisions, "{:.1f}"),
         )
     if optimum is not None:
-        success = "100.0%" if optimum.success else "0.0%"
+        success = "-" if optimum.success is None else "100.0%" if optimum.success else "0.0%"
         table.add_row("optimum (by search)", success, f"{optimum.value:.4f}", str(len(optimum.actions)))
     # Wide enough for the intervals also where the output is piped.
     console = Console() if sys.stdout.isatty() else Console(width=110)
     console.print(table)
+    for note in dict.fromkeys(note for _, result in rows for note in _notes(result)):
+        console.print(note, highlight=False)
+
+
+def _notes(result: Evaluation) -> Iterator[str]:
+    """What has to be known of the numbers."""
+    note = success_note(result.success_by)
+    if note:
+        yield note
+    if result.left:
+        yield (
+            f"{result.left} of {result.episodes} episodes did not end and were left after {result.longest} decisions "
+            "(--longest); their returns are of what they were paid until then"
+        )
+
+
+def success_note(success_by: Way | None) -> str:
+    """What has to be known of a rate of success that the world does not tell itself."""
+    return {"told": "", "paid": PAID, None: f"- : {UNKNOWN}"}[success_by]
 
 
 def _interval(estimate: Estimate, form: str) -> str:

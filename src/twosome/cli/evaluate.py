@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twosome.cli.parsing import (
@@ -43,6 +44,9 @@ def run(words: list[str]) -> int:
         help="measure the model as SayCan: what it says times what can be done, by the environment or learned",
     )
     parser.add_argument("--greedy", action="store_true", help="take the most probable action instead of sampling")
+    parser.add_argument(
+        "--longest", type=positive, help="decisions after which an episode that does not end is left (default: 1000)"
+    )
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_environment_argument(parser)
@@ -62,6 +66,8 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
 
     if arguments.exact and arguments.episodes is not None:
         raise ConfigError("--exact runs no episodes; leave out --episodes, or --exact")
+    if arguments.exact and arguments.longest is not None:
+        raise ConfigError("--exact runs no episodes; leave out --longest, or --exact")
     if arguments.uniform and (arguments.source or arguments.saycan or arguments.model or arguments.task is None):
         raise ConfigError("--uniform measures uniform play of a --task, without a run, an adapter or a --model")
     if arguments.source is None and arguments.task is None:
@@ -97,10 +103,20 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
 
 def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
     from twosome.cli.display import print_evaluations
-    from twosome.evaluation.sampled import evaluate
+    from twosome.cli.waiting import waiting
+    from twosome.evaluation.sampled import LONGEST, evaluate
 
     episodes = arguments.episodes or EPISODES
-    result = evaluate(policy, **setting, episodes=episodes, greedy=arguments.greedy, seed=arguments.seed)
+    with waiting(f"evaluating {setting['task']}") as told:
+        result = evaluate(
+            policy,
+            **setting,
+            episodes=episodes,
+            greedy=arguments.greedy,
+            seed=arguments.seed,
+            longest=arguments.longest or LONGEST,
+            on_progress=partial(told.episodes, episodes),
+        )
     if arguments.json:
         print(json.dumps(asdict(result)))
     else:
@@ -108,17 +124,26 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
+    from twosome.cli.display import success_note
+    from twosome.cli.waiting import waiting
     from twosome.evaluation.exact import evaluate_exactly
 
-    result = evaluate_exactly(policy, **setting, greedy=arguments.greedy)
+    with waiting(f"evaluating {setting['task']} exactly") as told:
+
+        def progress(asked: int, all_of_them: int) -> None:
+            told.status = f"{asked} of {all_of_them} different decisions read"
+
+        result = evaluate_exactly(policy, **setting, greedy=arguments.greedy, on_progress=progress)
     if arguments.json:
         print(json.dumps(asdict(result)))
         return
     print(f"{result.task}, {name}{', greedy' if arguments.greedy else ''}, exact")
-    print(f"  success              {result.success:.4%}")
+    print(f"  success              {'-' if result.success is None else f'{result.success:.4%}'}")
     print(f"  discounted return    {result.discounted_return:.4f} (optimum {result.optimal_return:.4f})")
     print(f"  decisions            {result.decisions:.2f} per episode")
     print(f"  optimal choices      {result.optimal_choices:.1%} of the decisions of an episode")
     print(
         f"  most probable action {result.accuracy:.1%} optimal over {result.states} states ({result.prompts} prompts)"
     )
+    if note := success_note(result.success_by):
+        print(note)

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from twosome.envs.exploring import Booleans, Floats, S, StateGraph
+from twosome.envs.exploring import Booleans, Floats, S, StateGraph, WorldTooLarge
 from twosome.errors import ConfigError
 
 TIE = 1e-9
@@ -52,13 +52,13 @@ class Play(NamedTuple):
         value: Discounted return.
         actions: The actions.
         duration: Primitive steps.
-        success: Whether it ends in success rather than by the time limit.
+        success: Whether it ends in success; None where the world does not say what success is.
     """
 
     value: float
     actions: tuple[int, ...]
     duration: int
-    success: bool
+    success: bool | None
 
 
 class Evaluation(NamedTuple):
@@ -67,14 +67,14 @@ class Evaluation(NamedTuple):
     Attributes:
         mean_return: Discounted return.
         std_return: Standard deviation of the discounted return of one episode.
-        success: Probability that the episode ends in success.
+        success: Probability that the episode ends in success; None where the world does not say what success is.
         mean_decisions: Actions per episode.
         mean_duration: Primitive steps per episode.
     """
 
     mean_return: float
     std_return: float
-    success: float
+    success: float | None
     mean_decisions: float
     mean_duration: float
 
@@ -82,6 +82,11 @@ class Evaluation(NamedTuple):
 Policy = Callable[[S], ArrayLike]
 """Maps a state to the probabilities of its admissible actions, in the order of its world's actions."""
 
+
+MOST_NUMBERS = 2**28
+"""Numbers that are remembered at most: 2 GiB."""
+MOST_WORK = 10**10
+"""States times actions times steps of a time limit that are worked through at most: minutes."""
 
 _ROUNDING = 1e-13
 """Share of a second moment within which sums of a few dozen decisions round."""
@@ -121,25 +126,30 @@ def best_play(graph: StateGraph[S], discount: float, time_limit: int) -> Play:
         graph: The explored world.
         discount: Per primitive step, 1 allowed.
         time_limit: Primitive steps after which an episode is over; an action under way is finished and pays.
+
+    Raises:
+        WorldTooLarge: If that takes more memory or work than there is.
     """
     weights = discount**graph.durations
     playing = graph.admissible.any(axis=1)
-    choices = np.zeros((time_limit, len(graph.states)), dtype=np.int64)
+    choices: list[NDArray[np.int32]] = []  # with the most time left last
 
     def backup(time: int, later: Floats) -> Floats:
         action_values = np.where(graph.admissible, graph.rewards + weights * later[..., 0], -np.inf)
-        choices[time] = action_values.argmax(axis=1)
+        _check_size(time_limit - time, len(graph.states), "remember the best action of every state at every time")
+        choices.append(action_values.argmax(axis=1).astype(np.int32))
         return np.where(playing, action_values.max(axis=1), 0.0)[:, None]
 
     value = _backward(graph, time_limit, 1, backup)[0]
-    row, time, success, actions = 0, 0, False, []
-    while time < time_limit and not success:
-        action = int(choices[time, row])
+    row, time, over, success, actions = 0, 0, False, False, []
+    while time < time_limit and not over:
+        left = min(time_limit - time, len(choices))  # with still more time left, the choices stay the same
+        action = int(choices[left - 1][row])
         actions.append(action)
-        success = bool(graph.terminated[row, action])
+        over, success = bool(graph.terminated[row, action]), bool(graph.successes[row, action])
         time += int(graph.durations[row, action])
         row = int(graph.successors[row, action])
-    return Play(float(value), tuple(actions), time, success)
+    return Play(float(value), tuple(actions), time, None if graph.success_by is None else success)
 
 
 def uniform(graph: StateGraph[S]) -> Floats:
@@ -188,7 +198,7 @@ def evaluate(graph: StateGraph[S], policy: Floats, discount: float, time_limit: 
         now = (
             rewards + weights * mean,
             rewards**2 + 2 * rewards * weights * mean + weights**2 * square,
-            graph.terminated + success,
+            graph.successes + success,
             1 + decisions,
             graph.durations + duration,
         )
@@ -198,7 +208,8 @@ def evaluate(graph: StateGraph[S], policy: Floats, discount: float, time_limit: 
     variance = square - mean**2
     if variance < _ROUNDING * square:
         variance = 0.0  # no more than rounding leaves, which depends on the machine's power function
-    return Evaluation(mean, variance**0.5, success, decisions, duration)
+    known = None if graph.success_by is None else success
+    return Evaluation(mean, variance**0.5, known, decisions, duration)
 
 
 def _check_policy(graph: StateGraph[S], policy: Floats) -> None:
@@ -231,10 +242,30 @@ def _backward(graph: StateGraph[S], time_limit: int, count: int, backup: Callabl
     if time_limit < 1:
         raise ConfigError(f"the time limit must be at least 1 primitive step, got {time_limit!r}")
     slots = int(graph.durations.max()) + 1
+    _check_size(slots, len(graph.states) * count, "remember every state for as long as the longest action lasts")
     ring = np.zeros((slots, len(graph.states), count))  # quantities at time t in slot t % slots; 0 from the limit on
-    goes_on = ~graph.terminated[..., None]
-    for time in reversed(range(time_limit)):
+    goes_on, unchanged = ~graph.terminated[..., None], 0
+    for sweep, time in enumerate(reversed(range(time_limit))):
+        if sweep * graph.admissible.size > MOST_WORK:
+            raise WorldTooLarge(
+                f"a time limit of {time_limit:,} steps is too long for {len(graph.states):,} states: after {sweep:,} "
+                "steps the numbers still change; give a shorter limit, or leave out --exact to sample episodes"
+            )
         later = ring[(time + graph.durations) % slots, graph.successors]
-        ring[time % slots] = backup(time, later * goes_on)
+        now = backup(time, later * goes_on)
+        # Once nothing has changed for as long as the longest action, nothing will: more time makes no difference.
+        unchanged = unchanged + 1 if np.array_equal(now, ring[(time + 1) % slots]) else 0
+        ring[time % slots] = now
+        if unchanged > slots:
+            ring[0] = now
+            break
     initial: Floats = ring[0, 0]
     return initial
+
+
+def _check_size(times: int, size: int, what: str) -> None:
+    if times * size > MOST_NUMBERS:
+        raise WorldTooLarge(
+            f"to {what} takes {times:,} x {size:,} numbers, more than the {MOST_NUMBERS:,} that fit into memory; give "
+            "a shorter time limit, or sample episodes"
+        )

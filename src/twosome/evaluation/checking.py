@@ -13,11 +13,13 @@ from twosome.decision import Decision
 from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
+from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
 from twosome.text.faults import Fault, Finding, collect
+from twosome.text.repeating import repeats
 from twosome.text.tasks import TASKS, make_task
-from twosome.text.walking import Seen, walk
+from twosome.text.walking import Seen, Walk, walk
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Report:
         model: The model whose tokenizer was used, or None.
         exhaustive: Whether every reachable state was seen, rather than those of random play.
         measures: Counts of what was looked at, and extremes, by name.
+        success_by: How the world says what success is: told or paid (:mod:`twosome.success`), or None.
         findings: Errors first.
         skipped: Checks that were not made, and why.
     """
@@ -37,6 +40,7 @@ class Report:
     model: str | None
     exhaustive: bool
     measures: dict[str, int]
+    success_by: Way | None
     findings: tuple[Finding, ...]
     skipped: dict[str, str]
 
@@ -52,6 +56,7 @@ def check_environment(
     environment: Mapping[str, Any] | None = None,
     decisions: int = 2000,
     seed: int = 0,
+    elsewhere: bool = True,
 ) -> Report:
     """Check a task's environment.
 
@@ -61,6 +66,7 @@ def check_environment(
         environment: Further arguments of the environment.
         decisions: Of random play, where the world does not show its states.
         seed: Of random play.
+        elsewhere: Also play seeded episodes in other processes, which takes a few seconds.
 
     Raises:
         ConfigError: If the task cannot be made, or its narrator contradicts its world.
@@ -72,7 +78,8 @@ def check_environment(
     with closing(make_task(task, **(environment or {}))) as env:
         try:
             walked = walk(env, discount=discount, decisions=decisions, seed=seed)
-            faults = [*check(walked), *api_faults(env)]
+            faults = [*check(walked), *api_faults(env), *_unsaid(walked)]
+            found, why = repeats(env, task, environment or {}, seed, elsewhere=elsewhere)
         except TwosomeError:
             raise
         except Exception as error:  # whatever somebody's environment or narrator raises
@@ -81,14 +88,25 @@ def check_environment(
                 f"{task!r} raised {type(error).__name__} while it was walked through: {error} ({where.filename}, line "
                 f"{where.lineno})"
             ) from None
+    faults += found
+    if why is not None:
+        skipped["repeats"] = why
     if not walked.exhaustive:
-        skipped["told-apart"] = "the world does not show its states, so its best actions are not known"
+        skipped["told-apart"] = "not every state was looked at, so the best actions are not known"
     measures = _measures(walked.seen, walked.exhaustive)
     if reader is not None:
         read = list(_valid(walked.seen))
         faults += check_tokens(reader.tokenizer, read, reader.context)
         measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read)
-    return Report(task, reader.name if reader else None, walked.exhaustive, measures, collect(faults), skipped)
+    return Report(
+        task, reader.name if reader else None, walked.exhaustive, measures, walked.success_by, collect(faults), skipped
+    )
+
+
+def _unsaid(walked: Walk) -> Iterator[Fault]:
+    if walked.success_by is None:
+        where = "any way to an end" if walked.exhaustive else "the episodes of random play"
+        yield Fault("success", "note", f"{UNKNOWN}; until then success is not counted", f"seen in {where}")
 
 
 def check_tokens(tokenizer: Any, decisions: Sequence[Decision], context: int | None) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from twosome.decision import Decision
 from twosome.envs import oracle
 from twosome.envs.exploring import StateGraph, explore
 from twosome.errors import ConfigError
+from twosome.success import Way
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import make_task
 from twosome.types import Policy
@@ -31,7 +32,8 @@ class ExactEvaluation:
         task: The task's name.
         greedy: Whether the most probable action is always taken.
         gamma: Discount per primitive step of the returns.
-        success: Probability that an episode ends in success.
+        success: Probability that an episode ends in success; None where the world does not say what success is.
+        success_by: How it says so: told or paid (:mod:`twosome.success`), or None.
         discounted_return: Mean return.
         std_return: Standard deviation of the return of one episode.
         decisions: Mean number of decisions in an episode.
@@ -46,7 +48,8 @@ class ExactEvaluation:
     task: str
     greedy: bool
     gamma: float
-    success: float
+    success: float | None
+    success_by: Way | None
     discounted_return: float
     std_return: float
     decisions: float
@@ -171,6 +174,7 @@ def _summarize(
         greedy=greedy,
         gamma=gamma,
         success=result.success,
+        success_by=graph.success_by,
         discounted_return=result.mean_return,
         std_return=result.std_return,
         decisions=result.mean_decisions,

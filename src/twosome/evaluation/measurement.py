@@ -53,8 +53,8 @@ class Measurement:
         greedy: Whether the most probable action was always taken.
         method: Computed over all states, or the mean of episodes.
         episodes: How many, or None.
-        success: Fraction of episodes that end in success.
-        success_interval: Its 95 % interval, or None where it is exact.
+        success: Fraction of episodes that end in success; None where the world does not say what success is.
+        success_interval: Its 95 % interval, or None where it is exact or unknown.
         discounted_return: Mean return, discounted by the task's gamma.
         return_interval: Its 95 % interval, or None where it is exact.
         optimum: Return of the best policy, or None where that is not known.
@@ -65,7 +65,7 @@ class Measurement:
     greedy: bool
     method: Literal["exact", "episodes"]
     episodes: int | None
-    success: float
+    success: float | None
     success_interval: tuple[float, float] | None
     discounted_return: float
     return_interval: tuple[float, float] | None
@@ -140,7 +140,7 @@ def measure_optimum(task: str, *, gamma: float, environment: Mapping[str, Any]) 
         greedy=True,
         method="exact",
         episodes=None,
-        success=float(best.success),
+        success=None if best.success is None else float(best.success),
         success_interval=None,
         discounted_return=best.value,
         return_interval=None,
@@ -159,8 +159,8 @@ def _sampled(
         greedy,
         method="episodes",
         episodes=found.episodes,
-        success=success.mean,
-        success_interval=(success.low, success.high),
+        success=None if success is None else success.mean,
+        success_interval=None if success is None else (success.low, success.high),
         discounted_return=returned.mean,
         return_interval=(returned.low, returned.high),
         optimum=None,

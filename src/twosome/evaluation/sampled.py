@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from twosome.rollout import Collector, Episode
+from twosome.episodes import Episode
+from twosome.rollout import Collector
+from twosome.success import Way, way
+from twosome.text.states import time_limit
 from twosome.text.tasks import make_vector_task
 from twosome.types import Policy
 
+LONGEST = 1000
+"""Decisions after which an episode is left unless told otherwise: nothing says that every environment has a limit."""
 Z95 = 1.959963984540054
 
 
@@ -35,18 +41,25 @@ class Evaluation:
         greedy: Whether the most probable action was always taken.
         episodes: How many episodes were run.
         gamma: Discount per primitive step of the returns.
-        success: Fraction of episodes that ended in success (Wilson interval).
+        success: Fraction of episodes that ended in success (Wilson interval); None where nothing in them says what
+            success is.
+        success_by: How it is said: told or paid (:mod:`twosome.success`), or None.
         discounted_return: Mean return, discounted per primitive step (normal interval).
         decisions: Mean number of decisions in an episode (normal interval).
+        left: How many episodes did not end by themselves and were left after ``longest`` decisions.
+        longest: See there.
     """
 
     task: str
     greedy: bool
     episodes: int
     gamma: float
-    success: Estimate
+    success: Estimate | None
+    success_by: Way | None
     discounted_return: Estimate
     decisions: Estimate
+    left: int = 0
+    longest: int | None = None
 
 
 def evaluate(
@@ -58,8 +71,9 @@ def evaluate(
     greedy: bool = False,
     seed: int = 0,
     num_envs: int = 8,
+    longest: int = LONGEST,
     environment: Mapping[str, Any] | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Run a policy for some episodes.
 
@@ -71,26 +85,39 @@ def evaluate(
         greedy: Take the most probable action instead of sampling, as the paper does.
         seed: Seeds the actions and the episodes.
         num_envs: Environments side by side; the episodes are the first ``episodes`` to begin.
+        longest: Decisions after which an episode is left that has not ended. A world whose own time limit is longer,
+            and known, is given that.
         environment: Further arguments of the environment.
-        on_progress: Called with the number of episodes that ended, now and then.
+        on_progress: Called after every step with the number of episodes that ended, and of decisions.
     """
     generator = torch.Generator().manual_seed(seed)
     with closing(make_vector_task(task, min(num_envs, episodes), arguments=environment)) as envs:
-        collector = Collector(envs, seed=seed, generator=generator, greedy=greedy)
+        bound = max(longest, _time_limit(envs))
+        collector = Collector(envs, seed=seed, generator=generator, greedy=greedy, longest=bound)
         finished = collector.run_episodes(policy, episodes, on_progress=on_progress)
-    return summarize(finished, task=task, gamma=gamma, greedy=greedy)
+    return replace(summarize(finished, task=task, gamma=gamma, greedy=greedy), longest=bound)
+
+
+def _time_limit(envs: VectorEnv) -> int:
+    """The time limit of the environments, if they are known to have one, else 0."""
+    known = time_limit(envs.envs[0]) if isinstance(envs, SyncVectorEnv) else None
+    return known or 0
 
 
 def summarize(episodes: Sequence[Episode], *, task: str, gamma: float, greedy: bool) -> Evaluation:
     """The evaluation that finished episodes amount to."""
+    outcomes = [episode.outcome for episode in episodes]
+    success_by = way(outcomes)
     return Evaluation(
         task=task,
         greedy=greedy,
         episodes=len(episodes),
         gamma=gamma,
-        success=proportion([episode.success for episode in episodes]),
+        success=None if success_by is None else proportion([outcome.success is True for outcome in outcomes]),
+        success_by=success_by,
         discounted_return=mean([episode.discounted_return(gamma) for episode in episodes]),
         decisions=mean([float(episode.length) for episode in episodes]),
+        left=sum(episode.left for episode in episodes),
     )
 
 

@@ -134,7 +134,8 @@ class OvercookedEnv(gymnasium.Env[Observation, int]):
             action: Index of the macro-action.
 
         Returns:
-            Observation, reward discounted over the ticks, terminated, truncated, and ``{"duration": ticks}``.
+            Observation, reward discounted over the ticks, terminated, truncated, and info: ``duration`` in ticks, and
+            ``success``, whether the dish was served.
 
         Raises:
             InadmissibleAction: If there is no such macro-action.
@@ -149,7 +150,8 @@ class OvercookedEnv(gymnasium.Env[Observation, int]):
         truncated = ticks >= self.time_limit and not terminated
         if terminated or truncated:
             self._running = False
-        return self._node.observation.copy(), reward, terminated, truncated, {"duration": duration}
+        info = {"duration": duration, "success": terminated}
+        return self._node.observation.copy(), reward, terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | str | None:
         """Return the kitchen as it is now: text with terminal colours for "ansi", uint8 [H, W, 3] for "rgb_array"."""

@@ -87,7 +87,7 @@ class TransitionTable:
     def transition(self, state: State, action: int) -> Transition[State]:
         """Return what an action leads to."""
         edge = self.edge(self.node(state), action)
-        return Transition(edge.node.state, edge.reward, edge.ticks, edge.terminated)
+        return Transition(edge.node.state, edge.reward, edge.ticks, edge.terminated, edge.terminated)
 
     def view(self, state: State) -> tuple[Observation, dict[str, Any]]:
         """Return the observation of a state, and the empty info of a reset."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from twosome.report.grouping import Group
 from twosome.report.reading import Run, number
 from twosome.report.statistics import Interval, bootstrap, decisions_to_threshold, iqm, median
+from twosome.success import Outcome, way
 
 WINDOW = 20
 """Episodes whose mean is a point of a curve."""
@@ -55,7 +56,7 @@ def run_curve(run: Run, name: str) -> Curve | None:
         run: metrics.jsonl tells how many episodes ended in an update, episodes.jsonl, in the same order, how.
         name: ``discounted_return`` or ``success``.
     """
-    outcomes = [found for episode in run.episodes if (found := _outcome(episode.get(name))) is not None]
+    outcomes = _outcomes(run, name)
     decisions, scores, episodes = [], [], []
     ended = 0
     for line in run.metrics:
@@ -105,8 +106,18 @@ def learned_after(group: Group, optimum: float) -> Interval | None:
 
 
 def _mean(run: Run, name: str, part: slice) -> float | None:
-    outcomes = [found for episode in run.episodes if (found := _outcome(episode.get(name))) is not None][part]
+    outcomes = _outcomes(run, name)[part]
     return sum(outcomes) / len(outcomes) if outcomes else None
+
+
+def _outcomes(run: Run, name: str) -> list[float]:
+    """What every episode of a run achieved; nothing, where its world does not say what success is."""
+    if name != SUCCESS:
+        return [found for episode in run.episodes if (found := _outcome(episode.get(name))) is not None]
+    told = [(episode.get(name), episode.get("told") is not False) for episode in run.episodes if name in episode]
+    if way(Outcome(None if success is None else bool(success), said) for success, said in told) is None:
+        return []
+    return [_outcome(success) or 0.0 for success, _ in told]
 
 
 def _outcome(value: object) -> float | None:

@@ -15,12 +15,12 @@ SPACE, NARROW_SPACE = "\u00a0", "\u202f"
 
 def score(value: float | None) -> str:
     """A return, or whatever else lies around 1: 0.921."""
-    return MISSING if value is None else f"{value:.3f}".replace("-", MINUS)
+    return MISSING if value is None or math.isnan(value) else f"{value:.3f}".replace("-", MINUS)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A fraction, 97.3 %; only what is all or nothing, up to rounding errors, is written so."""
-    if value is None:
+    """A fraction, 97.3 %, or a dash where it is unknown; only what is all or nothing, up to rounding errors, is written so."""
+    if value is None or math.isnan(value):
         return MISSING
     if min(abs(value), abs(value - 1)) < 1e-9:
         value, digits = round(value), 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from twosome.report.grouping import TRAINED_AGENTS, agent_label
@@ -13,6 +14,8 @@ from twosome.report.statistics import Interval, bootstrap, iqm
 
 SUCCESS, RETURN = "success", "discounted_return"
 MEASURES = (SUCCESS, RETURN)
+UNKNOWN = Interval(math.nan, None, None, runs=1)
+"""A rate of success where the world does not say what success is."""
 
 
 class Key(NamedTuple):
@@ -38,7 +41,7 @@ class Cell:
     """What an agent achieves on a task.
 
     Attributes:
-        success: Rate of success.
+        success: Rate of success; its value is NaN where it is unknown.
         discounted_return: Mean return.
         optimum: The best possible return, or None where it is not known.
         method: How it was measured, for people.
@@ -71,7 +74,7 @@ def cell_of(replicates: Sequence[Measured]) -> Cell:
     first = replicates[0]
     return Cell(
         success=_together([one.success for one in replicates], first.success_interval),
-        discounted_return=_together([one.discounted_return for one in replicates], first.return_interval),
+        discounted_return=_together([*(one.discounted_return for one in replicates)], first.return_interval),
         optimum=next((one.optimum for one in replicates if one.optimum is not None), None),
         method=" and ".join(dict.fromkeys(_method(one) for one in replicates)),
         replicates=replicates,
@@ -115,8 +118,11 @@ def _ends(interval: Interval) -> tuple[float, float]:
     return low, interval.value if interval.high is None else interval.high
 
 
-def _together(values: list[float], own: tuple[float, float] | None) -> Interval:
+def _together(found: list[float | None], own: tuple[float, float] | None) -> Interval:
     """Over seeds; a single measurement keeps the interval it came with."""
+    values = [value for value in found if value is not None]
+    if len(values) < len(found):
+        return replace(UNKNOWN, runs=len(found))
     if len(values) == 1 and own is not None:
         return Interval(values[0], *own, runs=1)
     return bootstrap([values], iqm)

@@ -76,11 +76,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Measured:
-    """One line of measurements.jsonl; the fields are explained in docs/report.md."""
+    """One line of measurements.jsonl; the fields are explained in docs/report.md. Success may be unknown."""
 
     agent: str
     task: str
-    success: float
+    success: float | None
     discounted_return: float
     trained_on: str | None = None
     normalization: str | None = None
@@ -231,7 +231,9 @@ def _read_measurements(path: Path, notes: list[str]) -> list[Measured]:
 def _measured(line: Mapping[str, Any]) -> Measured | None:
     agent, task = line.get("agent"), line.get("task")
     success, discounted_return = number(line.get("success")), number(line.get("return"))
-    if not isinstance(agent, str) or not isinstance(task, str) or success is None or discounted_return is None:
+    if not isinstance(agent, str) or not isinstance(task, str) or discounted_return is None:
+        return None
+    if success is None and line.get("success", ...) is not None:
         return None
     return Measured(
         agent,

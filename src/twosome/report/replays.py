@@ -167,7 +167,7 @@ def _episode(value: Any) -> dict[str, Any] | None:
     return {
         "name": " and ".join(names) or "episode",
         "index": _whole(value.get("index")),
-        "success": value.get("success") is True,
+        "success": value.get("success") if isinstance(value.get("success"), bool | None) else False,
         "truncated": value.get("truncated") is True,
         "return": number(value.get("discounted_return")),
         "decisions": _whole(value.get("decisions")) or len(steps),

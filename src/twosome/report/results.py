@@ -11,7 +11,7 @@ from twosome.report import curves
 from twosome.report.drawing import Axes, Line, Mark, line_chart, swatch, track
 from twosome.report.formatting import runs
 from twosome.report.grouping import Group, agent_order
-from twosome.report.measures import Cell, Key, cell_of, own_task
+from twosome.report.measures import UNKNOWN, Cell, Key, cell_of, own_task
 from twosome.report.reading import Measured, Run, number
 from twosome.report.statistics import Interval
 
@@ -214,7 +214,7 @@ def _panel(
 def _end_of_training(group: Group, run: Run, optimum: float | None) -> Measured | None:
     discounted_return = curves.last_performance(run, curves.RETURN)
     success = curves.last_performance(run, curves.SUCCESS)
-    if discounted_return is None or success is None:
+    if discounted_return is None:
         return None
     return Measured(
         group.agent,
@@ -252,9 +252,9 @@ def _before(group: Group, own: Mapping[Key, Cell]) -> tuple[Interval, Interval, 
         return cell.discounted_return, cell.success, f"untrained, {cell.method}"
     discounted_return = curves.first_performance(group, curves.RETURN)
     success = curves.first_performance(group, curves.SUCCESS)
-    if discounted_return is None or success is None:
+    if discounted_return is None:
         return None
-    return discounted_return, success, f"first {curves.WINDOW} episodes"
+    return discounted_return, success or UNKNOWN, f"first {curves.WINDOW} episodes"
 
 
 def _key(group: Group) -> Key:

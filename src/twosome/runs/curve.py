@@ -12,6 +12,8 @@ from twosome.runs.files import replacing
 def draw_learning_curve(metrics: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """Draw return and success over decisions; episodes are averaged over the last tenth of the run so far.
 
+    Success is left out where the world does not say what it is.
+
     Args:
         metrics: Lines of ``metrics.jsonl``.
         title: Shown above.
@@ -29,7 +31,9 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], title: str, path: Pat
         ("discounted_return", "mean discounted return", "tab:blue"),
         ("success", "success rate", "tab:green"),
     ):
-        points = [(line["decisions"], line[name], line["episodes"]) for line in metrics if line["episodes"]]
+        points = _points(metrics, name)
+        if not points:
+            continue
         axes.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, alpha=0.25, linewidth=1)
         axes.plot(*smooth(points, window=max(1, len(points) // 10)), color=colour, label=label, linewidth=2)
     axes.set_ylim(-0.3, 1.05)
@@ -38,6 +42,17 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], title: str, path: Pat
         axes.legend(loc="lower right", frameon=False)
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=120)
+
+
+def _points(metrics: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float, int]]:
+    """Decisions, a mean and its weight for every update with episodes; none if the last mean is unknown.
+
+    A mean that was unknown and is known later was one of episodes without a success.
+    """
+    lines = [line for line in metrics if line["episodes"]]
+    if not lines or lines[-1][name] is None:
+        return []
+    return [(line["decisions"], line[name] or 0.0, line["episodes"]) for line in lines]
 
 
 def smooth(points: Sequence[tuple[float, float, int]], window: int) -> tuple[list[float], list[float]]:

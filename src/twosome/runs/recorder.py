@@ -1,10 +1,12 @@
 """Writes what happens in a run, line by line: ``metrics.jsonl`` and ``episodes.jsonl``.
 
 A line of ``metrics.jsonl`` describes one update: ``update``, ``decisions`` (so far), ``episodes`` (that ended in it),
-``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no episode ended), each metric of the
-algorithm and, where ``long_prompts`` allows it, ``cut_prompts`` (decisions whose prompt the model read only a part of).
+``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no episode ended, ``success`` also as
+long as nothing has said what success is, see :mod:`twosome.success`), each metric of the algorithm and, where
+``long_prompts`` allows it, ``cut_prompts`` (decisions whose prompt the model read only a part of).
 
-A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``success``, ``truncated``, ``decisions``,
+A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``success`` (null where nothing says so),
+``told`` (false where not the environment but its rewards say so, else absent), ``truncated``, ``decisions``,
 ``duration``, ``discounted_return``; every n-th also has ``steps``, each with ``prompt``, ``actions``,
 ``probabilities``, ``action`` (index), ``reward``, ``duration`` and ``value``.
 
@@ -23,9 +25,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from twosome.episodes import Episode
 from twosome.errors import ConfigError
-from twosome.rollout import Episode
 from twosome.runs.journal import Journal
+from twosome.success import Tally
 from twosome.types import UpdateReport
 
 METRICS_FILE = "metrics.jsonl"
@@ -50,6 +53,7 @@ class Recorder:
         self._episodes = Journal(directory / EPISODES_FILE)
         self._timing = Journal(directory / TIMING_FILE)
         self._writer = _tensorboard_writer(directory) if tensorboard else None
+        self._outcomes = Tally()
 
     def update(
         self,
@@ -61,11 +65,13 @@ class Recorder:
         effort: Mapping[str, int],
     ) -> dict[str, Any]:
         """Record one update and the episodes that ended in it; returns the line of metrics."""
+        self._outcomes.add(episode.outcome for episode in episodes)
+        known = self._outcomes.way is not None
         line = {
             "update": update,
             "decisions": decisions,
             "episodes": len(episodes),
-            "success": _mean([float(episode.success) for episode in episodes]),
+            "success": _mean([float(episode.success is True) for episode in episodes]) if known else None,
             "discounted_return": _mean([episode.discounted_return(self._gamma) for episode in episodes]),
             "episode_decisions": _mean([float(episode.length) for episode in episodes]),
             "optimizer_steps": report.optimizer_steps,
@@ -82,7 +88,11 @@ class Recorder:
 
     def state_dict(self) -> dict[str, Any]:
         """What the files hold: an exact continuation cuts off what a crash wrote after this."""
-        return {"metrics": self._metrics.state_dict(), "episodes": self._episodes.state_dict()}
+        return {
+            "metrics": self._metrics.state_dict(),
+            "episodes": self._episodes.state_dict(),
+            "outcomes": self._outcomes.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Cut the files to what they held.
@@ -92,11 +102,14 @@ class Recorder:
         """
         self._metrics.check(state["metrics"])
         self._episodes.check(state["episodes"])
+        # Before there was a rule, every end was taken for told.
+        self._outcomes = Tally(**state.get("outcomes", {"told": True}))
         self._metrics.load_state_dict(state["metrics"])
         self._episodes.load_state_dict(state["episodes"])
 
     def clear(self) -> None:
         """Begin the files anew."""
+        self._outcomes = Tally()
         self._metrics.clear()
         self._episodes.clear()
 
@@ -128,6 +141,7 @@ def episode_record(episode: Episode, gamma: float, *, steps: bool) -> dict[str, 
         "index": episode.index,
         "seed": episode.seed,
         "success": episode.success,
+        **({} if episode.told else {"told": False}),
         "truncated": episode.truncated,
         "decisions": episode.length,
         "duration": episode.duration,

@@ -12,6 +12,8 @@ from gymnasium import spaces
 from twosome.errors import InadmissibleAction
 
 MAX_LENGTH = 20_000
+MOST_ACTIONS = 2**31 - 1
+"""As many as nobody offers: how many actions a decision has is said by the decision, not by a space."""
 
 _UNREADABLE = "\ufeff\ufffd\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """A byte order mark, what decoders put for what they could not decode, line separators, changes of direction."""
@@ -71,12 +73,18 @@ class TextObservation(TypedDict):
     actions: tuple[str, ...]
 
 
+def text_space() -> spaces.Dict:
+    """The observation space of text environments."""
+    text = Words()
+    return spaces.Dict({"prompt": text, "actions": spaces.Sequence(text)})
+
+
 class TextEnv(gymnasium.Env[TextObservation, int]):
     """A text environment: observations are decisions, an action is an index into the admissible action prompts.
 
-    ``info["duration"]`` (primitive steps the action took, 1 if the environment does not say) and
-    ``info["success"]`` (on the last step; ``terminated`` if the environment does not say) are always present after a
-    step. The wrapped environment stays reachable as ``env``.
+    ``info["duration"]`` (primitive steps the action took, 1 if the environment does not say) is always present after a
+    step; ``info["success"]`` is what the environment says on the last step, and absent where it says nothing
+    (:mod:`twosome.success`). The wrapped environment stays reachable as ``env``.
 
     Args:
         env: Any Gymnasium environment.
@@ -88,8 +96,7 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
         self.narrator = narrator
         self.metadata = env.metadata
         self.render_mode = env.render_mode
-        text = Words()
-        self.observation_space = spaces.Dict({"prompt": text, "actions": spaces.Sequence(text)})  # type: ignore[assignment]
+        self.observation_space = text_space()  # type: ignore[assignment]
         self.action_space = spaces.Discrete(_most_actions(env.action_space))  # type: ignore[assignment]
         self._options: tuple[Option, ...] = ()
 
@@ -113,7 +120,7 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
                 f"so the index must be between 0 and {len(self._options) - 1}"
             )
         observation, reward, terminated, truncated, info = self.env.step(self._options[action].env_action)
-        info = {"duration": 1, "success": terminated, **info}
+        info = {"duration": 1, **info}
         return self._narrate(observation, info), float(reward), terminated, truncated, info
 
     def render(self) -> Any:
@@ -132,4 +139,4 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
 def _most_actions(space: gymnasium.Space[Any]) -> int:
     if isinstance(space, spaces.Discrete):
         return int(space.n)
-    return 1024
+    return MOST_ACTIONS

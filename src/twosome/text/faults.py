@@ -19,6 +19,8 @@ CHECKS = {
     "told-apart": "situations with different best actions read differently",
     "valid": "every prompt with its actions can be scored",
     "world": "the states that the world shows are those that are played",
+    "success": "the world says what success is",
+    "repeats": "a seeded episode is the same again, also in another process",
     "api": "Gymnasium's own checks of the environment",
     "tokens": "prompt and actions have tokens of their own",
     "context": "a prompt with its action fits into the model",

@@ -10,10 +10,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 
 from twosome.decision import Decision
 from twosome.errors import EnvironmentFault, InvalidDecision
-from twosome.text.environment import TextObservation
+from twosome.text.environment import MOST_ACTIONS, TextObservation, text_space
 
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 """Rewards are kept in float32; what is larger would be infinite there."""
@@ -25,8 +26,13 @@ LONGEST_DURATION = 2**31 - 1
 class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
     """A text environment whose every answer is checked before it is believed.
 
-    What comes out is plain: a text observation, a float, two bools, and of the info only ``duration`` and ``success``,
-    with their defaults (1, and ``terminated``) where the environment gave none.
+    What comes out is plain: a text observation, a float, two bools, and of the info only ``duration`` (1 where the
+    environment says nothing) and ``success`` (absent where it says nothing). The spaces are those of any text
+    environment, so that environments of one task may differ in theirs; the guard knows better what it lets pass.
+
+    After the end of an episode nothing is decided, so its last observation needs no actions; the ones before stand in
+    for them, and nobody chooses from them. Where a limit cut the episode, the critic still values the last prompt;
+    where it terminated nothing is worth anything any more, and the decision before stands in for all of it.
 
     Args:
         env: A text environment.
@@ -35,6 +41,8 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
 
     def __init__(self, env: gymnasium.Env[TextObservation, int], name: str) -> None:
         super().__init__(env)
+        self.observation_space = text_space()  # type: ignore[assignment]
+        self.action_space = spaces.Discrete(MOST_ACTIONS)  # type: ignore[assignment]
         self.name = name
         self._seed: int | None = None
         self._steps = 0
@@ -67,11 +75,10 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
         self._mapping("info", info)
         paid = self._reward(reward, action)
         ended, cut = self._flag("terminated", terminated), self._flag("truncated", truncated)
-        kept = {
-            "duration": self._duration(info.get("duration", 1)),
-            "success": self._flag("info['success']", info.get("success", ended)),
-        }
-        return self._observation(observation), paid, ended, cut, kept
+        kept: dict[str, Any] = {"duration": self._duration(info.get("duration", 1))}
+        if info.get("success") is not None:
+            kept["success"] = self._flag("info['success']", info["success"])
+        return self._observation(observation, ended=ended, cut=cut), paid, ended, cut, kept
 
     def close(self) -> None:
         """Close the environment; one that cannot even be closed is reported and left."""
@@ -92,9 +99,14 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
             raise self._fault(f"returned {given} instead of the {len(names)} values {', '.join(names)}")
         return answer
 
-    def _observation(self, observation: Any) -> TextObservation:
+    def _observation(self, observation: Any, *, ended: bool = False, cut: bool = False) -> TextObservation:
         """The observation with a valid decision in it."""
         self._mapping("the observation", observation)
+        before = self._decision
+        if before is not None and (ended or cut) and not _offered(observation):
+            if ended:
+                return {"prompt": before.prompt, "actions": before.actions}
+            observation = {**observation, "actions": before.actions}
         missing = [key for key in ("prompt", "actions") if key not in observation]
         if missing:
             raise self._fault(
@@ -146,6 +158,12 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
     def _fault(self, what: str) -> EnvironmentFault:
         when = f"step {self._steps}" if self._steps else "the reset"
         return EnvironmentFault(f"{self.name}, at {when} of the episode with seed {self._seed}, {what}")
+
+
+def _offered(observation: Mapping[str, Any]) -> bool:
+    """Whether an observation comes with actions, or with what was meant to be some."""
+    actions = observation.get("actions")
+    return actions is not None and not (isinstance(actions, (tuple, list)) and len(actions) == 0)
 
 
 def _said(error: BaseException) -> str:

@@ -43,6 +43,17 @@ class TextWorld:
         return prompt, options
 
 
+def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    """Steps after which an episode is cut, by what the world or Gymnasium's wrapper says; None if neither does."""
+    text = env.unwrapped
+    for inside in [text, *([text.env, text.env.unwrapped] if isinstance(text, TextEnv) else [])]:
+        spec = getattr(inside, "spec", None)
+        for limit in (getattr(inside, "time_limit", None), getattr(spec, "max_episode_steps", None)):
+            if isinstance(limit, int) and not isinstance(limit, bool):
+                return limit
+    return None
+
+
 def text_world(env: gymnasium.Env[Any, Any]) -> TextWorld | None:
     """The world behind a text environment, wrapped or not; None where it does not show its states."""
     text = env.unwrapped

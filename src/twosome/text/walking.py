@@ -10,11 +10,15 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from twosome.decision import Decision
-from twosome.envs.exploring import explore
+from twosome.envs.exploring import StateGraph, WorldTooLarge, explore
 from twosome.envs.oracle import solve
 from twosome.errors import InvalidDecision
+from twosome.success import Tally, Way, judge
 from twosome.text.faults import Fault
 from twosome.text.states import TextWorld, text_world
+
+MOST_STATES = 200_000
+"""States of a world that are all looked at; a minute or so. Of larger ones, those of random play are."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,19 @@ class Seen:
 
 
 class Walk(NamedTuple):
-    """The decisions met, and faults met on the way."""
+    """The decisions met, and faults met on the way.
+
+    Attributes:
+        seen: The decisions.
+        exhaustive: Whether they are all that can be reached.
+        faults: Of the walk; those of the texts are found later.
+        success_by: How the world says what success is; None where it does not, as far as the walk shows.
+    """
 
     seen: list[Seen]
     exhaustive: bool
     faults: list[Fault]
+    success_by: Way | None = None
 
 
 def walk(env: gymnasium.Env[Any, Any], *, discount: float = 0.99, decisions: int = 2000, seed: int = 0) -> Walk:
@@ -55,14 +67,20 @@ def walk(env: gymnasium.Env[Any, Any], *, discount: float = 0.99, decisions: int
         ConfigError: If the narrator offers actions that the world does not admit.
     """
     shown = text_world(env)
-    if shown is not None:
-        seen = _all_states(shown, discount)
-        return Walk(seen, True, [*_differences(env, shown, seed), *_check_space(env, seen)])
-    return _random_play(env, decisions, seed)
+    if shown is None:
+        return _random_play(env, decisions, seed)
+    try:
+        graph = explore(shown.world, MOST_STATES)
+    except WorldTooLarge as error:
+        walked = _random_play(env, decisions, seed)
+        note = Fault("world", "note", "not every state was looked at, only those of random play", str(error))
+        return walked._replace(faults=[*walked.faults, note])
+    seen = _all_states(shown, graph, discount)
+    faults = [*_differences(env, shown, seed), *_check_space(env, seen)]
+    return Walk(seen, True, faults, graph.success_by)
 
 
-def _all_states(shown: TextWorld, discount: float) -> list[Seen]:
-    graph = explore(shown.world)
+def _all_states(shown: TextWorld, graph: StateGraph[Any], discount: float) -> list[Seen]:
     optimal = solve(graph, discount).optimal
     seen = []
     for row, state in enumerate(graph.states):
@@ -77,21 +95,26 @@ def _all_states(shown: TextWorld, discount: float) -> list[Seen]:
 def _random_play(env: gymnasium.Env[Any, Any], decisions: int, seed: int) -> Walk:
     choose, seen, faults, episode, over = random.Random(seed), [], [], 0, True
     observation: Any = None
+    rewards: list[float] = []
+    tally = Tally()
     for _ in range(decisions):
         if over:
             observation, _ = env.reset(seed=seed + episode)
             episode += 1
+            rewards = []
         prompt, actions = observation["prompt"], tuple(observation["actions"])
         seen.append(Seen(prompt, actions))
         if not actions:
             faults.append(Fault("valid", "error", "a decision has no action; give at least one", prompt[-60:]))
             over = True
             continue
-        observation, _, terminated, truncated, _ = env.step(choose.randrange(len(actions)))
+        observation, reward, terminated, truncated, info = env.step(choose.randrange(len(actions)))
+        rewards.append(float(reward))
         over = bool(terminated or truncated)
         if over:
-            faults += _check_end(observation)
-    return Walk(seen, False, [*faults, *_check_space(env, seen)])
+            tally.add([judge(info.get("success"), terminated=bool(terminated), rewards=rewards)])
+            faults += _check_end(observation, bool(terminated))
+    return Walk(seen, False, [*faults, *_check_space(env, seen)], tally.way)
 
 
 _OUTSIDE = (
@@ -116,16 +139,21 @@ def _key(value: Any) -> Any:
     return _key(value.tolist()) if hasattr(value, "tolist") else value
 
 
-_LAST = "the last observation of an episode cannot be scored, but the critic reads it; give it a prompt and an action"
+_LAST = "the last observation of an episode that was cut cannot be read, but the critic values it; give it a prompt"
 
 
-def _check_end(observation: Any) -> Iterator[Fault]:
+def _check_end(observation: Any, terminated: bool) -> Iterator[Fault]:
+    """Yield what is wrong with a last observation, which needs no actions, and at a terminal state nothing at all."""
+    actions = tuple(observation["actions"])
+    if terminated and not actions:
+        return
     try:
-        Decision(observation["prompt"], tuple(observation["actions"]))
+        Decision(observation["prompt"], actions or ("wait",))
     except InvalidDecision as error:
         yield Fault("valid", "error", _LAST, str(error))
 
 
+_TOLD = "play tells another success than the world; give Transition the success that info['success'] tells, or none"
 _DIFFERENT = "play shows something else than the world; let the environment step through the world it shows"
 
 
@@ -151,6 +179,10 @@ def _differences(env: gymnasium.Env[Any, Any], shown: TextWorld, seed: int, deci
             played = f"reward {reward}, duration {info['duration']}, terminated {terminated}"
             yield Fault("world", "error", _DIFFERENT, f"played {played}, shown {expected!r}")
             return
+        told = info.get("success")
+        if terminated and (None if told is None else bool(told)) != expected.success:
+            yield Fault("world", "error", _TOLD, f"played success={told}, shown {expected!r}")
+            return
         over = bool(terminated or truncated)
         if over:
-            yield from _check_end(observation)
+            yield from _check_end(observation, bool(terminated))

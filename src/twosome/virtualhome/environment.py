@@ -32,7 +32,8 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.int8], int]):
 
     * ``script``: the action as a line of a VirtualHome script, ``[putin] <pancake> (40) <microwave> (14)``;
     * ``executed``: whether the action did what it says;
-    * ``duration``: 1, the primitive steps it took.
+    * ``duration``: 1, the primitive steps it took;
+    * ``success``: whether the task is done.
 
     Args:
         task: A name in :data:`twosome.virtualhome.tasks.TASKS`.
@@ -146,6 +147,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.int8], int]):
             "script": self._scripts[action],
             "executed": executed,
             "duration": 1,
+            "success": terminated,
         }
         return situation.observation.copy(), float(terminated), terminated, truncated, info
 

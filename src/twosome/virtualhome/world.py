@@ -83,7 +83,7 @@ class World:
     def transition(self, state: Household, action: int) -> Transition[Household]:
         """What an action leads to, as :mod:`twosome.envs.oracle` wants to know it."""
         after = self.outcome(self.situation(state), action).situation
-        return Transition(after.state, float(after.success), 1, after.success)
+        return Transition(after.state, float(after.success), 1, after.success, after.success)
 
     def view(self, state: Household) -> tuple[NDArray[np.int8], dict[str, Any]]:
         """The observation of a household, and the info of a reset that leads to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,9 +17,11 @@ from twosome.envs.exploring import explore
 from twosome.envs.oracle import best_play
 from twosome.errors import ConfigError
 from twosome.evaluation.exact import JUDGED_AT
+from twosome.evaluation.sampled import LONGEST
 from twosome.functional.categorical import sample
+from twosome.success import judge
 from twosome.text.guard import GuardedEnv
-from twosome.text.states import TextWorld, text_world
+from twosome.text.states import TextWorld, text_world, time_limit
 from twosome.text.tasks import TASKS, make_task
 from twosome.types import Policy
 from twosome.watching.film import MODE, Film, check_can_film
@@ -82,7 +85,9 @@ def play(
 
         observation, _ = env.reset(seed=seed)
         film = Film(env, TASKS[task].summary if task in TASKS else task) if gif is not None else None
-        total = _episode(env, observation, choose, film, TASKS[task].gamma if task in TASKS else 1.0, pictures, tell)
+        gamma = TASKS[task].gamma if task in TASKS else 1.0
+        bound = math.inf if player == "you" else max(LONGEST, time_limit(env) or 0)
+        total = _episode(env, observation, choose, film, gamma, pictures, tell, bound)
     if film is not None and gif is not None:
         film.save(gif)
         tell(f"film: {gif}")
@@ -97,9 +102,11 @@ def _episode(
     gamma: float,
     pictures: bool,
     tell: Tell,
+    bound: float,
 ) -> float | None:
     """Play from an observation to the end: the discounted return, or None if ``choose`` left."""
     total, elapsed = 0.0, 0
+    rewards: list[float] = []
     while True:
         if pictures:
             tell(str(env.render()))
@@ -108,8 +115,12 @@ def _episode(
         if action is None:
             tell("left")
             return None
+        if len(rewards) >= bound:
+            tell(f"left after {bound} decisions, as it does not end: discounted return {total:+.4f} so far")
+            return total
         observation, reward, terminated, truncated, info = env.step(action)
         duration = info.get("duration", 1)
+        rewards.append(float(reward))
         total += gamma**elapsed * float(reward)
         elapsed += duration
         tell(f"  reward {float(reward):+.3f}, {duration} steps\n")
@@ -118,9 +129,20 @@ def _episode(
         if terminated or truncated:
             if pictures:
                 tell(str(env.render()))
-            outcome = "success" if info.get("success", terminated) else "time is up" if truncated else "failure"
+            outcome = _outcome(info.get("success"), bool(terminated), rewards)
             tell(f"{outcome}: discounted return {total:+.4f} after {elapsed} steps")
             return total
+
+
+def _outcome(told: bool | None, terminated: bool, rewards: Sequence[float]) -> str:
+    """How an episode ended, in words."""
+    found = judge(told, terminated=terminated, rewards=rewards)
+    if found.success:
+        return "success"
+    if not terminated:
+        return "time is up"
+    # One end that was not paid leaves open whether the world pays for ends at all, unless it costs more than anything.
+    return "failure" if found.told or rewards[-1] < min(rewards[:-1], default=0.0) else "the end"
 
 
 def _render_mode(task: str, environment: Mapping[str, Any], gif: Path | None, pictures: bool) -> str | None:

@@ -32,6 +32,7 @@ from twosome.runs.directory import RunDirectory
 from twosome.runs.files import write_json
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import EPISODES_FILE
+from twosome.success import judge
 from twosome.text.guard import GuardedEnv
 from twosome.text.tasks import TASKS, make_task
 from twosome.watching.film import MODE
@@ -107,7 +108,7 @@ def chosen_episodes(records: Sequence[Mapping[str, Any]]) -> list[tuple[list[str
     whole = [record for record in records if _is_whole(record)]
     if not whole:
         return []
-    failed = [record for record in whole if not record["success"]]
+    failed = [record for record in whole if record["success"] is False]
     reasons = {
         "first": whole[0],
         "best": max(whole, key=lambda record: record["discounted_return"]),
@@ -177,7 +178,9 @@ class Recording:
         """Play from the reset to the end, or to where ``choose`` leaves."""
         observation, _ = self.env.reset(seed=head["seed"])
         steps: list[dict[str, Any]] = []
-        total, elapsed, success, truncated, ended = 0.0, 0, False, False, False
+        rewards: list[float] = []
+        success: bool | None = False
+        total, elapsed, truncated, ended = 0.0, 0, False, False
         while not ended:
             decision = Decision(observation["prompt"], tuple(observation["actions"]))
             action = choose(decision, len(steps))
@@ -186,7 +189,10 @@ class Recording:
                 break
             kept = self._asked(decision) if len(steps) < LONGEST else {}
             observation, reward, terminated, truncated, info = self.env.step(action)
-            ended, success = terminated or truncated, bool(info.get("success", terminated))
+            ended = terminated or truncated
+            rewards.append(float(reward))
+            if ended:
+                success = judge(info.get("success"), terminated=bool(terminated), rewards=rewards).success
             total += self.gamma**elapsed * float(reward)
             elapsed += int(info.get("duration", 1))
             outcome = {"action": action, "reward": float(reward), "duration": int(info.get("duration", 1))}

@@ -55,7 +55,8 @@
       const at = Math.min(wanted, episode.steps.length);
       const end = at === episode.steps.length;
       const step = end ? null : episode.steps[at];
-      const result = episode.success ? "Success" : episode.truncated ? "Time ran out" : "Failure";
+      const result = episode.success ? "Success" : episode.truncated ? "Time ran out"
+        : episode.success === null ? "Over" : "Failure";
       this.part("which").textContent = data.runs[Number(this.runs.value)].label + ": " + episode.name;
       this.part("outcome").textContent =
         `${result}: return ${score(episode.return)} in ${episode.decisions} decisions`;
