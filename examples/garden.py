@@ -20,6 +20,8 @@ from twosome.envs.exploring import Transition
 PLANTS = ("roses", "herbs", "lemon tree")
 FILL, REST = len(PLANTS), len(PLANTS) + 1
 """Actions; the first ones water a plant each."""
+REST_COST = 0.05
+"""Without a price on resting, an agent that likes to rest never meets anything that could teach it better."""
 
 
 # --- the world: symbols in, symbols out -------------------------------------------------------------------------------
@@ -42,17 +44,18 @@ class GardenWorld:
     initial_state = State()
 
     def actions(self, state: State) -> list[int]:
-        """Water with a full can, fill an empty one; or rest."""
+        """Water with a full can, fill an empty one; or rest, which costs a little."""
         return [*range(len(PLANTS)), REST] if state.full else [FILL, REST]
 
     def transition(self, state: State, action: int) -> Transition[State]:
         """One can waters one plant; once none is dry, the episode ends in success."""
         if action == REST:
-            return Transition(state, 0.0, 1, False)
+            return Transition(state, -REST_COST, 1, False)
         if action == FILL:
             return Transition(state._replace(full=True), 0.0, 1, False)
         dry = tuple(is_dry and plant != action for plant, is_dry in enumerate(state.dry))
-        return Transition(State(False, dry), float(not any(dry)), 1, not any(dry))
+        saved = not any(dry)
+        return Transition(State(False, dry), float(saved), 1, saved, success=saved)
 
     def view(self, state: State) -> tuple[np.ndarray, dict[str, Any]]:
         """Observation and info of a state: here everything is seen."""
@@ -91,6 +94,7 @@ class GardenEnv(gymnasium.Env[np.ndarray, int]):
             self._state, reward, _, terminated = self.world.transition(self._state, int(action))
         self._steps += 1
         observation, info = self.world.view(self._state)
+        info["success"] = terminated  # the only end there is
         return observation, reward, terminated, not terminated and self._steps >= self.time_limit, info
 
 

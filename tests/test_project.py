@@ -180,7 +180,7 @@ def test_the_map_in_contributing_is_the_tree_in_the_order_of_the_layers() -> Non
     mapped = [place.rstrip("/").removesuffix(".py") for place in places if (PACKAGE / place).exists()]
     layers = [layer for layer in LAYERS if not layer.startswith("__")]
     assert set(mapped) == set(layers)
-    foundation = [layer for layer in layers if layer in ("decision", "errors", "types")]
+    foundation = [layer for layer in layers if layer in ("decision", "errors", "success", "types")]
     assert mapped[len(foundation) :] == [layer for layer in layers if layer not in foundation]
 
 

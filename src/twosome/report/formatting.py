@@ -19,7 +19,7 @@ def score(value: float | None) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A fraction, 97.3 %, or a dash where it is unknown; only what is all or nothing, up to rounding errors, is written so."""
+    """A fraction, 97.3 %, a dash where unknown; only what is all or nothing, up to rounding errors, is written so."""
     if value is None or math.isnan(value):
         return MISSING
     if min(abs(value), abs(value - 1)) < 1e-9:

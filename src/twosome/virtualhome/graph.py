@@ -31,16 +31,29 @@ def load_scene() -> Graph:
 def node_ids(task: Task, graph: Graph) -> dict[str, int]:
     """The node that plays each part: ``"character"``, every room, every thing of the task.
 
-    The first node of a class is taken; for a seat, the first that faces a screen, if one does.
+    Of several nodes of a class the one is taken that the agent has to do with: the thing in its hand, the seat it is
+    on, the screen it faces, the container or surface with such a thing, or what it is close to. Without one it is the
+    first; for a seat, the first that faces a screen, if one does.
 
     Raises:
         ConfigError: If the graph lacks one of them.
     """
     ids = {name: _first(graph, name) for name in ("character", *ROOMS)}
+    me = ids["character"]
     for thing in task.things:
         ids[thing.name] = _first(graph, thing.class_name)
     for seat in task.of_kind(Kind.SEAT):
         ids[seat] = _facing_seat(task, graph, seat, default=ids[seat])
+    for name in task.of_kind(Kind.PORTABLE):
+        ids[name] = _one_of(task, graph, name, _related(graph, me, _HANDS), default=ids[name])
+    carried = {above for name in task.of_kind(Kind.PORTABLE) for above in _above(graph, ids[name])}
+    close = _related(graph, me, ("CLOSE",))
+    for name in task.of_kind(Kind.CONTAINER) + task.of_kind(Kind.SURFACE):
+        ids[name] = _one_of(task, graph, name, carried, close, default=ids[name])
+    for name in task.of_kind(Kind.SCREEN):
+        ids[name] = _one_of(task, graph, name, _related(graph, me, ("FACING",)), close, default=ids[name])
+    for name in task.of_kind(Kind.SEAT):
+        ids[name] = _one_of(task, graph, name, _related(graph, me, ("ON",)), default=ids[name])
     return ids
 
 
@@ -75,7 +88,7 @@ def to_graph(task: Task, state: Household, scene: Graph) -> Graph:
     """
     ids = node_ids(task, scene)
     graph: Graph = {
-        "nodes": [{**node, "states": list(node["states"])} for node in scene["nodes"]],
+        "nodes": [{**node, "states": list(node["states"])} for node in _parts_first(scene["nodes"], ids)],
         "edges": [dict(edge) for edge in scene["edges"] if ids["character"] not in (edge["from_id"], edge["to_id"])],
     }
     for thing, room in zip(task.things, state.rooms, strict=True):
@@ -88,8 +101,8 @@ def from_graph(task: Task, graph: Graph) -> Household:
     """The household a graph shows, as far as the task is concerned.
 
     Raises:
-        ConfigError: If the graph lacks the agent, a room or a thing of the task, or has a portable thing shut in
-            something that is not part of the task.
+        ConfigError: If the graph lacks the agent, a room or a thing of the task, has a portable thing shut in
+            something that is not part of the task, or the agent holding one.
     """
     ids = node_ids(task, graph)
     named = {ids[thing.name]: thing.name for thing in task.things}
@@ -103,16 +116,19 @@ def from_graph(task: Task, graph: Graph) -> Household:
     receptacles = task.of_kind(Kind.CONTAINER) + task.of_kind(Kind.SURFACE)
     held = related(*_HANDS)
     _refuse_shut_in(task, graph, ids)
+    _refuse_full_hand(graph, me, set(named))
+    above = {name: set(_above(graph, ids[name])) for name in task.of_kind(Kind.PORTABLE)}
+    room = _room_of(graph, me, ids)
+    rooms = {thing.name: _room_of(graph, ids[thing.name], ids) for thing in task.things if thing.name not in held}
+    for name in held:  # a thing in a hand need not be in a room by itself
+        rooms[name] = _room_of(graph, ids[name], ids) if _parents(graph, ids[name]) else room
     return Household(
-        room=_room_of(graph, me, ids),
-        rooms=tuple(_room_of(graph, ids[thing.name], ids) for thing in task.things),
+        room=room,
+        rooms=tuple(rooms[thing.name] for thing in task.things),
         near=related("CLOSE") | held,
         held=held,
         placed=frozenset(
-            (x, y)
-            for x in task.of_kind(Kind.PORTABLE)
-            for y in receptacles
-            if any((ids[x], relation, ids[y]) in edges for relation in _PLACES)
+            (x, y) for x in task.of_kind(Kind.PORTABLE) for y in receptacles if x not in held and ids[y] in above[x]
         ),
         open=frozenset(x for x in task.of_kind(Kind.CONTAINER) if "OPEN" in states[ids[x]]),
         on=frozenset(x for x in task.of_kind(Kind.SCREEN) if "ON" in states[ids[x]]),
@@ -134,6 +150,42 @@ def _first(graph: Graph, class_name: str) -> int:
     raise ConfigError(
         f"the graph has no node of class {class_name!r}, which this task needs; add one, or start from load_scene()"
     )
+
+
+def _related(graph: Graph, node: int, relations: tuple[str, ...]) -> set[int]:
+    """What a node has edges to."""
+    return {e["to_id"] for e in graph["edges"] if e["from_id"] == node and e["relation_type"] in relations}
+
+
+def _one_of(task: Task, graph: Graph, name: str, *preferred: set[int], default: int) -> int:
+    """The node of a thing's class that is in the earliest of some sets, the default first; else the default."""
+    wanted = task.thing[name].class_name
+    nodes = [default, *(int(node["id"]) for node in graph["nodes"] if node["class_name"] == wanted)]
+    return next((node for group in preferred for node in nodes if node in group), default)
+
+
+def _parts_first(nodes: list[dict[str, Any]], ids: dict[str, int]) -> list[dict[str, Any]]:
+    """The nodes with those that play a part before others of their class, so that they play it again when read."""
+    parts = set(ids.values())
+    classes = {node["class_name"] for node in nodes if node["id"] in parts}
+    ordered = {
+        name: sorted((node for node in nodes if node["class_name"] == name), key=lambda node: node["id"] not in parts)
+        for name in classes
+    }
+    return [ordered[node["class_name"]].pop(0) if node["class_name"] in classes else node for node in nodes]
+
+
+def _above(graph: Graph, node: int) -> list[int]:
+    """What a node lies in or on, what that lies in or on, and so on, nearest first."""
+    found: list[int] = []
+    frontier = [node]
+    while frontier:
+        below = frontier.pop(0)
+        for e in graph["edges"]:
+            if e["from_id"] == below and e["relation_type"] in _PLACES and e["to_id"] not in (node, *found):
+                found.append(e["to_id"])
+                frontier.append(e["to_id"])
+    return found
 
 
 def _facing_seat(task: Task, graph: Graph, seat: str, default: int) -> int:
@@ -231,12 +283,22 @@ def _lies_openly(graph: Graph, node: int, room: str, ids: dict[str, int]) -> boo
     return _parents(graph, node) == [ids[room]] and not supports & things
 
 
+def _refuse_full_hand(graph: Graph, me: int, known: set[int]) -> None:
+    """A hand that holds something else is not free, which these rules cannot tell."""
+    classes = {node["id"]: node["class_name"] for node in graph["nodes"]}
+    for other in _related(graph, me, _HANDS) - known:
+        raise ConfigError(
+            f"the character holds a {classes.get(other, other)}, which plays no part in this task; take it out of its "
+            "hand, or start from a graph in which it holds only what the task is about"
+        )
+
+
 def _refuse_shut_in(task: Task, graph: Graph, ids: dict[str, int]) -> None:
     """A thing in some other closed container would be out of sight, which these rules cannot tell."""
     closed = {node["id"]: node["class_name"] for node in graph["nodes"] if "CLOSED" in node["states"]}
     own = {ids[container] for container in task.of_kind(Kind.CONTAINER)}
     for name in task.of_kind(Kind.PORTABLE):
-        for parent in _parents(graph, ids[name]):
+        for parent in _above(graph, ids[name]):
             if parent in closed and parent not in own:
                 raise ConfigError(
                     f"the {task.thing[name].class_name} is shut in a {closed[parent]}, which this task knows nothing "
