@@ -87,7 +87,7 @@ def kinds(found: Sequence[Fault]) -> set[tuple[str, str]]:
     ],
 )
 def test_our_tasks_have_no_errors(task: str, environment: dict[str, Any]) -> None:
-    report = check_environment(task, environment=environment)
+    report = check_environment(task, environment=environment, elsewhere=False)
     assert report.exhaustive
     assert {finding.check for finding in report.findings} <= {"told-apart"}
     assert report.count("error") == 0
@@ -96,7 +96,7 @@ def test_our_tasks_have_no_errors(task: str, environment: dict[str, Any]) -> Non
 def test_how_often_our_worlds_hide_what_to_do() -> None:
     """As in the published ones: three prompts of the larger kitchen leave out where the cook stands."""
     counts = {
-        task: {finding.severity: finding.count for finding in check_environment(task).findings}
+        task: {finding.severity: finding.count for finding in check_environment(task, elsewhere=False).findings}
         for task in ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
     }
     assert counts == {
@@ -264,8 +264,8 @@ class Plain(gymnasium.Env[dict[str, Any], int]):
 
     def look(self) -> dict[str, Any]:
         return {
-            "prompt": "We are before the door. you should now",
-            "actions": () if self.ends_empty and self.steps >= 5 else self.phrases,
+            "prompt": "" if self.ends_empty and self.steps >= 5 else "We are before the door. you should now",
+            "actions": self.phrases,
         }
 
 

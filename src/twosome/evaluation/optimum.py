@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from twosome.envs.exploring import explore
+from twosome.envs.exploring import WorldTooLarge, explore
 from twosome.envs.oracle import Play, best_play
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task
 
 
 def optimal_play(task: str, gamma: float, environment: Mapping[str, Any] | None = None) -> Play | None:
-    """A best play of a task within its time limit, or None where the world does not show its states.
+    """A best play of a task within its time limit, or None where the world does not show its states, or too many.
 
     Args:
         task: See :func:`twosome.text.tasks.make_task`.
@@ -24,4 +24,7 @@ def optimal_play(task: str, gamma: float, environment: Mapping[str, Any] | None 
         shown = text_world(env)
     if shown is None or shown.time_limit is None:
         return None
-    return best_play(explore(shown.world), gamma, shown.time_limit)
+    try:
+        return best_play(explore(shown.world), gamma, shown.time_limit)
+    except WorldTooLarge:
+        return None
