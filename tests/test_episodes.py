@@ -42,7 +42,7 @@ def kept(task: str, **arguments: Any) -> dict[str, Any]:
     }
 
 
-# --- a resumed run replays other actions --------------------------------------------------------------------------------
+# --- a resumed run replays other actions ---
 
 
 def test_open_episodes_come_back() -> None:
@@ -67,7 +67,7 @@ def test_actions_in_another_order_are_refused_with_then_and_now(monkeypatch: pyt
 def test_fewer_actions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     state = kept(UNORDERED, why="nothing")
     monkeypatch.setattr(Unordered, "WORDS", Unordered.WORDS[:1])
-    with pytest.raises(EnvironmentFault, match="now is not there|offered other actions"):
+    with pytest.raises(EnvironmentFault, match=r"now is not there|offered other actions"):
         collector(UNORDERED, why="nothing").load_state_dict(state)
 
 
@@ -120,7 +120,7 @@ def test_check_env_plays_in_other_processes(why: str, found: bool) -> None:
         assert "PYTHONHASHSEED" in faults[0].message
 
 
-# --- a last observation without actions ---------------------------------------------------------------------------------
+# --- a last observation without actions ---
 
 
 @pytest.mark.parametrize("processes", [False, True])
@@ -172,7 +172,7 @@ def test_a_run_goes_on_after_its_first_success_and_can_be_resumed(model_director
     assert any(json.loads(line)["success"] for line in lines)
 
 
-# --- evaluation without an end ------------------------------------------------------------------------------------------
+# --- evaluation without an end ---
 
 
 class Rest:
@@ -287,7 +287,7 @@ def test_a_state_may_be_the_end_of_one_way_and_the_middle_of_another() -> None:
     assert graph.admissible.any(axis=1).tolist() == [True, True, False]
 
 
-# --- more actions than 1,024 ---------------------------------------------------------------------------------------------
+# --- more actions than 1,024 ---
 
 
 @pytest.mark.parametrize("processes", [False, True])

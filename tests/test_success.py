@@ -1,4 +1,4 @@
-"""Success is what a world says or pays for. Once every end counted: resting, drowning and falling over were successes."""
+"""Success is what a world says or pays for; once every end counted: resting, drowning, falling over."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from twosome.report.formatting import FILTERS, percent
 from twosome.report.generalization import controls, matrices
 from twosome.report.grouping import group, main_groups
 from twosome.report.language import abilities
-from twosome.report.measures import cells, principal
+from twosome.report.measures import Cell, Key, cells, principal
 from twosome.report.reading import Material, read
 from twosome.report.replays import changes, collect
 from twosome.report.results import headlines, learning_panels, optima, results, styles, with_training
+from twosome.success import UNKNOWN
 
 FEW = 5
 """Fewer runs than this make a bootstrap interval too narrow, which the report then says."""
@@ -70,12 +72,18 @@ def _contents(material: Material) -> dict[str, Any]:
         "abilities": abilities(material.language),
         "changes": changes(main),
         "replays": collect(groups),
-        "notes": [*material.notes, *notes],
+        "notes": [*material.notes, *notes, *_unknown(achieved)],
         "few": FEW,
         "window": WINDOW,
         "last": LAST,
         "sufficient": percent(SUFFICIENT, digits=0),
     }
+
+
+def _unknown(achieved: Mapping[Key, Cell]) -> list[str]:
+    """A note on the tasks where success is not known."""
+    tasks = sorted({key.task for key, cell in achieved.items() if math.isnan(cell.success.value)})
+    return [f"Success is not known in {', '.join(tasks)}: {UNKNOWN}."] if tasks else []
 
 
 def _page(contents: dict[str, Any]) -> str:
