@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 
 from twosome.baselines import UniformPolicy
 from twosome.cli import main
-from twosome.envs.exploring import OpenWorld
+from twosome.envs.exploring import OpenWorld, explore
+from twosome.envs.oracle import evaluate, uniform
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.overcooked.tasks import TASKS as OVERCOOKED
+from twosome.runs.agents import load_agent
 from twosome.text.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +55,25 @@ def test_it_can_be_trained_on(garden: str, model_directory: str, tmp_path: Path)
     words += ["--model", model_directory, "--out", str(tmp_path / "run"), "--decisions", "16"]
     assert main([*words, "--num_envs", "2", "--rollout_steps", "8", "--ppo.policy_minibatch", "8"]) == 0
     assert (tmp_path / "run" / "adapter" / "adapter_config.json").is_file()
+
+
+def test_resting_for_ever_is_worse_than_trying_anything(garden: str) -> None:
+    """The model rests at first. While that cost nothing it learned nothing else, whatever the number of decisions."""
+    world = gymnasium.make(garden).unwrapped.env.unwrapped.world
+    graph = explore(world)
+    resting = np.zeros_like(graph.rewards)
+    resting[:, -1] = graph.admissible.any(axis=1)
+    values = [evaluate(graph, policy, 0.99, 20).mean_return for policy in (resting, uniform(graph))]
+    assert values[0] < values[1] - 0.1
+    assert graph.success_by == "told"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_the_documented_command_ends_in_success(garden: str, seed: int, tmp_path: Path) -> None:
+    assert main([*documented("train"), "--seed", str(seed), "--out", str(tmp_path / "run")]) == 0
+    agent = load_agent(tmp_path / "run")
+    assert evaluate_exactly(agent.policy, garden).success == pytest.approx(1.0, abs=0.001)
 
 
 def test_it_shows_its_states(garden: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,6 +150,11 @@ def test_the_worlds_of_twosome_tell() -> None:
     assert exact.success == pytest.approx(0.442, abs=0.001)
 
 
+def test_a_kitchen_in_which_nothing_can_be_served_has_no_success_rather_than_an_unknown_one() -> None:
+    found = evaluate_exactly(UniformPolicy(), "tomato-lettuce-salad", environment={"layout": "B"})
+    assert (found.success, found.success_by) == (0.0, "told")
+
+
 def test_an_end_that_is_told_by_some_environments_only() -> None:
     """Gymnasium fills the gaps of the others' infos with False."""
     with closing(make_vector_task(LINE, 3, arguments={**LAKE, "cells": 1})) as envs:

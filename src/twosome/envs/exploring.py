@@ -193,7 +193,9 @@ def _successes(rewards: Floats, terminated: Booleans, told: Sequence[bool | None
         for reward, end, said in zip(rewards, terminated, told, strict=True)
         if end
     ]
-    success_by, successes = way(ends), np.zeros(len(rewards), dtype=np.bool_)
+    # A world may tell without having an end that can be reached.
+    success_by: Way | None = "told" if any(said is not None for said in told) else way(ends)
+    successes = np.zeros(len(rewards), dtype=np.bool_)
     if success_by is not None:
         successes[terminated] = [end.success is True for end in ends]
     return successes, success_by

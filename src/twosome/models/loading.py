@@ -231,8 +231,6 @@ def unfreeze(model: Any) -> Any:
     return frozen
 
 
-
-
 def _resolve_device(device: str) -> torch.device:
     if device != "auto":
         try:
