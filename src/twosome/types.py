@@ -97,6 +97,15 @@ class ReferencePolicy(Protocol):
 
 
 @runtime_checkable
+class ScalableValues(Protocol):
+    """A policy whose critic can be told on which scale its values are."""
+
+    def scale_values(self, factor: float) -> None:
+        """Have the critic's network count in a unit ``factor`` times as large; what it says of any state stays."""
+        ...
+
+
+@runtime_checkable
 class BatchingPolicy(Protocol):
     """A policy that knows which decisions are cheap to score together."""
 

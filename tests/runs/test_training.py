@@ -40,7 +40,7 @@ def test_the_directory_is_complete(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     expected = {"config.yaml", "versions.json", "metrics.jsonl", "episodes.jsonl", "timing.jsonl"}
     visible = {name for name in names if not name.startswith(".")}
-    assert visible == expected | {"adapter", "critic.safetensors", "learning_curve.png", "checkpoints"}
+    assert visible == expected | {"adapter", "critic.safetensors", "learning_curve.png", "checkpoints", "best"}
     assert (run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     versions = json.loads((run / "versions.json").read_text())
     assert versions["status"] == "finished"

@@ -41,7 +41,11 @@ class PPOConfig:
     clip: float = 0.2
     """Clip range of the probability ratio."""
     value_clip: float | None = 0.2
-    """Clip range of the value change; null for none."""
+    """Clip range of the value change, in the unit of scale_returns; null for none."""
+    scale_returns: bool = True
+    """Measure returns in the largest power of two that the largest return met reaches; below 2 nothing changes."""
+    wait_for_reward: bool = True
+    """Train the critic alone until a reward that is not 0 was met: before it, advantages are noise."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus, exact over the admissible actions."""
     value_coefficient: float = 0.5

@@ -16,18 +16,19 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from twosome.algorithms.config import PPOConfig
+from twosome.algorithms.paid import Paid, rounding
 from twosome.arrival import check_moments
 from twosome.decision import Decision
 from twosome.errors import ConfigError, NumericalError
-from twosome.functional.advantages import generalized_advantages, normalize, semi_mdp_discounts
+from twosome.functional.advantages import generalized_advantages, largest_return, normalize, semi_mdp_discounts
 from twosome.functional.categorical import entropy, kl_divergence
 from twosome.functional.losses import approximate_kl, clipped_surrogate, explained_variance, value_loss
-from twosome.types import BatchingPolicy, Policy, ReferencePolicy, Rollout, UpdateReport
+from twosome.types import BatchingPolicy, Policy, ReferencePolicy, Rollout, ScalableValues, UpdateReport
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """A rollout flattened to S = T x N samples, with its advantages and returns."""
+    """A rollout flattened to S = T x N samples, with its advantages and returns, all measured in ``unit``."""
 
     decisions: Sequence[Decision]
     actions: Tensor
@@ -35,6 +36,8 @@ class _Samples:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    rounding: float
+    unit: float
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -53,6 +56,7 @@ class PPO:
         self.config = config
         self._generator = generator
         self._updates = 0
+        self._paid = Paid()
         # Fused: one pass over each weight and its moments instead of about ten.
         self._actor = torch.optim.AdamW(
             policy.actor_parameters(),
@@ -68,12 +72,14 @@ class PPO:
     def update(self, policy: Policy, rollout: Rollout, progress: float) -> UpdateReport:
         """Improve ``policy`` from ``rollout``; ``progress`` in [0, 1] anneals the learning rates."""
         metrics = _Averages()
+        self._take_note(policy, rollout, metrics)
         samples = self._samples(rollout, metrics)
         scale = 1.0 - progress if self.config.anneal_learning_rates else 1.0
         _set_learning_rate(self._actor, scale * self.config.policy_learning_rate)
         _set_learning_rate(self._critic, scale * self.config.value_learning_rate)
         warming_up = self._updates < self.config.critic_warmup_updates
-        steps, stopped = 0, warming_up
+        waiting = self.config.wait_for_reward and not self._paid.met
+        steps, stopped = 0, warming_up or waiting
         for _ in range(self.config.epochs):
             order = torch.randperm(len(samples), generator=self._generator).tolist()
             self._train_critic(policy, samples, order, metrics)
@@ -85,15 +91,16 @@ class PPO:
             explained_variance=explained_variance(samples.values, samples.returns),
             policy_learning_rate=scale * self.config.policy_learning_rate,
         )
-        return UpdateReport(metrics.means(), steps, stopped and not warming_up)
+        return UpdateReport(metrics.means(), steps, stopped and not warming_up and not waiting)
 
     def state_dict(self) -> dict[str, Any]:
-        """Both optimizers, the generator and the update counter."""
+        """Both optimizers, the generator, the update counter, and what was paid so far."""
         return {
             "actor": self._actor.state_dict(),
             "critic": self._critic.state_dict(),
             "generator": self._generator.get_state(),
             "updates": self._updates,
+            "paid": self._paid.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -108,33 +115,54 @@ class PPO:
             optimizer.load_state_dict(state[name])
         self._generator.set_state(state["generator"])
         self._updates = state["updates"]
+        self._paid.load_state_dict(state.get("paid"))
 
     def _samples(self, rollout: Rollout, metrics: _Averages) -> _Samples:
-        """Advantages and returns of a rollout, flattened."""
-        config = self.config
-        durations = rollout.durations if config.semi_mdp else torch.ones_like(rollout.durations)
-        stop = rollout.terminated if config.bootstrap_truncated else rollout.terminated | rollout.truncated
+        """Advantages and returns of a rollout, flattened and measured in the unit of the returns met so far."""
+        config, unit = self.config, self._paid.unit
+        discounts, ended = self._discounts(rollout)
         advantages = generalized_advantages(
-            rollout.rewards,
-            rollout.values,
-            rollout.next_values,
-            semi_mdp_discounts(config.gamma, durations, stop),
-            rollout.terminated | rollout.truncated,
-            config.gae_lambda,
+            rollout.rewards, rollout.values, rollout.next_values, discounts, ended, config.gae_lambda
         )
         returns = advantages + rollout.values
         metrics.add(mean_advantage=float(advantages.mean()), mean_value=float(rollout.values.mean()))
+        noise = rounding(rollout.rewards, rollout.values, rollout.next_values) / unit
+        advantages = advantages / unit
         if config.normalize_advantages == "rollout":
-            advantages = normalize(advantages)
+            advantages = normalize(advantages, noise)
         return _Samples(
             [decision for row in rollout.decisions for decision in row],
-            *(x.flatten() for x in (rollout.actions, rollout.log_probs, rollout.values, advantages, returns)),
+            rollout.actions.flatten(),
+            rollout.log_probs.flatten(),
+            (rollout.values / unit).flatten(),
+            advantages.flatten(),
+            (returns / unit).flatten(),
+            noise,
+            unit,
         )
+
+    def _discounts(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """The discount of each decision, and whether its episode ended with it."""
+        config, ended = self.config, rollout.terminated | rollout.truncated
+        durations = rollout.durations if config.semi_mdp else torch.ones_like(rollout.durations)
+        stop = rollout.terminated if config.bootstrap_truncated else ended
+        return semi_mdp_discounts(config.gamma, durations, stop), ended
+
+    def _take_note(self, policy: Policy, rollout: Rollout, metrics: _Averages) -> None:
+        """Note what the rollout paid; where the unit of returns grows by that, the critic's does, if it can."""
+        largest = largest_return(rollout.rewards, *self._discounts(rollout))
+        growth = self._paid.see(rollout.rewards, largest, self.config.scale_returns)
+        if growth != 1 and isinstance(policy, ScalableValues):
+            policy.scale_values(growth)
+        if self._paid.unit != 1:
+            metrics.add(return_unit=self._paid.unit)
+        if not self._paid.met:
+            metrics.add(unpaid_updates=self._paid.unpaid)
 
     def _train_critic(self, policy: Policy, samples: _Samples, order: list[int], metrics: _Averages) -> None:
         """One pass of critic steps over the samples."""
         for chosen in _chunks(order, self.config.value_minibatch):
-            values = policy.values([samples.decisions[i] for i in chosen])
+            values = policy.values([samples.decisions[i] for i in chosen]) / samples.unit
             returns, old_values = (x[chosen].to(values.device) for x in (samples.returns, samples.values))
             loss = value_loss(values, old_values, returns, self.config.value_clip).mean()
             self._critic.zero_grad()
@@ -166,7 +194,7 @@ class PPO:
         minibatches keep their meaning: the sets over which advantages may be normalised, each of equal weight.
         """
         config = self.config
-        advantages = self._step_advantages(samples.advantages[chosen])
+        advantages = self._step_advantages(samples.advantages[chosen], samples.rounding)
         members: defaultdict[Decision, list[int]] = defaultdict(list)
         for position, sample in enumerate(chosen):
             members[samples.decisions[sample]].append(position)
@@ -200,13 +228,14 @@ class PPO:
         metrics.add(**means)
         return means["approximate_kl"]
 
-    def _step_advantages(self, advantages: Tensor) -> Tensor:
+    def _step_advantages(self, advantages: Tensor, noise: float) -> Tensor:
         """The advantages of one actor step, normalised over what the configuration says."""
         scope = self.config.normalize_advantages
         if scope == "step":
-            return normalize(advantages)
+            return normalize(advantages, noise)
         if scope == "minibatch":
-            return torch.cat([normalize(part) for part in torch.split(advantages, self.config.policy_minibatch)])
+            parts = torch.split(advantages, self.config.policy_minibatch)
+            return torch.cat([normalize(part, noise) for part in parts])
         return advantages
 
     def _clip(self, parameters: list[Parameter]) -> float:

@@ -50,6 +50,7 @@ class VectorPolicy:
         self.inputs = inputs
         self.actor = perceptron(inputs, hidden, actions, gain=0.01)
         self.critic = perceptron(inputs, hidden, 1, gain=1.0)
+        self.unit = 1.0
         self._actions = actions
         self._read: dict[Decision, tuple[Tensor, Tensor]] = {}
 
@@ -63,7 +64,14 @@ class VectorPolicy:
     def values(self, decisions: Sequence[Decision]) -> Tensor:
         """State values: float32 [B]."""
         values: Tensor = self.critic(self._tensors(decisions)[0])
-        return values.squeeze(-1)
+        return values.squeeze(-1) * self.unit
+
+    def scale_values(self, factor: float) -> None:
+        """Have the critic's network count in a unit ``factor`` times as large; what it says of any state stays."""
+        self.unit *= factor
+        with torch.no_grad():
+            for parameter in self.critic[-1].parameters():
+                parameter.div_(factor)
 
     def actor_parameters(self) -> list[Parameter]:
         """The actor's weights."""
@@ -75,11 +83,11 @@ class VectorPolicy:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Both networks' weights."""
-        parts = {"actor": self.actor, "critic": self.critic}
+        parts = {"actor": self.actor.state_dict(), "critic": self._critic_weights()}
         return {
             f"{part}.{name}": tensor.detach().clone()
-            for part, network in parts.items()
-            for name, tensor in network.state_dict().items()
+            for part, weights in parts.items()
+            for name, tensor in weights.items()
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -88,15 +96,19 @@ class VectorPolicy:
         Raises:
             RunError: If it is not all that, or more.
         """
-        check_state(state, self.state_dict(), "actor and critic")
-        for part, network in (("actor", self.actor), ("critic", self.critic)):
+        found, expected = (
+            {name: tensor for name, tensor in weights.items() if name != "critic.unit"}  # there where it is not 1
+            for weights in (state, self.state_dict())
+        )
+        check_state(found, expected, "actor and critic")
+        for part, load in (("actor", self.actor.load_state_dict), ("critic", self._load_critic)):
             prefix = f"{part}."
-            network.load_state_dict({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
+            load({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
 
     def save(self, directory: Path) -> None:
         """Write ``actor.safetensors`` and ``critic.safetensors``."""
         save_file(self.actor.state_dict(), str(directory / ACTOR_FILE))
-        save_file(self.critic.state_dict(), str(directory / CRITIC_FILE))
+        save_file(self._critic_weights(), str(directory / CRITIC_FILE))
 
     def load(self, directory: Path) -> None:
         """Read back what :meth:`save` wrote.
@@ -104,11 +116,19 @@ class VectorPolicy:
         Raises:
             RunError: If a file is missing or of another shape.
         """
-        for file, network in ((ACTOR_FILE, self.actor), (CRITIC_FILE, self.critic)):
+        for file, load in ((ACTOR_FILE, self.actor.load_state_dict), (CRITIC_FILE, self._load_critic)):
             try:
-                network.load_state_dict(load_file(str(directory / file)))
+                load(load_file(str(directory / file)))
             except (OSError, RuntimeError, SafetensorError) as error:
                 raise RunError(f"cannot read the weights in {str(directory / file)!r}: {error}") from None
+
+    def _critic_weights(self) -> dict[str, Tensor]:
+        """The critic's weights, with the unit of its values where that is not 1."""
+        return {**self.critic.state_dict(), **({"unit": torch.tensor(self.unit)} if self.unit != 1 else {})}
+
+    def _load_critic(self, weights: Mapping[str, Tensor]) -> None:
+        self.critic.load_state_dict({name: weight for name, weight in weights.items() if name != "unit"})
+        self.unit = float(weights["unit"]) if "unit" in weights else 1.0
 
     def facts(self) -> dict[str, str]:
         """What a run notes of its policy."""

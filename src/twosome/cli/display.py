@@ -47,12 +47,15 @@ class TrainingDisplay:
         self._task = bar.add_task("training", total=total, status="") if bar is not None else None
         self._spoke, self._told = -PLAIN_SILENCE, 0
         self._recent: list[tuple[float, float | None]] = []
+        self._unpaid = False
+        self._ended: Progress | None = None
 
     def update(self, progress: Progress) -> None:
         """Show an update."""
         if progress.update == progress.first + 1:
             (print if self._bar is None else self._bar.console.print)(f"scoring: {progress.scoring}")
-        metrics = progress.metrics
+        self._ended, metrics = progress, progress.metrics
+        self._unpaid = "unpaid_updates" in metrics
         if metrics["episodes"]:
             self._recent += [(metrics["discounted_return"], metrics["success"])] * metrics["episodes"]
             self._recent = self._recent[-20:]
@@ -62,6 +65,23 @@ class TrainingDisplay:
         elif self._is_due(progress):
             self._spoke, self._told = time.monotonic(), progress.decisions
             print(f"{progress.decisions:>7}/{progress.total} decisions  {status}", flush=True)
+
+    def closing(self, out: Path) -> list[str]:
+        """What must be said of the run when it has ended, in sentences."""
+        said, ended = [], self._ended
+        if self._unpaid:
+            said.append(
+                "no reward was ever met, so only the critic was trained (ppo.wait_for_reward): the policy is the one "
+                "it started with"
+            )
+        if ended is not None and ended.best is not None and ended.last is not None and ended.best.fell_to(ended.last):
+            best, last = ended.best, ended.last
+            said.append(
+                f"it got worse again: {best.episodes} episodes after update {best.update} returned "
+                f"{best.discounted_return:.3f} on average, the last {last.episodes} only {last.discounted_return:.3f}; "
+                f"{out / 'best'} holds the better policy, and `{command_name()} evaluate {out} --best` measures it"
+            )
+        return said
 
     def _is_due(self, progress: Progress) -> bool:
         silent, more = time.monotonic() - self._spoke, progress.decisions - self._told
@@ -74,6 +94,8 @@ class TrainingDisplay:
             recent = f"return {sum(returns) / len(returns):+.3f}  success {_share(successes)}"
         else:
             recent = "no episode has ended yet"
+        if self._unpaid:
+            recent += "  no reward was met yet"
         minutes, seconds = divmod(int(progress.seconds_left), 60)
         return f"{recent}  {progress.rate:.0f}/s  {minutes}:{seconds:02d} left"
 
@@ -91,12 +113,14 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
     learner = config.model if config.policy == "language" else "networks on the observation vector"
     print(f"training {learner} on {config.task}: {config.updates * config.decisions_per_update} decisions -> {out}")
     total = config.updates * config.decisions_per_update
+    display = TrainingDisplay(total, None)
     try:
         if sys.stdout.isatty():
             with Bar(BarColumn(), TextColumn("{task.completed}/{task.total}  {task.fields[status]}")) as bar:
-                yield TrainingDisplay(total, bar)
+                display = TrainingDisplay(total, bar)
+                yield display
         else:
-            yield TrainingDisplay(total, None)
+            yield display
     except KeyboardInterrupt:
         print(
             f"\ninterrupted; {out} holds what was learned; `{command_name()} train --resume {out}` goes on",
@@ -109,6 +133,8 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
         again = f"`{command_name()} train --resume {out}` goes on from the last checkpoint"
         raise type(error)(f"{error}; {again}") from error
     print(f"done; `{command_name()} evaluate {out}` measures it, {out / 'learning_curve.png'} shows how it went")
+    for sentence in display.closing(out):
+        print(sentence)
 
 
 def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: Play | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twosome.cli.parsing import (
@@ -32,6 +33,7 @@ def run(words: list[str]) -> int:
         description="Measure success, discounted return and length over episodes, with 95 % intervals; or exactly.",
     )
     parser.add_argument("source", nargs="?", metavar="RUN_OR_ADAPTER", help="default: the untrained model")
+    parser.add_argument("--best", action="store_true", help="the best policy of the RUN, instead of its last")
     parser.add_argument("--task", help="default: the task of the run")
     parser.add_argument("--episodes", type=positive, help=f"how many to run (default: {EPISODES})")
     parser.add_argument(
@@ -88,7 +90,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(arguments.source, **policy_arguments(arguments))
+    agent = load_agent(_source(arguments), **policy_arguments(arguments))
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}
@@ -99,6 +101,18 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         where["environment"] = unmasked(setting.task, environment)
         return policy, "SayCan, learned affordances", where
     return agent.policy, "trained" if agent.trained else "untrained", where
+
+
+def _source(arguments: argparse.Namespace) -> Path | None:
+    """What to load: the run, the adapter, the best policy of the run, or nothing."""
+    source = None if arguments.source is None else Path(arguments.source)
+    if not arguments.best:
+        return source
+    if source is None:
+        raise ConfigError("--best is the best policy of a run; name the RUN")
+    from twosome.runs.best import best_directory
+
+    return best_directory(source)
 
 
 def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader, set_loader
 
-from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument
+from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument, positive
 from twosome.errors import ConfigError, TwosomeError
-from twosome.runs.config import PRESETS, RunConfig, check_shape, preset_files, to_yaml
+from twosome.runs.config import PRESETS, RunConfig, check_shape, differing, preset_config, preset_files, to_yaml
 from twosome.runs.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
 
 _load_yaml = get_loader("yaml")
@@ -30,6 +30,10 @@ def run(words: list[str]) -> int:
 
     check_task(config.task, config.environment)
     check_free(out)
+    if config.start is not None:
+        from twosome.runs.starting import describe_start
+
+        print(describe_start(config))
     with training_display(config, out) as display:
         train(config, out, display.update)
     return 0
@@ -37,18 +41,22 @@ def run(words: list[str]) -> int:
 
 def _resume(words: list[str]) -> int:
     """``twosome train --resume RUN``: go on with a run that was stopped."""
-    parser = Parser(prog="twosome train --resume", description="Go on with a run; all settings are the run's own.")
+    parser = Parser(prog="twosome train --resume", description="Go on with a run; all other settings are its own.")
     parser.add_argument("--resume", required=True, metavar="RUN", help="directory of a run that was stopped")
+    parser.add_argument("--decisions", type=positive, help="how many to take in all: a finished run goes on, too")
     add_trust_argument(parser)
     arguments = parser.parse_args(words)
-    out = Path(arguments.resume)
+    out, decisions = Path(arguments.resume), arguments.decisions
 
     from twosome.cli.display import training_display
-    from twosome.runs.directory import RunDirectory
+    from twosome.runs.changes import resumable
     from twosome.runs.trainer import resume
 
-    with training_display(RunDirectory.open(out).config, out) as display:
-        resume(out, display.update, trust_remote_code=arguments.trust_remote_code)
+    config = resumable(out, decisions).config
+    if decisions is not None and config.ppo.anneal_learning_rates:
+        print(f"learning rates, annealed over the run, go on where a run of {decisions} decisions has them by then")
+    with training_display(config, out) as display:
+        resume(out, display.update, trust_remote_code=arguments.trust_remote_code, decisions=decisions)
     return 0
 
 
@@ -67,6 +75,10 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     if not values.task:
         raise ConfigError("name a task, for example `twosome train tomato-salad`; `twosome tasks` lists them")
     config = _instantiate(parser, values)
+    if config.start is not None:
+        from twosome.runs.starting import adopt
+
+        config = adopt(config, _explicit(words, config, preset_config(values.task, values.preset)))
     if config.loading.trust_remote_code and not any(word.startswith(TRUST) for word in words):
         raise ConfigError(
             f"the settings ask for code that comes with the model {config.model!r}; if you trust its author, say so "
@@ -92,6 +104,12 @@ def _read(parser: ConfigParser, words: list[str]) -> Any:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, OSError, ArithmeticError) as error:
         raise ConfigError(f"the settings cannot be read: {error}") from None
+
+
+def _explicit(words: list[str], config: RunConfig, preset: RunConfig) -> set[str]:
+    """Dotted names of the settings that flags name, or a file has otherwise than the preset."""
+    named = {word.split("=", 1)[0].removeprefix("--") for word in words if word.startswith("--")}
+    return named | differing(preset, config)
 
 
 def _load(text: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -47,9 +49,34 @@ def semi_mdp_discounts(gamma: float, durations: Tensor, stop: Tensor) -> Tensor:
     return (gamma ** durations.float()).masked_fill(stop, 0.0)
 
 
-def normalize(advantages: Tensor) -> Tensor:
-    """Advantages with mean 0 and standard deviation 1; a single one is only centred."""
+def largest_return(rewards: Tensor, discounts: Tensor, ended: Tensor) -> float:
+    """The largest absolute discounted sum of rewards from any decision on: of what was paid, no value among it.
+
+    Args:
+        rewards: [T, N] reward of each decision.
+        discounts: [T, N], as in :func:`generalized_advantages`.
+        ended: [T, N] bool, True where the episode ended.
+    """
+    nothing = torch.zeros_like(rewards)
+    return float(generalized_advantages(rewards, nothing, nothing, discounts, ended, gae_lambda=1.0).abs().max())
+
+
+def normalize(advantages: Tensor, rounding: float = 0.0) -> Tensor:
+    """Advantages with mean 0 and standard deviation 1; a single one is only centred, and equal ones are all 0.
+
+    Equal means: apart by no more than rounding. The deviation of equal numbers is computed as some 1e-8, not as 0, and
+    to divide by it would make advantages of nothing.
+
+    Args:
+        advantages: Any shape. What is not finite makes the result NaN.
+        rounding: How far apart rounding alone may have put them, where they are differences of larger numbers.
+    """
+    size, spread = float(advantages.abs().max()), float(advantages.max() - advantages.min())
+    if math.isfinite(size) and spread <= max(rounding, 4 * torch.finfo(advantages.dtype).eps * size):
+        return torch.zeros_like(advantages)
+    if spread < 1e-4 * size or spread < 1e-5 or size > 1e15:
+        # Single precision would lose the deviation under the mean, the epsilon or the largest number.
+        precise = advantages.double()
+        return ((precise - precise.mean()) / precise.std()).to(advantages.dtype)
     centred = advantages - advantages.mean()
-    if advantages.numel() < 2:
-        return centred
     return centred / (advantages.std() + 1e-8)

@@ -36,8 +36,12 @@ def approximate_kl(log_ratio: Tensor) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> float:
-    """``1 - Var[returns - values] / Var[returns]``: 1 is perfect, 0 no better than a constant; 0 if returns are."""
+    """``1 - Var[returns - values] / Var[returns]``: 1 is perfect, 0 no better than a constant; 0 if returns are.
+
+    Returns that differ by no more than rounding are constant: their variance would be noise to divide by.
+    """
     variance = returns.var(unbiased=False)
-    if variance == 0:
+    constant = returns.max() - returns.min() <= 4 * torch.finfo(returns.dtype).eps * returns.abs().max()
+    if variance == 0 or (constant and bool(returns.isfinite().all())):
         return 0.0
     return float(1 - (returns - values).var(unbiased=False) / variance)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
+from twosome.models.critic import UNIT
+from twosome.models.critic import Critic as Critic
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
 from twosome.scoring.memory import LIMIT, Memory, recall
@@ -30,29 +31,6 @@ ADAPTER_DIRECTORY = "adapter"
 MODEL_DIRECTORY = "model"
 CRITIC_FILE = "critic.safetensors"
 _EMBEDDINGS_TOO = False  # left open, PEFT may look for the base model on the hub, to see whether its vocabulary grew
-
-
-class Critic(nn.Module):
-    """An MLP from the last prompt token's final hidden state to a state value, in float32.
-
-    Args:
-        features: Hidden size H of the language model.
-        hidden: Widths of the hidden layers; the paper's are (1024, 512).
-        bias: Whether layers have biases; the published critic has none.
-    """
-
-    def __init__(self, features: int, hidden: Sequence[int] = (1024, 512), bias: bool = False) -> None:
-        super().__init__()
-        widths = [features, *hidden]
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            layers += [nn.Linear(inputs, outputs, bias=bias), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1, bias=bias))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Values [B] of features [B, H]."""
-        values: Tensor = self.layers(features)
-        return values.squeeze(-1)
 
 
 class LanguageModelPolicy:
@@ -179,12 +157,17 @@ class LanguageModelPolicy:
         """The critic head's weights."""
         return list(self.critic.parameters()) if self.critic is not None else []
 
+    def scale_values(self, factor: float) -> None:
+        """Have the critic's network count in a unit ``factor`` times as large; what it says of any state stays."""
+        if self.critic is not None:
+            self.critic.scale(factor)
+
     def state_dict(self) -> dict[str, Tensor]:
         """The weights of actor and critic."""
         actor = "adapter" if self._adapted else "model"
         state = {f"{actor}.{name}": tensor for name, tensor in self._actor_state().items()}
         if self.critic is not None:
-            state |= {f"critic.{name}": tensor for name, tensor in self.critic.state_dict().items()}
+            state |= {f"critic.{name}": tensor for name, tensor in self.critic.weights().items()}
         return {name: tensor.detach().clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -196,7 +179,11 @@ class LanguageModelPolicy:
         from peft import set_peft_model_state_dict
 
         parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "model": {}, "critic": {}}
-        check_state(state, self.state_dict(), "actor and critic")
+        found, expected = (
+            {name: tensor for name, tensor in weights.items() if name != f"critic.{UNIT}"}  # there where it is not 1
+            for weights in (state, self.state_dict())
+        )
+        check_state(found, expected, "actor and critic")
         for name, tensor in state.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
@@ -205,7 +192,7 @@ class LanguageModelPolicy:
         else:
             self.model.load_state_dict(parts["model"], strict=False)  # tied weights are listed once
         if self.critic is not None:
-            self.critic.load_state_dict(parts["critic"])
+            self.critic.load_weights(parts["critic"])
         self._acting.clear()
 
     def save(self, directory: Path) -> None:
@@ -216,7 +203,7 @@ class LanguageModelPolicy:
             self.model.save_pretrained(str(directory / MODEL_DIRECTORY))
             self.scorer.encoder.tokenizer.save_pretrained(str(directory / MODEL_DIRECTORY))
         if self.critic is not None:
-            save_file(self.critic.state_dict(), str(directory / CRITIC_FILE))
+            save_file(self.critic.weights(), str(directory / CRITIC_FILE))
 
     def load_critic(self, file: Path) -> None:
         """Read the critic's weights back.
@@ -227,7 +214,7 @@ class LanguageModelPolicy:
         if self.critic is None:
             raise ModelError("this policy has no critic to load weights into")
         try:
-            self.critic.load_state_dict(load_file(str(file)))
+            self.critic.load_weights(load_file(str(file)))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise RunError(f"cannot read the critic from {str(file)!r}: {error}") from None
 

@@ -11,7 +11,6 @@ Nothing is pickled: tensors are safetensors, the rest is JSON.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from twosome.errors import RunError
-from twosome.runs.files import file_sha256
+from twosome.runs.files import file_sha256, sync
 
 FORMAT = 1
 DIRECTORY = "checkpoints"
@@ -76,10 +75,10 @@ def _write(run: Path, update: int, state: Mapping[str, Any], keep: int) -> Path:
     }
     (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for path in (*partial.iterdir(), partial):
-        _sync(path)
+        sync(path)
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
-    _sync(folder)
+    sync(folder)
     for old in _checkpoints(run)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
     return final
@@ -171,17 +170,3 @@ def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "tuple":
         return tuple(_join(item, tensors) for item in content)
     return {key: _join(item, tensors) for key, item in content}
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold what was written; directories cannot be synced on every system."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

@@ -20,6 +20,8 @@ from twosome.runs.notation import HOLDS_ITSELF, with_numbers
 from twosome.text.tasks import TASKS
 
 PRESETS = ("tiny", "paper", "ppo")
+FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0}
+"""Settings that change no number, each with some value."""
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
 
@@ -124,6 +126,8 @@ class RunConfig:
     """What of the language model trains: an adapter, or all its weights (small models only)."""
     model: str = "embedded"
     """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
+    start: str | None = None
+    """A run or an adapter whose weights the actor starts from; its settings of lora, critic and model are taken."""
     normalization: str = "word"
     """sum, token, word, byte, or package.module:function."""
     long_prompts: Literal["refuse", "keep_end", "keep_start"] = "refuse"
@@ -159,6 +163,8 @@ class RunConfig:
             choices = get_args(get_type_hints(RunConfig)[name])
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
+        if self.start is not None and (self.policy != "language" or self.finetune != "lora"):
+            raise ConfigError("start names an adapter, which only policy=language with finetune=lora has; leave it out")
         if self.algorithm not in ALGORITHMS:
             raise ConfigError(f"algorithm must be {' or '.join(ALGORITHMS)}, got {self.algorithm!r}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
@@ -204,8 +210,21 @@ def preset_files(task: str, preset: str) -> list[Path]:
 
 def same_numbers(config: RunConfig, other: RunConfig) -> bool:
     """Whether two configurations give the same numbers: all is equal but how environments are waited for."""
-    free = {"env_processes": False, "env_timeout": 1.0}
-    return replace(config, **free) == replace(other, **free)  # type: ignore[arg-type]
+    return replace(config, **FREE) == replace(other, **FREE)
+
+
+def differing(config: RunConfig, other: RunConfig) -> set[str]:
+    """Dotted names of the settings that are not the same in both; the environment's arguments are one setting."""
+    here, there = flat(config), flat(other)
+    return {name for name in here if here[name] != there[name]}
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Settings by their dotted names."""
+    settings: dict[str, Any] = {}
+    for name, value in vars(config).items():
+        settings |= flat(value, f"{prefix}{name}.") if is_dataclass(value) else {f"{prefix}{name}": value}
+    return settings
 
 
 def preset_config(task: str, preset: str) -> RunConfig:

@@ -7,6 +7,7 @@ episodes.jsonl        one line per episode
 adapter/              the trained actor in PEFT's format; model/ where all weights were trained, actor.safetensors where
                       the policy reads the observation vector
 critic.safetensors    the trained critic
+best/                 the policy whose episodes went best (see twosome.runs.best)
 learning_curve.png    return and success over decisions
 """
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,30 @@ class RunDirectory:
         except (OSError, ValueError, RecursionError):
             return False
         return isinstance(versions, dict) and versions.get("status") == "finished"
+
+    def lengthened(self, decisions: int) -> RunDirectory:
+        """The same run, to take ``decisions`` in all; its file says so after :meth:`rewrite_config`.
+
+        Raises:
+            RunError: If that is no more than it takes already.
+        """
+        longer = replace(self.config, decisions=decisions)
+        if decisions < self.config.decisions or (self.finished and longer.updates == self.config.updates):
+            state = "took" if self.finished else "is to take"
+            taken = self.config.updates * self.config.decisions_per_update
+            raise RunError(
+                f"the run in {str(self.path)!r} {state} {taken} decisions (updates of "
+                f"{self.config.decisions_per_update}); --decisions must name more, got {decisions}"
+            )
+        return RunDirectory(self.path, longer)
+
+    def rewrite_config(self) -> None:
+        """Have the configuration's file say what the run now takes; a finished run is no longer one."""
+        # The status first: killed in between, the run is one that was interrupted at its end.
+        file = self.path / VERSIONS_FILE
+        if self.finished:
+            write_json(file, {**json.loads(file.read_text(encoding="utf-8")), "status": "interrupted"})
+        write_text(self.path / CONFIG_FILE, to_yaml(self.config))
 
     @contextmanager
     def in_use(self) -> Iterator[RunDirectory]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,46 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace_directory(source: Path, target: Path) -> None:
+    """Put ``source`` in the place of ``target``, whole or not at all; killed between, :func:`put_back` mends it."""
+    for path in (*source.rglob("*"), source):
+        sync(path)
+    old = _aside(target)
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def put_back(target: Path) -> None:
+    """Undo what :func:`replace_directory` had begun when it was killed."""
+    if _aside(target).is_dir() and not target.exists():
+        with suppress(OSError):
+            _aside(target).rename(target)
+
+
+def remove_directory(target: Path) -> None:
+    """Remove what :func:`replace_directory` put there."""
+    for path in (_aside(target), target):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold what was written; directories cannot be synced on every system."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_free(path: Path) -> None:

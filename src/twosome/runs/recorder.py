@@ -4,6 +4,7 @@ A line of ``metrics.jsonl`` describes one update: ``update``, ``decisions`` (so 
 ``success``, ``discounted_return``, ``episode_decisions`` (their means; null where no episode ended, ``success`` also as
 long as nothing has said what success is, see :mod:`twosome.success`), each metric of the algorithm and, where
 ``long_prompts`` allows it, ``cut_prompts`` (decisions whose prompt the model read only a part of).
+``unpaid_updates`` (how many) is there until a reward was met, ``return_unit`` once returns are measured in more than 1.
 
 A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``success`` (null where nothing says so),
 ``told`` (false where not the environment but its rewards say so, else absent), ``truncated``, ``decisions``,

@@ -18,13 +18,16 @@ from twosome.algorithms import make_algorithm
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.policy import LanguageModelPolicy
-from twosome.rollout import Collector
+from twosome.rollout import Collector, Episode
+from twosome.runs.best import Best, Standing
 from twosome.runs.building import new_policy
+from twosome.runs.changes import changes, resumable
 from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
-from twosome.runs.config import RunConfig, from_mapping, same_numbers, to_yaml
+from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
+from twosome.runs.starting import load_start
 from twosome.text.tasks import make_vector_task
 from twosome.types import Algorithm, Rollout, TrainablePolicy, UpdateReport
 
@@ -41,6 +44,8 @@ class Progress:
         seconds: Seconds of training in this process.
         metrics: The update's line of ``metrics.jsonl``.
         scoring: How the model is read.
+        best: How the episodes of the best policy so far went; None before one ended.
+        last: How the last ones went.
     """
 
     update: int
@@ -50,6 +55,8 @@ class Progress:
     seconds: float
     metrics: dict[str, Any]
     scoring: str
+    best: Standing | None = None
+    last: Standing | None = None
 
     @property
     def decisions(self) -> int:
@@ -97,12 +104,19 @@ def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], No
     """
     # What can be refused is refused before a large model is loaded.
     check_free(directory)
-    with _making(config) as training, RunDirectory.create(directory, config).in_use() as run:
-        return training.run(run, on_update)
+    with _making(config) as training:
+        if config.start is not None:
+            load_start(training.policy, config)
+        with RunDirectory.create(directory, config).in_use() as run:
+            return training.run(run, on_update)
 
 
 def resume(
-    directory: Path, on_update: Callable[[Progress], None] = _ignore, *, trust_remote_code: bool = False
+    directory: Path,
+    on_update: Callable[[Progress], None] = _ignore,
+    *,
+    trust_remote_code: bool = False,
+    decisions: int | None = None,
 ) -> TrainablePolicy:
     """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
 
@@ -113,17 +127,21 @@ def resume(
         directory: The run.
         on_update: Called after every update.
         trust_remote_code: Run code that comes with the model, which the run's configuration may ask for.
+        decisions: How many the run takes from now on in all, which a finished one needs; its configuration then says
+            so. Annealed learning rates go on where a run of that length has them.
 
     Raises:
-        RunError: If there is no run, it is finished or in use, asks for code you do not trust, or its files are
-            damaged beyond the checkpoints.
+        RunError: If there is no run, it is finished or in use, asks for code you do not trust, takes more decisions
+            already, or its files are damaged beyond the checkpoints.
         EnvironmentFault: If an open episode does not replay.
     """
-    run = RunDirectory.open(directory)
-    if run.finished:
-        raise RunError(f"the run in {str(directory)!r} is finished, so there is nothing to resume")
+    run = resumable(directory, decisions)
     run.check_trust(trust_remote_code)
     with run.in_use(), _making(run.config) as training:
+        if run.config.start is not None and newest_checkpoint(run.path, warn=_warn) is None:
+            load_start(training.policy, run.config)
+        if decisions is not None:
+            run.rewrite_config()
         return training.run(run, on_update)
 
 
@@ -140,26 +158,45 @@ class Training:
     def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
         config, began = self.config, time.monotonic()
+        best = Best(run.path, config)
         checkpoint = self._take_up(run)  # before anything is saved over what the run learned
-        with run.saving(self.policy), run.recorder() as recorder:
-            _record_on(recorder, checkpoint)
-            first = self.updates
-            while self.updates < config.updates:
-                before = self.policy.effort()
-                rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
-                report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
-                if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
-                    report = _count_cut(self.policy, report, rollout)
-                self.updates += 1
-                seconds = time.monotonic() - began
-                effort = {name: count - before[name] for name, count in self.policy.effort().items()}
-                metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes, effort)
-                if self.updates % config.save_every == 0:
-                    run.save(self.policy)
-                    write_checkpoint(run.path, self.updates, {**self.state_dict(), "recorder": recorder.state_dict()})
-                size, scoring = config.decisions_per_update, self.policy.facts()["scoring"]
-                on_update(Progress(self.updates, config.updates, first, size, seconds, metrics, scoring))
+        with run.recorder() as recorder:
+            _record_on(recorder, best, checkpoint)
+            if config.start is not None and self.updates == 0:
+                self._checkpoint(run, recorder, best)  # from here on the start may change, or go
+            first, size = self.updates, config.decisions_per_update
+            with run.saving(self.policy):
+                while self.updates < config.updates:
+                    before = self.policy.effort()
+                    report, episodes = self._improve(best)
+                    self.updates += 1
+                    seconds = time.monotonic() - began
+                    effort = {name: count - before[name] for name, count in self.policy.effort().items()}
+                    metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes, effort)
+                    # The end is saved, too, so that a longer run can go on from there.
+                    if self.updates % config.save_every == 0 or self.updates == config.updates:
+                        run.save(self.policy)
+                        self._checkpoint(run, recorder, best)
+                    scoring, standings = self.policy.facts()["scoring"], (best.best, best.last)
+                    on_update(
+                        Progress(self.updates, config.updates, first, size, seconds, metrics, scoring, *standings)
+                    )
         return self.policy
+
+    def _improve(self, best: Best) -> tuple[UpdateReport, list[Episode]]:
+        """One rollout and the update from it; in between, ``best`` judges the policy that played."""
+        config = self.config
+        rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
+        returns = [episode.discounted_return(config.ppo.gamma) for episode in episodes]
+        best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update)
+        report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
+        if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
+            report = _count_cut(self.policy, report, rollout)
+        return report, episodes
+
+    def _checkpoint(self, run: RunDirectory, recorder: Recorder, best: Best) -> None:
+        files = {"recorder": recorder.state_dict(), "best": best.state_dict()}
+        write_checkpoint(run.path, self.updates, {**self.state_dict(), **files})
 
     @property
     def decisions(self) -> int:
@@ -177,7 +214,7 @@ class Training:
 
     def _take_up(self, run: RunDirectory) -> Checkpoint | None:
         """Go back to the newest checkpoint, or to the beginning if there is none."""
-        checkpoint = newest_checkpoint(run.path, warn=lambda message: print(message, file=sys.stderr))
+        checkpoint = newest_checkpoint(run.path, warn=_warn)
         if checkpoint is not None:
             with _expecting_ours(checkpoint):
                 self._load(checkpoint)
@@ -185,10 +222,10 @@ class Training:
 
     def _load(self, checkpoint: Checkpoint) -> None:
         # Settings that are younger than the checkpoint have their defaults in both.
-        if not same_numbers(from_mapping(yaml.safe_load(checkpoint.state["config"])), self.config):
+        if changed := changes(from_mapping(yaml.safe_load(checkpoint.state["config"])), self.config):
             raise RunError(
-                f"{CONFIG_FILE} is not what the run was started with; settings cannot change on the way; put it "
-                "back or start a new run"
+                f"{CONFIG_FILE} is not what the run was started with: {'; '.join(changed)}; settings cannot change on "
+                "the way; put it back or start a new run"
             )
         self.policy.load_state_dict(checkpoint.state["policy"])
         self.algorithm.load_state_dict(checkpoint.state["algorithm"])
@@ -196,13 +233,15 @@ class Training:
         self.updates = checkpoint.update
 
 
-def _record_on(recorder: Recorder, checkpoint: Checkpoint | None) -> None:
-    """Have ``recorder`` go on from ``checkpoint``, or begin."""
+def _record_on(recorder: Recorder, best: Best, checkpoint: Checkpoint | None) -> None:
+    """Have ``recorder`` and ``best`` go on from ``checkpoint``, or begin."""
     if checkpoint is None:
         recorder.clear()
+        best.clear()
         return
     with _expecting_ours(checkpoint):
         recorder.load_state_dict(checkpoint.state["recorder"])
+        best.load_state_dict(checkpoint.state.get("best"))
 
 
 @contextmanager
@@ -216,6 +255,10 @@ def _expecting_ours(checkpoint: Checkpoint) -> Iterator[None]:
             f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
             f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
         ) from None
+
+
+def _warn(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollout) -> UpdateReport:
