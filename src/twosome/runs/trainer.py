@@ -158,10 +158,8 @@ class Training:
     def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
         config, began = self.config, time.monotonic()
-        best = Best(run.path, config)
-        checkpoint = self._take_up(run)  # before anything is saved over what the run learned
         with run.recorder() as recorder:
-            _record_on(recorder, best, checkpoint)
+            best = self._take_up(run, recorder)  # before anything is saved over what the run learned
             if config.start is not None and self.updates == 0:
                 self._checkpoint(run, recorder, best)  # from here on the start may change, or go
             first, size = self.updates, config.decisions_per_update
@@ -212,13 +210,19 @@ class Training:
             "collector": self.collector.state_dict(),
         }
 
-    def _take_up(self, run: RunDirectory) -> Checkpoint | None:
-        """Go back to the newest checkpoint, or to the beginning if there is none."""
+    def _take_up(self, run: RunDirectory, recorder: Recorder) -> Best:
+        """Go back to the newest checkpoint, or to the beginning if there is none; the best policy until there."""
+        best = Best(run.path, self.config)
         checkpoint = newest_checkpoint(run.path, warn=_warn)
-        if checkpoint is not None:
-            with _expecting_ours(checkpoint):
-                self._load(checkpoint)
-        return checkpoint
+        if checkpoint is None:
+            recorder.clear()
+            best.clear()
+            return best
+        with _expecting_ours(checkpoint):
+            self._load(checkpoint)
+            recorder.load_state_dict(checkpoint.state["recorder"])
+            best.load_state_dict(checkpoint.state.get("best"))
+        return best
 
     def _load(self, checkpoint: Checkpoint) -> None:
         # Settings that are younger than the checkpoint have their defaults in both.
@@ -231,17 +235,6 @@ class Training:
         self.algorithm.load_state_dict(checkpoint.state["algorithm"])
         self.collector.load_state_dict(checkpoint.state["collector"])
         self.updates = checkpoint.update
-
-
-def _record_on(recorder: Recorder, best: Best, checkpoint: Checkpoint | None) -> None:
-    """Have ``recorder`` and ``best`` go on from ``checkpoint``, or begin."""
-    if checkpoint is None:
-        recorder.clear()
-        best.clear()
-        return
-    with _expecting_ours(checkpoint):
-        recorder.load_state_dict(checkpoint.state["recorder"])
-        best.load_state_dict(checkpoint.state.get("best"))
 
 
 @contextmanager
