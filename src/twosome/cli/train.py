@@ -45,7 +45,7 @@ def _resume(words: list[str]) -> int:
     parser.add_argument("--resume", required=True, metavar="RUN", help="directory of a run that was stopped")
     parser.add_argument("--decisions", type=positive, help="how many to take in all: a finished run goes on, too")
     add_trust_argument(parser)
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(_written_out(words))
     out, decisions = Path(arguments.resume), arguments.decisions
 
     from twosome.cli.display import training_display
