@@ -125,7 +125,15 @@ def test_without_mask_what_cannot_be_done_costs_a_step_and_nothing_else(faithful
 
 def test_the_directory_is_complete(run: Path) -> None:
     visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
-    assert visible == {"config.yaml", "versions.json", "timing.jsonl", "learning_curve.png", "checkpoints", *FILES}
+    assert visible == {
+        "config.yaml",
+        "versions.json",
+        "timing.jsonl",
+        "learning_curve.png",
+        "checkpoints",
+        "best",
+        *FILES,
+    }
     assert json.loads((run / "versions.json").read_text())["scoring"] == "vector"
 
 
