@@ -15,10 +15,11 @@ import torch
 import yaml
 
 from twosome.algorithms import make_algorithm
+from twosome.episodes import Episode
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.policy import LanguageModelPolicy
-from twosome.rollout import Collector, Episode
+from twosome.rollout import Collector
 from twosome.runs.best import Best, Standing
 from twosome.runs.building import new_policy
 from twosome.runs.changes import changes, resumable
