@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
+# Nor on what earlier tests, or this user's runs, found out and kept.
+os.environ["TWOSOME_CACHE"] = tempfile.mkdtemp(prefix="twosome-cache-")
 
 import pytest
 import torch

@@ -23,7 +23,7 @@ CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-
 FOUNDATION = ("decision", "errors")
 WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
-READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "functional", *FOUNDATION)
+READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
 RUNS = ("text", "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
@@ -31,6 +31,7 @@ KNOWS_ALL = ("*",)
 # each row names only rows above it.
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "caching": ("platformdirs",),
     "decision": ("errors",),
     "success": (),
     "types": ("torch", *FOUNDATION),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from tests.tiny import ARCHITECTURES, READERS, build_model
 from tests.tokens.test_packing import ACTIONS, COMMON
 from twosome.errors import ModelError
-from twosome.scoring.probing import choose_reader
+from twosome.scoring.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
 from twosome.scoring.sparse import subtree_ends
 from twosome.tokens.blocks import build_blocks
@@ -55,7 +55,7 @@ def test_rows_out_of_order_are_refused() -> None:
 @pytest.mark.parametrize("architecture", PACKED)
 def test_scores_and_features_are_those_of_the_segments(architecture: str) -> None:
     model = build_model(architecture)
-    usual = choose_reader(model, path="packed", token_budget=120)
+    usual = choose_reader(model, reading=Reading("packed", 120))
     assert isinstance(usual, PackedReader)
     sparse = PackedReader(model, 120, usual.economies, attention="sparse")
     decisions = _decisions(6)
@@ -70,4 +70,4 @@ def test_scores_and_features_are_those_of_the_segments(architecture: str) -> Non
 
 def test_it_is_refused_where_nothing_could_be_learned() -> None:
     with pytest.raises(ModelError, match=r"backward pass on a CPU; set loading\.attention to segments"):
-        choose_reader(build_model("llama"), attention="sparse")
+        choose_reader(build_model("llama"), reading=Reading(attention="sparse"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import ARCHITECTURES, READERS, build_model
-from twosome.scoring.probing import choose_reader
+from twosome.scoring.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
 from twosome.tokens.blocks import GROUP, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision
@@ -135,7 +135,7 @@ def test_segments_are_filled_up_in_the_cheapest_groups(shapes: list[tuple[int, i
 def test_shared_beginnings_change_no_bit(dtype: torch.dtype) -> None:
     """Prompts of many lengths, on both sides of where a kernel changes its ways, cut in different places."""
     model = build_model("llama", max_position_embeddings=1024).to(dtype)
-    reader = choose_reader(model, path="packed", token_budget=4000)
+    reader = choose_reader(model, reading=Reading("packed", 4000))
     for length in (30, 100, 170, 230, 390, 600):
         ids = tuple(3 + (7 * i) % 390 for i in range(length))
         decisions = [
@@ -165,7 +165,7 @@ def test_a_decision_has_the_same_bits_whatever_it_is_read_with(architecture: str
     ]
     decisions = list(dict.fromkeys(drawn))
     for dtype in (torch.float32, torch.bfloat16):
-        reader = choose_reader(build_model(architecture).to(dtype), path="packed", token_budget=rng.choice((64, 1024)))
+        reader = choose_reader(build_model(architecture).to(dtype), reading=Reading("packed", rng.choice((64, 1024))))
         with torch.no_grad():
             together = reader.log_probs(decisions)
             alone = torch.cat([reader.log_probs([decision]) for decision in decisions])
@@ -177,7 +177,7 @@ def test_a_decision_has_the_same_bits_whatever_it_is_read_with(architecture: str
 def test_the_first_layer_reads_every_distinct_token_once_unless_it_is_told_positions(
     architecture: str, once: bool
 ) -> None:
-    reader = choose_reader(build_model(architecture), path="packed")
+    reader = choose_reader(build_model(architecture), reading=Reading("packed"))
     assert isinstance(reader, PackedReader)
     assert reader.economies.once is once
     if not once:

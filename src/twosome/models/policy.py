@@ -53,6 +53,7 @@ class LanguageModelPolicy:
             adapter) may take; the least recently used goes first.
         long_prompts: What becomes of a prompt that does not fit into the model's context.
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
+        probe_again: Try how the model is read again, rather than believe what was found out before.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class LanguageModelPolicy:
         memory_limit: int = LIMIT,
         long_prompts: LongPrompts = "refuse",
         attention: Attention = "segments",
+        probe_again: bool = False,
     ) -> None:
         self.model = model
         self.critic = critic.to(model.device) if critic is not None else None
@@ -86,6 +88,7 @@ class LanguageModelPolicy:
             memory_limit=memory_limit,
             long_prompts=long_prompts,
             attention=attention,
+            again=probe_again,
         )
         self._frozen = self.scorer
         if frozen is not None:
@@ -97,6 +100,7 @@ class LanguageModelPolicy:
                 memory_limit=memory_limit,
                 long_prompts=long_prompts,
                 attention=attention,
+                again=probe_again,
             )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version: tuple[int, int] | None = None

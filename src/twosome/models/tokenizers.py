@@ -18,6 +18,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from twosome.errors import ModelError
+from twosome.models.tokenizer_parts import same_steps, splits_as_its_file
 from twosome.tokens.encoding import Tokenizer
 
 PROBES = (
@@ -130,6 +131,8 @@ def _faithful(name: str, source: str, file: str, loaded: Tokenizer | None, where
     from transformers import PreTrainedTokenizerFast
     from transformers.tokenization_utils_tokenizers import TokenizerFast
 
+    if getattr(loaded, "is_fast", False) and splits_as_its_file(loaded.backend_tokenizer, file):  # type: ignore[union-attr]
+        return loaded
     try:
         backend = TokenizerFast.from_file(file)
     except Exception:  # a file that cannot be read alone
@@ -144,7 +147,7 @@ def _faithful(name: str, source: str, file: str, loaded: Tokenizer | None, where
         if not type(loaded).__module__.startswith("transformers.") or not getattr(loaded, "is_fast", False):
             _tell(name, told, loaded, backend, "the class is followed, as it was not made from the file")
             return loaded
-        if _same_parts(loaded.backend_tokenizer, backend) and _difference(loaded, backend) is None:
+        if same_steps(loaded.backend_tokenizer, backend) and _difference(loaded, backend) is None:
             return loaded
         own = _from_file_alone(source, where, loaded)
         followed = "tokenizer.json" if own is not None else "no other way could be loaded, and the class"
@@ -180,20 +183,6 @@ def _own_file(source: str, revision: str) -> str | None:
         return cached_file(source, "tokenizer.json", revision=revision)  # type: ignore[no-any-return]
     except (OSError, ValueError):
         return None
-
-
-def _same_parts(one: Any, other: Any) -> bool:
-    """Whether two backends prepare a text in the same way, so that they differ in no text, also of those not tried."""
-
-    def parts(backend: Any) -> list[Any]:
-        steps = (backend.normalizer, backend.pre_tokenizer)
-        added = backend.get_added_tokens_decoder()
-        return [
-            *(None if step is None else step.__getstate__() for step in steps),
-            {(number, token.content, token.special, token.lstrip, token.rstrip) for number, token in added.items()},
-        ]
-
-    return parts(one) == parts(other)
 
 
 def _difference(tokenizer: Tokenizer, backend: Any) -> tuple[str, list[str], list[str]] | None:

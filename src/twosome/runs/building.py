@@ -72,6 +72,7 @@ def build_policy(
         memory_limit=loading.memory_megabytes * MEGABYTE,
         long_prompts=config.long_prompts,
         attention=loading.attention,
+        probe_again=loading.probe_again,
         frozen=frozen,
     )
 

@@ -45,6 +45,8 @@ class LoadingConfig:
     """How the model is read; auto takes the fastest way that agrees with one sequence at a time."""
     attention: Literal["segments", "sparse"] = "segments"
     """How packs attend: segment by segment, or all at once through a block-sparse kernel, which takes a GPU."""
+    probe_again: bool = False
+    """Try again which way of reading is right, rather than take what was found out before for the same model."""
     recompute: bool = False
     """Save memory in the backward pass (gradient checkpointing): layers read again rather than keep activations."""
     memory_megabytes: int = 256

@@ -60,6 +60,12 @@ def adapter_kinds(model: Any) -> list[str]:
     return [str(getattr(kind, "value", kind)) for kind in (each.peft_type for each in _configs(model).values())]
 
 
+def named(model: Any) -> str:
+    """What to call a model in a message."""
+    kinds = adapter_kinds(model)
+    return f"{type(model).__name__} with an adapter of kind {', '.join(kinds)}" if kinds else type(model).__name__
+
+
 def virtual_tokens(model: Any) -> int:
     """How many trained positions an adapter puts before every sentence (prompt tuning, prefix tuning and the like)."""
     learning = [config for config in _configs(model).values() if getattr(config, "is_prompt_learning", False)]

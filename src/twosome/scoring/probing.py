@@ -2,146 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
 from twosome.errors import ModelError
 from twosome.scoring.attention import Attention, sharing_is_exact
-from twosome.scoring.condition import adapter_kinds, check_eval, check_kind, virtual_tokens
+from twosome.scoring.condition import check_eval, check_kind, named, virtual_tokens
+from twosome.scoring.judging import Judge
 from twosome.scoring.memory import LIMIT
+from twosome.scoring.probes import made_up, repeating, sentences
 from twosome.scoring.readers import Economies, PackedReader, Reader
-from twosome.scoring.reference import one_at_a_time
 from twosome.scoring.row_readers import CachedReader, MaskedReader, PaddedReader
-from twosome.tokens.encoding import EncodedDecision
+from twosome.scoring.verdicts import Verdict, keep, key_for, recall
+from twosome.tokens.encoding import Encoder
 
 Path = Literal["packed", "masked", "cached", "padded"]
-
-PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.bfloat16: 0.3, torch.float16: 0.1}
-"""Nats by which a way may differ from reading one sequence at a time; generous in low precision."""
+WAYS: tuple[Path, ...] = ("packed", "masked", "cached", "padded")
+"""From the fastest on."""
 
 _CPU_BUDGET = 1024  # more leaves the cache and is slower; less costs more small operations
 _GPU_BUDGET = 4096
 
 
-def choose_reader(
-    model: Any,
-    *,
-    path: Path | None = None,
-    token_budget: int | None = None,
-    frozen_layers: int = 0,
-    lean: bool = False,
-    memory_limit: int = LIMIT,
-    attention: Attention = "segments",
-) -> Reader:
-    """The fastest way that agrees with reading one sequence at a time.
+@dataclass(frozen=True)
+class Reading:
+    """How a model is to be read.
 
-    Args:
-        model: Any Hugging Face causal language model, with or without an adapter.
-        path: Try this way alone.
+    Attributes:
+        path: Try this way alone; None for the fastest that is right.
         token_budget: Most tokens in one pass, a single longer decision goes alone; None for what suits the device.
         frozen_layers: How many layers, from the bottom, no adapter changes; only the packed way makes use of it.
         lean: Save memory in the backward pass; only the packed way can.
         memory_limit: Bytes each of the reader's memories may take.
         attention: How a pack attends. ``"sparse"`` takes a GPU, and a model that is read in packs.
+        again: Try the ways again, rather than believe what was found out before.
+    """
+
+    path: Path | None = None
+    token_budget: int | None = None
+    frozen_layers: int = 0
+    lean: bool = False
+    memory_limit: int = LIMIT
+    attention: Attention = "segments"
+    again: bool = False
+
+
+def choose_reader(model: Any, encoder: Encoder | None = None, reading: Reading | None = None) -> Reader:
+    """The fastest way of reading that errs no more than reading one sequence at a time.
+
+    What is found is remembered from one process to the next (:mod:`twosome.scoring.verdicts`).
+
+    Args:
+        model: Any Hugging Face causal language model, with or without an adapter.
+        encoder: Puts sentences into the model's tokens; without one, ways are tried on made-up tokens alone.
+        reading: What is wanted; the defaults if None.
 
     Raises:
-        ModelError: If no way agrees, or the model is not in eval mode.
+        ModelError: If no way is right, or the model is not in eval mode.
     """
     check_eval(model)
     check_kind(model)
-    if attention == "sparse" and model.device.type == "cpu":
-        raise ModelError("sparse attention has no backward pass on a CPU; set loading.attention to segments")
-    if attention == "sparse":
-        path = path or "packed"  # what cannot attend so is refused rather than read slowly
-    budget = token_budget or (_CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET)
+    return _Chooser(model, encoder, reading or Reading()).choose()
 
-    probe = _probe_decisions(model)
-    tolerance = PROBE_TOLERANCE.get(model.dtype, 1e-4)
-    with torch.no_grad():
-        oracle = _oracle(model, probe)
 
-        def agreeing(make: Callable[[], Reader]) -> Reader | None:
-            try:
-                reader = make()
-                found = reader.log_probs(probe)
-            except Exception:  # the model does not support the mechanism: any error means "not this way"
-                return None
-            return reader if torch.isfinite(found).all() and (found - oracle).abs().max() <= tolerance else None
+class _Chooser:
+    """Tries the ways of reading a model, from the fastest on."""
 
-        def packed(economies: Economies) -> Reader:
+    def __init__(self, model: Any, encoder: Encoder | None, reading: Reading) -> None:
+        if reading.attention == "sparse":
+            if model.device.type == "cpu":
+                raise ModelError("sparse attention has no backward pass on a CPU; set loading.attention to segments")
+            # What cannot attend so is refused rather than read slowly.
+            reading = replace(reading, path=reading.path or "packed")
+        self._model = model
+        self._encoder = encoder
+        self._reading = reading
+        self._budget = reading.token_budget or (_CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET)
+        self._faults: dict[str, str] = {}
+
+    def choose(self) -> Reader:
+        """The fastest way that is right, remembered or tried."""
+        key = self._key()
+        known = recall(key) if not self._reading.again else None
+        if known is not None:
+            with suppress(Exception), torch.no_grad():  # whatever is wrong with what is remembered, it can be tried
+                return self._make(known)
+        with torch.no_grad():
+            judge = Judge(self._model, self._encoder)
+            for way in WAYS:
+                # Virtual tokens of an adapter are no part of the model below it, which the other ways read.
+                possible = way == "padded" or not virtual_tokens(self._model)
+                if self._reading.path not in (None, way) or not possible:
+                    continue
+                found = self._best_packed(judge) if way == "packed" else self._tried(judge, Verdict(way))
+                if found is not None:
+                    verdict, reader = found
+                    if judge.warning:
+                        warnings.warn(judge.warning, stacklevel=4)
+                    else:
+                        keep(key, verdict)
+                    return reader
+        tried = "; ".join(f"{way}: {fault}" for way, fault in self._faults.items())
+        raise ModelError(f"{named(self._model)} cannot be scored exactly: no way of reading it is right ({tried})")
+
+    def _key(self) -> str:
+        probe = made_up(self._model) + (sentences(self._encoder) if self._encoder is not None else [])
+        wanted = self._reading
+        options = [wanted.path, self._budget, wanted.frozen_layers, wanted.lean, wanted.attention]
+        return key_for(self._model, probe, options)
+
+    def _make(self, verdict: Verdict) -> Reader:
+        """A reader of that way, ready to read."""
+        model, reading = self._model, self._reading
+        if verdict.way == "padded":
+            return PaddedReader(model, self._budget)
+        if verdict.way == "packed" and verdict.economies is not None:
             reader = PackedReader(
                 model,
-                budget,
-                economies,
-                frozen_layers=frozen_layers,
-                lean=lean,
-                memory_limit=memory_limit,
-                attention=attention,
+                self._budget,
+                verdict.economies,
+                frozen_layers=reading.frozen_layers,
+                lean=reading.lean,
+                memory_limit=reading.memory_limit,
+                attention=reading.attention,
             )
-            _check_windows(model, set(reader.watch(probe).values()))
+            _check_windows(model, set(reader.watch(repeating(model)).values()))
             return reader
+        masked = verdict.way == "masked"
+        return _unless_local(model, MaskedReader(model, self._budget) if masked else CachedReader(model, self._budget))
 
-        ways: dict[Path, Callable[[], Reader | None]] = {
-            "packed": lambda: _most_economical(model, lambda economies: agreeing(partial(packed, economies))),
-            "masked": lambda: agreeing(lambda: _unless_local(model, MaskedReader(model, budget))),
-            "cached": lambda: agreeing(lambda: _unless_local(model, CachedReader(model, budget))),
-            "padded": lambda: agreeing(lambda: PaddedReader(model, budget)),
-        }
-        for name, way in ways.items():
-            # Virtual tokens of an adapter are no part of the model below it, which the other ways read.
-            possible = name == "padded" or not virtual_tokens(model)
-            reader = way() if path in (None, name) and possible else None
-            if reader is not None:
-                return reader
-    tried = "every way" if path is None else f"the {path} way"
-    raise ModelError(
-        f"{_named(model)} cannot be scored exactly: {tried} of reading it fails or differs from one sequence "
-        "at a time; is it a causal language model?"
-    )
-
-
-def _oracle(model: Any, probe: list[EncodedDecision]) -> torch.Tensor:
-    """What one sequence at a time gives.
-
-    Raises:
-        ModelError: If not even that can be read.
-    """
-    try:
-        return one_at_a_time(model, probe)
-    except Exception as error:  # whatever a model or an adapter of somebody's raises
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ModelError(f"{_named(model)} cannot be scored: it does not read a sentence ({said})") from None
-
-
-def _named(model: Any) -> str:
-    """What to call a model in a message."""
-    kinds = adapter_kinds(model)
-    return f"{type(model).__name__} with an adapter of kind {', '.join(kinds)}" if kinds else type(model).__name__
-
-
-def _most_economical(model: Any, attempt: Callable[[Economies], Reader | None]) -> Reader | None:
-    """A packed reading that leaves out as much as agrees: all at once, or else one thing after the other."""
-    everything = Economies(share=model.device.type != "cpu" or _sharing_is_exact(model))
-    found = attempt(everything)
-    if found is not None:
-        return found
-    # Some models give logits of chosen rows only by their vocabulary matrix, others only by themselves.
-    for fuse in (True, False):
-        kept = replace(everything, trim=False, fuse=fuse, join=False, once=False)
-        found = attempt(kept)
-        if found is not None:
-            break
-    else:
+    def _tried(self, judge: Judge, verdict: Verdict) -> tuple[Verdict, Reader] | None:
+        """The reader of a way, if it is right."""
+        # Raised to a higher precision, weights are read by their own modules alone.
+        plain = verdict.economies and replace(verdict.economies, fuse=False, join=False)
+        try:
+            reader = self._make(verdict)
+            fault = judge.fault(reader.log_probs, lambda: self._make(Verdict(verdict.way, plain)).log_probs)
+        except Exception as error:  # the model does not support the mechanism: any error means "not this way"
+            fault = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        if not fault:
+            return verdict, reader
+        self._faults.setdefault(verdict.way, fault)
         return None
-    for more in ({"trim": True}, {"join": True}, {"once": True}):
-        better = attempt(replace(kept, **more))
-        if better is not None:
-            kept, found = replace(kept, **more), better
-    return found
+
+    def _best_packed(self, judge: Judge) -> tuple[Verdict, Reader] | None:
+        """A packed reading that leaves out as much as may be: all at once, or else one thing after the other."""
+
+        def attempt(economies: Economies) -> tuple[Verdict, Reader] | None:
+            return self._tried(judge, Verdict("packed", economies))
+
+        everything = Economies(share=self._model.device.type != "cpu" or _sharing_is_exact(self._model))
+        found = attempt(everything)
+        if found is not None:
+            return found
+        # Some models give logits of chosen rows only by their vocabulary matrix, others only by themselves.
+        for fuse in (True, False):
+            kept = replace(everything, trim=False, fuse=fuse, join=False, once=False)
+            found = attempt(kept)
+            if found is not None:
+                break
+        else:
+            return None
+        for more in ({"trim": True}, {"join": True}, {"once": True}):
+            better = attempt(replace(kept, **more))
+            if better is not None:
+                kept, found = replace(kept, **more), better
+        return found
 
 
 def _sharing_is_exact(model: Any) -> bool:
@@ -188,19 +218,3 @@ def _has_window(config: Any) -> bool:
     window = _setting(config, "sliding_window")
     unused = _setting(config, "use_sliding_window") is False
     return bool(window and not unused and window < (_setting(config, "max_position_embeddings") or window + 1))
-
-
-def _probe_decisions(model: Any) -> list[EncodedDecision]:
-    """Made-up decisions of different length, with prompts that begin alike and actions that branch at every depth.
-
-    A way that ignores positions, or looks from one branch into another, must not get by.
-    """
-    vocabulary = model.config.get_text_config().vocab_size
-    ids = [5 + (7919 * i) % max(1, vocabulary - 6) for i in range(90)]
-    a, b, c, d, e, f, g, h = ids[:8]
-    branching = ((a, b, c, d), (a, b, e, f), (a, g, h), (e, f, g), (e, a), (h,))
-    return [
-        EncodedDecision(tuple(ids[10:49]), branching),
-        EncodedDecision(tuple(ids[50:55]), ((d, e), (d, f, g, h), (c, b, a))),
-        EncodedDecision((*ids[10:40], *ids[60:64]), ((b, a, g), (f, e), (f, d, c))),
-    ]

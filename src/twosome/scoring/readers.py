@@ -176,13 +176,16 @@ class PackedReader:
             ModelError: If the model cannot be read in packs, or not with these economies.
         """
         pack = self._pack([block for item in encoded for block in self._plan(item)])
-        with torch.no_grad(), self._attending(pack):
-            hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
+        hidden: list[Tensor] = []
+        watching = self._decoder.register_forward_hook(lambda _, __, output: hidden.append(output.last_hidden_state))
+        with torch.no_grad(), self._attending(pack), watching:
+            reading = self.model if self.economies.fuse else self._decoder
+            output = reading(input_ids=pack.ids, position_ids=pack.positions, use_cache=False)
             self._check(pack, self._depth)
             if self.economies.fuse:
-                logits = self.model(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).logits
+                found = self._base.get_output_embeddings()(hidden[0])
                 # To the last bits: a soft cap or a scale hardly shows in the probabilities of an untrained model.
-                torch.testing.assert_close(self._base.get_output_embeddings()(hidden), logits, rtol=1e-6, atol=1e-7)
+                torch.testing.assert_close(found, output.logits, rtol=1e-6, atol=1e-7)
         self._layers = Layers(self.model, pack.readers)
         if self.economies.once:
             self._check_once(pack)
@@ -191,7 +194,13 @@ class PackedReader:
     def _check_once(self, pack: Pack) -> None:
         """Refuse to compute the first layer's projections by token if it is given more than that."""
         found: list[Tensor] = []
-        with torch.no_grad(), self._attending(pack), self._known_layers.first_inputs(found):
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(self._attending(pack))
+            stack.enter_context(self._known_layers.first_inputs(found))
+            if self._depth > 1:
+                stack.enter_context(suppress(Stop))
+                stack.enter_context(self._known_layers.stopping_before(1, []))
             self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False)
         alike = [
             torch.equal(rows[0].index_select(0, pack.distinct).index_select(0, pack.kind), rows[0]) for rows in found

@@ -17,7 +17,7 @@ from twosome.decision import Decision
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import check_eval, virtual_tokens
 from twosome.scoring.memory import LIMIT, Memory
-from twosome.scoring.probing import Path, choose_reader
+from twosome.scoring.probing import Path, Reading, choose_reader
 from twosome.scoring.readers import Reader
 from twosome.tokens.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
 from twosome.types import ActionScores
@@ -39,7 +39,7 @@ def score(model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision]) -> Ac
         TokenizationError: If the tokenizer merges a prompt with an action, or a sentence is too long for the model.
         ModelError: If the model cannot be scored exactly.
     """
-    return Scorer(model, tokenizer, reader=_known_reader(model)).scores(decisions)
+    return Scorer(model, tokenizer, reader=_known_reader(model, tokenizer)).scores(decisions)
 
 
 class Scorer:
@@ -56,6 +56,7 @@ class Scorer:
         memory_limit: Bytes that each of the memories may take.
         long_prompts: What becomes of a prompt that does not fit into the model's context.
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
+        again: Try how the model is read again, rather than believe what was found out before.
         reader: A reader that was chosen before, in place of all the options.
     """
 
@@ -71,18 +72,15 @@ class Scorer:
         memory_limit: int = LIMIT,
         long_prompts: LongPrompts = "refuse",
         attention: Attention = "segments",
+        again: bool = False,
         reader: Reader | None = None,
     ) -> None:
         self.model = model
         self.encoder = Encoder(tokenizer, context_length(model), long_prompts, context_reason(model))
         self.reader = reader or choose_reader(
             model,
-            path=path,
-            token_budget=token_budget,
-            frozen_layers=frozen_layers,
-            lean=lean,
-            memory_limit=memory_limit,
-            attention=attention,
+            self.encoder,
+            Reading(path, token_budget, frozen_layers, lean, memory_limit, attention, again),
         )
         self._encoded: Memory[Decision, EncodedDecision] = Memory(memory_limit)
 
@@ -163,8 +161,8 @@ def _limits(model: Any) -> list[tuple[int, str]]:
 _READERS: weakref.WeakKeyDictionary[Any, Reader] = weakref.WeakKeyDictionary()
 
 
-def _known_reader(model: Any) -> Reader:
+def _known_reader(model: Any, tokenizer: Tokenizer) -> Reader:
     """The reader of a model, remembered from the last call so that the probe runs once."""
     if model not in _READERS:
-        _READERS[model] = choose_reader(model)
+        _READERS[model] = choose_reader(model, Encoder(tokenizer, context_length(model)))
     return _READERS[model]

@@ -1,0 +1,51 @@
+"""What is worth keeping between processes and can be made again at any time: a folder of this user's, small records.
+
+``TWOSOME_CACHE`` names another folder; deleting it costs nothing but time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+
+def cache_directory(kind: str) -> Path:
+    """Where things of a kind are kept; may not exist yet."""
+    chosen = os.environ.get("TWOSOME_CACHE")
+    return (Path(chosen) if chosen else user_cache_path("twosome", appauthor=False)) / kind
+
+
+def key_of(facts: Any) -> str:
+    """A name for what depends on ``facts``, which must be JSON: other facts give another name."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def recall_record(kind: str, key: str) -> dict[str, Any] | None:
+    """The record of that key, or None if there is none that can be read."""
+    try:
+        found = json.loads((cache_directory(kind) / f"{key}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def keep_record(kind: str, key: str, record: Mapping[str, Any]) -> None:
+    """Keep a record, whole or not at all; a folder that cannot be written is no fault."""
+    folder = cache_directory(kind)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".partial", delete=False, encoding="utf-8") as file:
+            partial = Path(file.name)
+            file.write(json.dumps(record))
+        try:
+            partial.replace(folder / f"{key}.json")
+        finally:
+            partial.unlink(missing_ok=True)
