@@ -16,7 +16,7 @@ from torch.nn import functional
 from twosome.episodes import Episode, Step, decisions, info_entry, pack, replay
 from twosome.errors import ConfigError, NumericalError
 from twosome.functional.categorical import sample
-from twosome.types import Policy, Rollout
+from twosome.types import OnStage, Policy, Rollout, unheard
 
 
 class Collector:
@@ -64,14 +64,17 @@ class Collector:
         observations, _ = envs.reset(seed=[episode.seed for episode in self._open])  # type: ignore[arg-type]
         self._decisions = decisions(observations)
 
-    def collect(self, policy: Policy, steps: int) -> tuple[Rollout, list[Episode]]:
+    def collect(self, policy: Policy, steps: int, on_stage: OnStage = unheard) -> tuple[Rollout, list[Episode]]:
         """Act for ``steps`` decisions in every environment: the rollout, and the episodes that ended in it."""
         rows: list[dict[str, Any]] = []
         finished: list[Episode] = []
-        for _ in range(steps):
+        count = self.envs.num_envs
+        for step in range(steps):
+            on_stage(f"collecting, decision {step * count} of {steps * count}")
             row, ended = self._step(policy)
             rows.append(row)
             finished += ended
+        on_stage("valuing what was collected")
         _add_values(policy, rows)
         return _rollout(rows), finished
 

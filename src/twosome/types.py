@@ -39,6 +39,14 @@ class ActionScores:
         return self.token_mask.any(-1)
 
 
+OnStage = Callable[[str], None]
+"""Is told in words what is being done, as often as that changes; decides itself what of it to show."""
+
+
+def unheard(stage: str) -> None:
+    """Where nobody wants to know what is being done."""
+
+
 Normalization = Callable[[ActionScores], Tensor]
 """Scores to logits: float32 [B, A], ``-inf`` where padded."""
 
@@ -169,8 +177,11 @@ class UpdateReport:
 class Algorithm(Protocol):
     """Owns hyper-parameters and optimizers; improves a policy from a rollout. See :mod:`twosome.algorithms`."""
 
-    def update(self, policy: Policy, rollout: Rollout, progress: float) -> UpdateReport:
-        """Improve ``policy``; ``progress`` in [0, 1] is the fraction of training done, for annealing."""
+    def update(self, policy: Policy, rollout: Rollout, progress: float, on_stage: OnStage = unheard) -> UpdateReport:
+        """Improve ``policy``; ``progress`` in [0, 1] is the fraction of training done, for annealing.
+
+        ``on_stage`` is told which step begins, as models that need minutes for one are not rare.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Bench:
         def load_small(name: str, **further: Any) -> Any:
             return load(self.model if name in ("embedded", "") else name, **further)
 
-        def train_small(config: RunConfig, out: Path, *further: Any) -> Any:
+        def train_small(config: RunConfig, out: Path, *further: Any, **named: Any) -> Any:
             RunDirectory.create(out, config)
             return UniformPolicy()
 

@@ -197,3 +197,18 @@ def test_pickled_weights_are_refused(run: Path, model_directory: str, tmp_path: 
 def test_a_model_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot load"):
         load_agent(model=str(tmp_path / "nothing"))
+
+
+def test_every_stage_is_told_from_loading_to_the_last_step(config: RunConfig, tmp_path: Path) -> None:
+    """A model that needs minutes for an update said nothing until the first had ended."""
+    stages: list[str] = []
+    steps = config.num_envs * config.rollout_steps
+    train(replace(config, decisions=2 * steps), tmp_path / "run", on_stage=stages.append)
+    assert stages[:2] == [f"loading {config.model}", f"finding out how {config.model} is read"]
+    first = [stage.removeprefix("update 1 of 2: ") for stage in stages if stage.startswith("update 1 of 2: ")]
+    collecting = [f"collecting, decision {done} of {steps}" for done in range(0, steps, config.num_envs)]
+    assert first[: len(collecting)] == collecting
+    assert first[len(collecting)] == "valuing what was collected"
+    assert first[len(collecting) + 1].startswith("improving the critic, pass 1 of ")
+    assert first[len(collecting) + 2].startswith("improving the actor, step 1 of ")
+    assert stages[-1].startswith("update 2 of 2: improving the ")

@@ -23,7 +23,16 @@ from twosome.errors import ConfigError, NumericalError
 from twosome.functional.advantages import generalized_advantages, largest_return, normalize, semi_mdp_discounts
 from twosome.functional.categorical import entropy, kl_divergence
 from twosome.functional.losses import approximate_kl, clipped_surrogate, explained_variance, value_loss
-from twosome.types import BatchingPolicy, Policy, ReferencePolicy, Rollout, ScalableValues, UpdateReport
+from twosome.types import (
+    BatchingPolicy,
+    OnStage,
+    Policy,
+    ReferencePolicy,
+    Rollout,
+    ScalableValues,
+    UpdateReport,
+    unheard,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class PPO:
             policy.critic_parameters(), lr=config.value_learning_rate, eps=config.adam_epsilon, fused=True
         )
 
-    def update(self, policy: Policy, rollout: Rollout, progress: float) -> UpdateReport:
+    def update(self, policy: Policy, rollout: Rollout, progress: float, on_stage: OnStage = unheard) -> UpdateReport:
         """Improve ``policy`` from ``rollout``; ``progress`` in [0, 1] anneals the learning rates."""
         metrics = _Averages()
         self._take_note(policy, rollout, metrics)
@@ -80,11 +89,12 @@ class PPO:
         warming_up = self._updates < self.config.critic_warmup_updates
         waiting = self.config.wait_for_reward and not self._paid.met
         steps, stopped = 0, warming_up or waiting
-        for _ in range(self.config.epochs):
+        for epoch in range(self.config.epochs):
             order = torch.randperm(len(samples), generator=self._generator).tolist()
+            on_stage(f"improving the critic, pass {epoch + 1} of {self.config.epochs}")
             self._train_critic(policy, samples, order, metrics)
             if not stopped:
-                taken, stopped = self._train_actor(policy, samples, order, metrics)
+                taken, stopped = self._train_actor(policy, samples, order, metrics, steps, on_stage)
                 steps += taken
         self._updates += 1
         metrics.add(
@@ -171,10 +181,19 @@ class PPO:
             self._critic.step()
             metrics.add(value_loss=loss.item(), critic_gradient_norm=norm)
 
-    def _train_actor(self, policy: Policy, samples: _Samples, order: list[int], metrics: _Averages) -> tuple[int, bool]:
+    def _train_actor(
+        self,
+        policy: Policy,
+        samples: _Samples,
+        order: list[int],
+        metrics: _Averages,
+        before: int,
+        on_stage: OnStage,
+    ) -> tuple[int, bool]:
         """One pass of actor steps over the samples: steps taken, and whether the KL limit ended it."""
-        steps = 0
-        for chosen in _chunks(order, self.config.policy_minibatch * self.config.accumulation_steps):
+        steps, chunks = 0, list(_chunks(order, self.config.policy_minibatch * self.config.accumulation_steps))
+        for chosen in chunks:
+            on_stage(f"improving the actor, step {before + steps + 1} of {self.config.epochs * len(chunks)}")
             self._actor.zero_grad()
             kl = self._accumulate(policy, samples, chosen, metrics)
             if self.config.target_kl is not None and kl > self.config.target_kl:

@@ -38,7 +38,7 @@ def run(words: list[str]) -> int:
         config = replace(config, decisions=arguments.decisions)
     out = Path(arguments.out) if arguments.out else _free_directory(Path("runs") / f"demo-seed{config.seed}")
     with training_display(config, out) as display:
-        trained = train(config, out, display.update)
+        trained = train(config, out, display.update, on_stage=display.stage)
 
     def measure(policy: Policy, greedy: bool = False) -> Evaluation:
         return evaluate(policy, TASK, episodes=arguments.episodes, gamma=config.ppo.gamma, greedy=greedy, seed=1)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from twosome.cli.waiting import Waiting, waiting
 from twosome.errors import EnvironmentFault, NumericalError
 from twosome.success import PAID, UNKNOWN
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL = 15.0
 """Least seconds between lines where there is no terminal, so that a log file is not flooded."""
+PLAIN_STAGE = 30.0
+"""Most seconds between signs of life while an update takes longer than that."""
 PLAIN_SILENCE = 600.0
 """Most seconds without a line; in between, a hundredth of the run makes one."""
 
@@ -42,8 +45,9 @@ def command_name() -> str:
 class TrainingDisplay:
     """Shows rate, time left, and the mean of recent episodes."""
 
-    def __init__(self, total: int, bar: Bar | None) -> None:
+    def __init__(self, total: int, bar: Bar | None, told: Waiting | None = None) -> None:
         self._bar = bar
+        self._waiting = told
         self._task = bar.add_task("training", total=total, status="") if bar is not None else None
         self._spoke, self._told = -PLAIN_SILENCE, 0
         self._recent: list[tuple[float, float | None]] = []
@@ -54,6 +58,8 @@ class TrainingDisplay:
         """Show an update."""
         if progress.update == progress.first + 1:
             (print if self._bar is None else self._bar.console.print)(f"scoring: {progress.scoring}")
+        if self._waiting is not None:
+            self._waiting.spoke()  # updates that come within seconds need no other sign of life
         self._ended, metrics = progress, progress.metrics
         self._unpaid = "unpaid_updates" in metrics
         if metrics["episodes"]:
@@ -65,6 +71,13 @@ class TrainingDisplay:
         elif self._is_due(progress):
             self._spoke, self._told = time.monotonic(), progress.decisions
             print(f"{progress.decisions:>7}/{progress.total} decisions  {status}", flush=True)
+
+    def stage(self, stage: str) -> None:
+        """Show what is being done until the next update: at once in a bar, else when some seconds have passed."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, status=stage)
+        elif self._waiting is not None:
+            self._waiting.status = stage
 
     def closing(self, out: Path) -> list[str]:
         """What must be said of the run when it has ended, in sentences."""
@@ -120,7 +133,10 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
                 display = TrainingDisplay(total, bar)
                 yield display
         else:
-            yield display
+            # On standard error, as what is printed is one line for each of some updates.
+            with waiting("training", longest=PLAIN_STAGE) as told:
+                display = TrainingDisplay(total, None, told)
+                yield display
     except KeyboardInterrupt:
         print(
             f"\ninterrupted; {out} holds what was learned; `{command_name()} train --resume {out}` goes on",

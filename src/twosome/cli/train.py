@@ -35,7 +35,7 @@ def run(words: list[str]) -> int:
 
         print(describe_start(config))
     with training_display(config, out) as display:
-        train(config, out, display.update)
+        train(config, out, display.update, on_stage=display.stage)
     return 0
 
 
@@ -56,7 +56,13 @@ def _resume(words: list[str]) -> int:
     if decisions is not None and config.ppo.anneal_learning_rates:
         print(f"learning rates, annealed over the run, go on where a run of {decisions} decisions has them by then")
     with training_display(config, out) as display:
-        resume(out, display.update, trust_remote_code=arguments.trust_remote_code, decisions=decisions)
+        resume(
+            out,
+            display.update,
+            trust_remote_code=arguments.trust_remote_code,
+            decisions=decisions,
+            on_stage=display.stage,
+        )
     return 0
 
 

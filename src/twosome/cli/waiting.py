@@ -26,6 +26,11 @@ class Waiting:
     def __init__(self, what: str) -> None:
         self._what = what
         self.status = ""
+        self._spoke = threading.Event()
+
+    def spoke(self) -> None:
+        """Something else was just said, so that the next line can wait as long as the first did."""
+        self._spoke.set()
 
     def episodes(self, wanted: int, ended: int, decisions: int) -> None:
         """Note how many of some episodes have ended."""
@@ -37,19 +42,24 @@ class Waiting:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[Waiting]:
+def waiting(what: str, longest: float = LONGEST) -> Iterator[Waiting]:
     """Tell from time to time what is being done, for as long as it takes.
 
     Args:
         what: Such as "evaluating tomato-salad".
+        longest: Seconds between lines at most.
     """
     told, over, began = Waiting(what), threading.Event(), time.monotonic()
 
     def tell() -> None:
         pause = FIRST
         while not over.wait(pause):
+            if told._spoke.is_set():
+                told._spoke.clear()
+                pause = FIRST
+                continue
             print(told.line(time.monotonic() - began), file=sys.stderr, flush=True)
-            pause = min(LONGEST, pause * MORE)
+            pause = min(longest, pause * MORE)
 
     thread = threading.Thread(target=tell, daemon=True)
     thread.start()

@@ -15,18 +15,21 @@ from twosome.scoring.memory import MEGABYTE
 from twosome.text.environment import TextEnv
 from twosome.text.tasks import make_task
 from twosome.text.telling import vector_shape
-from twosome.types import TrainablePolicy
+from twosome.types import OnStage, TrainablePolicy, unheard
 
 
-def new_policy(config: RunConfig) -> TrainablePolicy:
-    """The untrained policy a configuration describes.
+def new_policy(config: RunConfig, on_stage: OnStage = unheard) -> TrainablePolicy:
+    """The policy a configuration describes, as training begins with it.
 
     Raises:
         ConfigError, ModelError: If it cannot be made.
     """
     if config.policy == "vector":
         return vector_policy(config)
-    return build_policy(config, *load_base(config.model, config.loading))
+    on_stage(f"loading {config.model}")
+    base, tokenizer = load_base(config.model, config.loading)
+    on_stage(f"finding out how {config.model} is read")
+    return build_policy(config, base, tokenizer)
 
 
 def build_policy(

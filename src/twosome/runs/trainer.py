@@ -30,7 +30,7 @@ from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
 from twosome.text.tasks import make_vector_task
-from twosome.types import Algorithm, Rollout, TrainablePolicy, UpdateReport
+from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,13 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], None] = _ignore) -> TrainablePolicy:
+def train(
+    config: RunConfig,
+    directory: Path,
+    on_update: Callable[[Progress], None] = _ignore,
+    *,
+    on_stage: OnStage = unheard,
+) -> TrainablePolicy:
     """Align a language model with an environment by practice.
 
     Interrupting it (KeyboardInterrupt) leaves a usable run of what was learned so far, and passes the interrupt on.
@@ -94,6 +100,7 @@ def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], No
         config: The run.
         directory: Where it is written; must be new or empty.
         on_update: Called after every update.
+        on_stage: Told what is being done, from the loading of the model to every step within an update.
 
     Returns:
         The trained policy.
@@ -105,11 +112,11 @@ def train(config: RunConfig, directory: Path, on_update: Callable[[Progress], No
     """
     # What can be refused is refused before a large model is loaded.
     check_free(directory)
-    with _making(config) as training:
+    with _making(config, on_stage) as training:
         if config.start is not None:
             load_start(training.policy, config)
         with RunDirectory.create(directory, config).in_use() as run:
-            return training.run(run, on_update)
+            return training.run(run, on_update, on_stage)
 
 
 def resume(
@@ -118,6 +125,7 @@ def resume(
     *,
     trust_remote_code: bool = False,
     decisions: int | None = None,
+    on_stage: OnStage = unheard,
 ) -> TrainablePolicy:
     """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
 
@@ -130,6 +138,7 @@ def resume(
         trust_remote_code: Run code that comes with the model, which the run's configuration may ask for.
         decisions: How many the run takes from now on in all, which a finished one needs; its configuration then says
             so. Annealed learning rates go on where a run of that length has them.
+        on_stage: Told what is being done.
 
     Raises:
         RunError: If there is no run, it is finished or in use, asks for code you do not trust, takes more decisions
@@ -138,12 +147,12 @@ def resume(
     """
     run = resumable(directory, decisions)
     run.check_trust(trust_remote_code)
-    with run.in_use(), _making(run.config) as training:
+    with run.in_use(), _making(run.config, on_stage) as training:
         if run.config.start is not None and newest_checkpoint(run.path, warn=_warn) is None:
             load_start(training.policy, run.config)
         if decisions is not None:
             run.rewrite_config()
-        return training.run(run, on_update)
+        return training.run(run, on_update, on_stage)
 
 
 class Training:
@@ -156,7 +165,9 @@ class Training:
         self.collector = collector
         self.updates = 0
 
-    def run(self, run: RunDirectory, on_update: Callable[[Progress], None]) -> TrainablePolicy:
+    def run(
+        self, run: RunDirectory, on_update: Callable[[Progress], None], on_stage: OnStage = unheard
+    ) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
         config, began = self.config, time.monotonic()
         with run.recorder() as recorder:
@@ -167,7 +178,7 @@ class Training:
             with run.saving(self.policy):
                 while self.updates < config.updates:
                     before = self.policy.effort()
-                    report, episodes = self._improve(best)
+                    report, episodes = self._improve(best, self._within(on_stage))
                     self.updates += 1
                     seconds = time.monotonic() - began
                     effort = {name: count - before[name] for name, count in self.policy.effort().items()}
@@ -182,13 +193,18 @@ class Training:
                     )
         return self.policy
 
-    def _improve(self, best: Best) -> tuple[UpdateReport, list[Episode]]:
+    def _within(self, on_stage: OnStage) -> OnStage:
+        """Tells in which update something is done."""
+        update = f"update {self.updates + 1} of {self.config.updates}"
+        return lambda stage: on_stage(f"{update}: {stage}")
+
+    def _improve(self, best: Best, on_stage: OnStage) -> tuple[UpdateReport, list[Episode]]:
         """One rollout and the update from it; in between, ``best`` judges the policy that played."""
         config = self.config
-        rollout, episodes = self.collector.collect(self.policy, config.rollout_steps)
+        rollout, episodes = self.collector.collect(self.policy, config.rollout_steps, on_stage)
         returns = [episode.discounted_return(config.ppo.gamma) for episode in episodes]
         best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update)
-        report = self.algorithm.update(self.policy, rollout, progress=self.updates / config.updates)
+        report = self.algorithm.update(self.policy, rollout, self.updates / config.updates, on_stage)
         if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
             report = _count_cut(self.policy, report, rollout)
         return report, episodes
@@ -262,7 +278,7 @@ def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollo
 
 
 @contextmanager
-def _making(config: RunConfig) -> Iterator[Training]:
+def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training]:
     """The parts of a run as its configuration and seed make them."""
     resolve_normalization(config.normalization)
     if config.tensorboard:
@@ -278,7 +294,7 @@ def _making(config: RunConfig) -> Iterator[Training]:
     )
     with closing(envs):
         torch.manual_seed(weights_seed)
-        policy = new_policy(config)
+        policy = new_policy(config, on_stage)
         shuffling = torch.Generator().manual_seed(shuffle_seed)
         algorithm = make_algorithm(config.algorithm, policy, config.algorithm_settings, shuffling)
         collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
