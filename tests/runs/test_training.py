@@ -20,6 +20,7 @@ from twosome.errors import ModelError, RunError, TokenizationError
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig
+from twosome.runs.curve import draw_learning_curve
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import train
@@ -212,3 +213,12 @@ def test_every_stage_is_told_from_loading_to_the_last_step(config: RunConfig, tm
     assert first[len(collecting) + 1].startswith("improving the critic, pass 1 of ")
     assert first[len(collecting) + 2].startswith("improving the actor, step 1 of ")
     assert stages[-1].startswith("update 2 of 2: improving the ")
+
+
+def test_a_curve_without_an_episode_is_drawn_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    line = {"decisions": 128, "episodes": 0, "discounted_return": None, "success": None}
+    draw_learning_curve([line], "nothing yet", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 0
+    assert not [str(warning.message) for warning in recwarn if "legend" in str(warning.message)]

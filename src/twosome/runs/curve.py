@@ -38,7 +38,7 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], title: str, path: Pat
         axes.plot(*smooth(points, window=max(1, len(points) // 10)), color=colour, label=label, linewidth=2)
     axes.set_ylim(-0.3, 1.05)
     axes.grid(alpha=0.25)
-    if metrics:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", frameon=False)
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=120)
