@@ -54,7 +54,7 @@ def signalled(*numbers: signal.Signals) -> Callable[[Arena, random.Random], tupl
 WRITES: tuple[tuple[Any, str], ...] = (
     (checkpoint, "save_file"),
     (checkpoint, "file_sha256"),
-    (checkpoint, "_sync"),
+    (checkpoint, "sync"),
     (checkpoint.shutil, "rmtree"),
     (Path, "rename"),
     (Path, "replace"),

@@ -18,6 +18,7 @@ from twosome.cli import main
 from twosome.errors import ConfigError, RunError
 from twosome.evaluation.generalization import readable
 from twosome.evaluation.measurement import Measurement, Measurements, Subject
+from twosome.report.reading import find_runs
 from twosome.reproduction.execution import Progress, execute
 from twosome.reproduction.jobs import LanguageJob, MeasureJob, TrainJob
 from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings, stages
@@ -89,7 +90,7 @@ def test_known_numbers_are_in_their_place(done: Path) -> None:
 
 
 def test_runs_lie_where_a_report_looks_for_them(done: Path) -> None:
-    runs = {str(file.parent.relative_to(done)) for file in done.rglob("config.yaml")}
+    runs = {str(run.relative_to(done)) for run in find_runs(done)}
     assert runs == {
         f"runs/twosome/food-preparation/{preset_config('food-preparation', 'tiny').normalization}/seed0",
         "runs/ppo/food-preparation/none/seed0",

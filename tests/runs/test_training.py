@@ -215,9 +215,7 @@ def test_every_stage_is_told_from_loading_to_the_last_step(config: RunConfig, tm
     assert stages[-1].startswith("update 2 of 2: improving the ")
 
 
-def test_a_curve_without_an_episode_is_drawn_without_a_warning(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_a_curve_without_an_episode_is_drawn_in_silence(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     line = {"decisions": 128, "episodes": 0, "discounted_return": None, "success": None}
     draw_learning_curve([line], "nothing yet", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 0

@@ -14,13 +14,14 @@ from tests import adapter_kinds
 from tests.scoring.oracle import DECISIONS, largest_difference
 from tests.tiny import build_model, byte_level
 from twosome import Decision, score
+from twosome.bench.plain import PlainPolicy
 from twosome.errors import ModelError, TokenizationError
 from twosome.evaluation.language.change import read_passages
 from twosome.evaluation.language.passages import Passage
 from twosome.models.loading import add_adapter
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.scoring.condition import adapter_off, virtual_tokens
-from twosome.scoring.reference import PlainPolicy, one_at_a_time
+from twosome.scoring.reference import one_at_a_time
 from twosome.scoring.scorer import Scorer, context_length
 from twosome.tokens.encoding import Encoder
 

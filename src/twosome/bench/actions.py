@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
+from twosome.bench.plain import PlainPolicy
 from twosome.bench.workloads import SIZES, many_actions, random_model
 from twosome.decision import Decision
 from twosome.models.policy import Critic, LanguageModelPolicy
-from twosome.scoring.reference import PlainPolicy
 from twosome.tokens.encoding import Encoder
 
 DECISIONS = 4

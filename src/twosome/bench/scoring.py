@@ -1,6 +1,6 @@
 """How fast decisions are scored: a whole PPO cycle, against the plain way, phase by phase.
 
-The plain way (:class:`~twosome.scoring.reference.PlainPolicy`) is measured on a few steps and minibatches and scaled to
+The plain way (:class:`~twosome.bench.plain.PlainPolicy`) is measured on a few steps and minibatches and scaled to
 the cycle; ours runs in full, through the same policy and the same PPO that train. Both alternate in one process, times
 are processor time, and every figure is a median.
 """
@@ -20,6 +20,7 @@ from torch import Tensor
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.bench.matrix_products import counting_products, matmul_peak
+from twosome.bench.plain import PlainPolicy
 from twosome.bench.scoring_report import (
     ACCUMULATION,
     ENVS,
@@ -34,7 +35,6 @@ from twosome.bench.workloads import SIZES, WORKLOADS, random_model, visits
 from twosome.decision import Decision
 from twosome.functional.losses import clipped_surrogate, value_loss
 from twosome.models.policy import Critic, LanguageModelPolicy
-from twosome.scoring.reference import PlainPolicy
 from twosome.tokens.encoding import Encoder
 from twosome.types import Rollout
 
