@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "success", *FOUNDATION),
     "tokens": ("torch", "numpy", *FOUNDATION),
     "scoring": READING,
-    "models": ("scoring", "safetensors", *READING),
+    "models": ("scoring", "safetensors", "filelock", "tokenizers", "gguf", *READING),
     "episodes": LEARNING,
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
@@ -197,7 +197,7 @@ def test_what_help_passes_through_imports_inside_functions() -> None:
 def test_every_import_is_a_declared_dependency() -> None:
     project = CONFIGURATION["project"]
     extras = project["optional-dependencies"]
-    wishes = [*project["dependencies"], *extras["tensorboard"], *extras["language"]]
+    wishes = [*project["dependencies"], *extras["tensorboard"], *extras["language"], *extras["gguf"]]
     declared = {re.match(r"[\w-]+", wish).group().lower() for wish in wishes}  # type: ignore[union-attr]
     used = {item.target for path in MODULES for item in foreign(path)} - set(LAYERS)
     undeclared = {name for name in used if DISTRIBUTIONS.get(name, name).lower() not in declared}

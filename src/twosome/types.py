@@ -86,7 +86,7 @@ class TrainablePolicy(Policy, Protocol):
         """Write the trained weights as files."""
         ...
 
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, Any]:
         """What a run notes of it besides its configuration: device, scoring."""
         ...
 

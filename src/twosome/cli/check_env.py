@@ -21,7 +21,9 @@ def run(words: list[str]) -> int:
         "where the world shows its states, else in those of random play.",
     )
     parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
-    parser.add_argument("--model", help="whose tokenizer to read with: hub id or directory (default: the embedded one)")
+    parser.add_argument(
+        "--model", help="whose tokenizer to read with: hub id, directory or GGUF file (default: the embedded one)"
+    )
     add_environment_argument(parser)
     parser.add_argument("--decisions", type=positive, default=2000, help="of random play (default: 2000)")
     parser.add_argument("--seed", type=not_negative, default=0, help="of random play")

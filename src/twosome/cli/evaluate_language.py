@@ -54,7 +54,9 @@ def _parser() -> Parser:
         'pip install "twosome[language]".',
     )
     parser.add_argument("source", metavar="RUN_OR_ADAPTER")
-    parser.add_argument("--model", help="hub id or directory of the base model (default: the one it was trained on)")
+    parser.add_argument(
+        "--model", help="hub id, directory or GGUF file of the base (default: the one it was trained on)"
+    )
     add_trust_argument(parser)
     parser.add_argument("--task", help="environment whose prompts are read (default: the run's)")
     parser.add_argument("--decisions", type=positive, help="how many of its decisions are read (default: 64)")

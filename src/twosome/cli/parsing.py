@@ -31,7 +31,9 @@ class ConfigParser(ArgumentParser):
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that choose a model and its normalization, where no run says so."""
-    parser.add_argument("--model", help="hub id or directory of a causal language model (default: the embedded one)")
+    parser.add_argument(
+        "--model", help="hub id, directory or GGUF file of a causal language model (default: the embedded one)"
+    )
     parser.add_argument("--normalization", help="sum, token, word, byte, or package.module:function (default: word)")
     add_trust_argument(parser)
 

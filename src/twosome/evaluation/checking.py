@@ -62,7 +62,8 @@ def check_environment(
 
     Args:
         task: See :func:`twosome.text.tasks.make_task`.
-        model: Hub id or directory of the model whose tokenizer is used; None takes the embedded model, if it is there.
+        model: Hub id, directory or GGUF file of the model whose tokenizer is used; None takes the embedded model, if it
+            is there.
         environment: Further arguments of the environment.
         decisions: Of random play, where the world does not show its states.
         seed: Of random play.
@@ -155,16 +156,16 @@ class _Reader:
 
 def _reader(model: str | None, skipped: dict[str, str]) -> _Reader | None:
     """The tokenizer and context of a model, without its weights."""
-    from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY, load_tokenizer
+    from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY, load_tokenizer, locate
 
     if model is None and not EMBEDDED_DIRECTORY.is_dir():
         skipped["tokens"] = skipped["context"] = "this copy of twosome has no embedded model; name one with --model"
         return None
     name = model or EMBEDDED
-    return _Reader(name, load_tokenizer(name), _context(str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name))
+    return _Reader(name, load_tokenizer(name), _context(locate(name)[0], name))
 
 
-def _context(source: str) -> int | None:
+def _context(source: str, name: str) -> int | None:
     from transformers import AutoConfig
 
     from twosome.scoring.scorer import context_length
@@ -172,9 +173,7 @@ def _context(source: str) -> int | None:
     try:
         return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"cannot read the configuration of the model {source!r}: {str(error).splitlines()[0]}"
-        ) from None
+        raise ModelError(f"cannot read the configuration of the model {name!r}: {str(error).splitlines()[0]}") from None
 
 
 def _valid(walked: Sequence[Seen]) -> Iterator[Decision]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from twosome.arrival import differences, in_words, some
 from twosome.errors import ModelError
+from twosome.models.gguf.sameness import noted_base
 from twosome.scoring.condition import note_changed_base
 
 _COMPUTED = re.compile(r"inv_freq$|position_ids$|masked_bias$|\.(attn|attention|self_attention)\.(bias|causal_mask)$")
@@ -48,7 +48,10 @@ def _trained_on(adapter: Path) -> str:
     return f"{base!r}, which it names as its base" if base else "the model it was trained on"
 
 
-def check_base(model: Any, info: Mapping[str, Any], name: str) -> None:
+_FITTING = "config.json, one for one: get the model again, or save it anew with save_pretrained"
+
+
+def check_base(model: Any, info: Mapping[str, Any], name: str, advice: str = _FITTING) -> None:
     """Refuse a model some of whose weights are not those of its files.
 
     transformers fills what is missing with random numbers, others at each load, and leaves out what it has no place
@@ -59,6 +62,7 @@ def check_base(model: Any, info: Mapping[str, Any], name: str) -> None:
         model: The model as it was loaded.
         info: What transformers tells of the loading (``output_loading_info``).
         name: What the user called it.
+        advice: What weights must fit, and what to do.
 
     Raises:
         ModelError: If weights are missing, have other shapes, or belong to a layer and are not used.
@@ -75,7 +79,7 @@ def check_base(model: Any, info: Mapping[str, Any], name: str) -> None:
     if told:
         raise ModelError(
             f"the files of the model {name!r} do not fill {type(model).__name__}: {told}; expected weights that fit "
-            "config.json, one for one: get the model again, or save it anew with save_pretrained"
+            f"{advice}"
         )
     if unused:
         print(f"{len(unused)} weights in the files of {name!r} are not used ({some(unused)})", file=sys.stderr)
@@ -92,23 +96,6 @@ def _belongs(model: nn.Module, key: str) -> bool:
     if getattr(model, "is_quantized", False):  # such files hold scales, and biases of zero, that layers do without
         return isinstance(module, nn.ModuleList)
     return within or any(True for _ in module.parameters(recurse=False))
-
-
-@contextmanager
-def without_report() -> Iterator[None]:
-    """Transformers without its table of weights that did not arrive: :func:`check_base` says it in a sentence."""
-    from transformers.utils import logging
-
-    logger = logging.get_logger("transformers.modeling_utils")
-    logger.addFilter(_is_no_report)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_no_report)
-
-
-def _is_no_report(record: Any) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
 
 
 class Weights:
@@ -199,7 +186,9 @@ def say_other_base(adapted: Any, directory: Path) -> None:
     named, given = adapter_base(directory), adapted.get_base_model().name_or_path
     if not named or not given or named == given:
         return
-    if Path(named).is_dir() and Path(given).is_dir() and Path(named).samefile(given):
+    if Path(named).exists() and Path(given).exists() and Path(named).samefile(given):
+        return
+    if noted_base(directory) is not None:  # told by what is in the file, whatever it is called
         return
     print(
         f"the adapter in {str(directory)!r} was trained on {named!r} and is put on {given!r}: what it learned holds "

@@ -1,11 +1,9 @@
-"""Base model, tokenizer and adapter, from a hub id, a directory, or the model that ships with twosome."""
+"""Base model, tokenizer and adapter, from a hub id, a directory, a GGUF file, or the model that ships with twosome."""
 
 from __future__ import annotations
 
 import copy
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +18,11 @@ from twosome.models.arrival import (
     check_base,
     check_is_model,
     say_other_base,
-    without_report,
 )
+from twosome.models.gguf.copies import directory_of
+from twosome.models.gguf.tokenizer import read_copied
+from twosome.models.gguf.naming import GgufFile, find_gguf
+from twosome.models.quiet import quiet_unless_watched, without_report
 from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
 from twosome.models.tokenizers import FILES, has_tokenizer, read_tokenizer
 from twosome.tokens.encoding import Tokenizer
@@ -47,7 +48,8 @@ def load_model(
     """A frozen causal language model in eval mode, and its tokenizer.
 
     Args:
-        name: ``"embedded"`` for the model that ships with twosome, a Hugging Face hub id, or a local directory.
+        name: ``"embedded"`` for the model that ships with twosome, a Hugging Face hub id, a local directory, or a GGUF
+            file: a path, or ``owner/repo::file.gguf``.
         revision: Branch, tag or commit of a hub id.
         dtype: Precision of the frozen weights; ``"auto"`` is float32 on a CPU, else what the checkpoint was saved in.
         device: ``"auto"`` takes a GPU if there is one.
@@ -60,13 +62,13 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     target = _resolve_device(device)
-    source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
+    source, gguf = locate(name, revision)
     tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
     arguments: dict[str, Any] = {"dtype": _resolve_dtype(dtype, target)}
     if quantization != "none":
         arguments |= {"quantization_config": _quantization_config(quantization), "device_map": str(target)}
     try:
-        with _quiet_unless_watched(), without_report():
+        with quiet_unless_watched(), without_report():
             model, info = AutoModelForCausalLM.from_pretrained(
                 source,
                 revision=revision or "main",
@@ -85,7 +87,22 @@ def load_model(
     _read_all_columns_alike(model)
     # Adapters name their base by what the user called it, not by where it lay on this machine.
     model.name_or_path = model.config._name_or_path = name
+    model.gguf_file = gguf
     return model.eval().requires_grad_(False), tokenizer
+
+
+def locate(name: str, revision: str | None = None) -> tuple[str, GgufFile | None]:
+    """From where a model is loaded, a directory or a hub id; and the GGUF file that the directory was made of, if any.
+
+    Raises:
+        ModelError: If it is a GGUF file that cannot be read.
+    """
+    if name == EMBEDDED:
+        return str(EMBEDDED_DIRECTORY), None
+    file = find_gguf(name, revision)
+    if file is None:
+        return name, None
+    return str(directory_of(file)), file
 
 
 def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Tokenizer:
@@ -94,8 +111,10 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
     Raises:
         ModelError: If there is none.
     """
-    source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
-    check_is_model(source)
+    check_is_model(name)
+    source, gguf = locate(name, revision)
+    if gguf is not None:
+        return read_copied(source)
     if Path(source).is_dir() and not has_tokenizer(source):
         raise ModelError(
             f"the model directory {name!r} holds no tokenizer: expected one of {', '.join(FILES)}; save the tokenizer "
@@ -275,21 +294,6 @@ def _read_all_columns_alike(model: Any) -> None:
         state = vars(module).get("state")
         if getattr(state, "threshold", 0.0):
             state.threshold = 0.0
-
-
-@contextmanager
-def _quiet_unless_watched() -> Iterator[None]:
-    """No progress bar of the weights where nobody watches it."""
-    from transformers.utils import logging
-
-    if sys.stderr.isatty() or not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,6 +20,8 @@ from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
+from twosome.models.gguf.naming import GgufFile
+from twosome.models.gguf.sameness import note_base
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
 from twosome.scoring.memory import LIMIT, Memory, recall
@@ -203,6 +205,8 @@ class LanguageModelPolicy:
         """Write ``adapter/`` in PEFT's format, or all of ``model/`` with its tokenizer; and ``critic.safetensors``."""
         if self._adapted:
             self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
+            if self.gguf_file is not None:
+                note_base(directory / ADAPTER_DIRECTORY, self.gguf_file)
         else:
             self.model.save_pretrained(str(directory / MODEL_DIRECTORY))
             self.scorer.encoder.tokenizer.save_pretrained(str(directory / MODEL_DIRECTORY))
@@ -222,9 +226,18 @@ class LanguageModelPolicy:
         except (OSError, RuntimeError, SafetensorError) as error:
             raise RunError(f"cannot read the critic from {str(file)!r}: {error}") from None
 
-    def facts(self) -> dict[str, str]:
-        """What a run notes of its policy: the device, and how the model is scored."""
-        return {"device": str(self.model.device), "scoring": self.scorer.reader.describe()}
+    def facts(self) -> dict[str, Any]:
+        """What a run notes of its policy: the device, how the model is scored, and the GGUF file it was read from."""
+        file = {"model_file": self.gguf_file.note()} if self.gguf_file is not None else {}
+        return {"device": str(self.model.device), "scoring": self.scorer.reader.describe(), **file}
+
+    @property
+    def gguf_file(self) -> GgufFile | None:
+        """The file that the frozen model was read from, if it was a GGUF file."""
+        frozen = self._frozen.model
+        base = frozen.get_base_model() if hasattr(frozen, "get_base_model") else frozen
+        found: GgufFile | None = getattr(base, "gguf_file", None)
+        return found
 
     def effort(self) -> dict[str, int]:
         """Counts since it was made.

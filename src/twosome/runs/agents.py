@@ -10,6 +10,7 @@ from typing import Any
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.arrival import adapter_base
+from twosome.models.gguf.sameness import check_same_file, noted_base
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
@@ -114,7 +115,9 @@ def load_agent(
         run.check_trust(trust_remote_code)
         return _run_agent(run, model, normalization)
     if (path / "adapter_config.json").is_file():
-        base, tokenizer = load_base(model or adapter_base(path) or EMBEDDED, loading)
+        name = model or adapter_base(path) or EMBEDDED
+        check_same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
+        base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
         return Agent(LanguageModelPolicy(adapted, tokenizer, normalization=normalization or "word"), None, trained=True)
@@ -131,6 +134,7 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) 
         networks = vector_policy(config)
         networks.load(run.path)
         return Agent(networks, config, trained=True)
+    run.check_gguf(model)
     if config.finetune == "full":
         return _full_agent(run, model, normalization)
     base, tokenizer = load_base(model or config.model, config.loading)

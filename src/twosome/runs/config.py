@@ -127,7 +127,7 @@ class RunConfig:
     finetune: Literal["lora", "full"] = "lora"
     """What of the language model trains: an adapter, or all its weights (small models only)."""
     model: str = "embedded"
-    """The frozen language model: "embedded", a Hugging Face hub id, or a directory."""
+    """The frozen language model: "embedded", a Hugging Face hub id, a directory, or a GGUF file."""
     start: str | None = None
     """A run or an adapter whose weights the actor starts from; its settings of lora, critic and model are taken."""
     normalization: str = "word"

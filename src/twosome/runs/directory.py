@@ -1,7 +1,7 @@
 """A run directory: complete by itself, readable without the process that wrote it.
 
 config.yaml           every setting of the run; ``twosome train --config`` reads it back
-versions.json         package, Python and library versions, platform, scoring path, status
+versions.json         package, Python and library versions, platform, scoring path, the model's GGUF file, status
 metrics.jsonl         one line per update    (see twosome.runs.recorder)
 episodes.jsonl        one line per episode
 adapter/              the trained actor in PEFT's format; model/ where all weights were trained, actor.safetensors where
@@ -30,6 +30,8 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from twosome.errors import RunError
+from twosome.models.gguf.naming import as_note
+from twosome.models.gguf.sameness import check_same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
@@ -118,11 +120,31 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether the run took all its decisions."""
+        return self._versions().get("status") == "finished"
+
+    def check_gguf(self, model: str | None = None) -> None:
+        """Refuse a base whose GGUF file is not the one that the run was begun with.
+
+        Args:
+            model: Another model that the user named for the run: a difference is told then, not refused.
+
+        Raises:
+            ModelError: If it is another file, or not there.
+        """
+        check_same_file(
+            as_note(self._versions().get("model_file")),
+            model or self.config.model,
+            f"the run in {str(self.path)!r}",
+            revision=self.config.loading.revision,
+            chosen=model is not None,
+        )
+
+    def _versions(self) -> dict[str, Any]:
         try:
             versions = json.loads((self.path / VERSIONS_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
-            return False
-        return isinstance(versions, dict) and versions.get("status") == "finished"
+            return {}
+        return versions if isinstance(versions, dict) else {}
 
     def lengthened(self, decisions: int) -> RunDirectory:
         """The same run, to take ``decisions`` in all; its file says so after :meth:`rewrite_config`.

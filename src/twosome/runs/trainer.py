@@ -147,6 +147,7 @@ def resume(
     """
     run = resumable(directory, decisions)
     run.check_trust(trust_remote_code)
+    run.check_gguf()
     with run.in_use(), _making(run.config, on_stage) as training:
         if run.config.start is not None and newest_checkpoint(run.path, warn=_warn) is None:
             load_start(training.policy, run.config)

@@ -1,0 +1,79 @@
+"""Whether a GGUF file is still the one that a run or an adapter was trained on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twosome.errors import ModelError
+from twosome.models.gguf.naming import HUB, GgufFile, find_gguf, megabytes, read_note
+
+NOTE_FILE = "gguf.json"
+"""Beside an adapter: which file its base was read from."""
+
+
+def note_base(adapter: Path, file: GgufFile) -> None:
+    """Write down beside an adapter which file it was trained on, for us in JSON, for people in its card."""
+    (adapter / NOTE_FILE).write_text(json.dumps(file.note(), indent=2) + "\n", encoding="utf-8")
+    card = adapter / "README.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    repository, _, name = file.name.rpartition(HUB)
+    if not repository:
+        repository, name = str(file.path.resolve().parent), file.path.name
+    card.write_text(
+        f"{text.rstrip()}\n\n## Base model\n\nThe GGUF file `{file.name}`, {file.size:,} bytes, SHA-256\n"
+        f"`{file.sha256}`. Load it unpacked, and the adapter on it:\n\n```python\n"
+        "import torch\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM, GgufConfig\n\n"
+        f"base = AutoModelForCausalLM.from_pretrained(\n    {repository!r},\n    gguf_file={name!r},\n"
+        "    quantization_config=GgufConfig(dequantize=True),\n    dtype=torch.float32,\n)\n"
+        "model = PeftModel.from_pretrained(base, ADAPTER_DIRECTORY)\n```\n",
+        encoding="utf-8",
+    )
+
+
+def noted_base(adapter: Path) -> dict[str, Any] | None:
+    """What :func:`note_base` wrote beside an adapter, None if it was trained on no GGUF file."""
+    return read_note(adapter / NOTE_FILE)
+
+
+def check_same_file(
+    note: Mapping[str, Any] | None, name: str, whose: str, *, revision: str | None = None, chosen: bool = False
+) -> None:
+    """Refuse a GGUF file that is not the one that was trained on, or is not there.
+
+    Args:
+        note: What was written down of that one; None if nothing was, or it was no GGUF file.
+        name: The model that is about to be loaded.
+        whose: What was trained, in messages.
+        revision: Branch, tag or commit of a hub repository.
+        chosen: The user named this model for it: a difference is told, not refused.
+
+    Raises:
+        ModelError: If it is another one, or missing.
+    """
+    if note is None:
+        return
+    then = f"the GGUF file {note.get('name')!r} (SHA-256 {note['sha256'][:12]}..., {_size(note)})"
+    try:
+        file = find_gguf(name, revision)
+    except ModelError as error:
+        raise ModelError(f"{whose} was trained on {then}; now {error}") from None
+    if file is not None and file.sha256 == note["sha256"]:
+        return
+    now = f"its SHA-256 is {file.sha256[:12]}..., {megabytes(file.size)}" if file else "that is no GGUF file"
+    told = f"{whose} was trained on {then}; it is put on {name!r}, and now {now}"
+    if chosen:
+        print(f"{told}: what it learned holds only if these are the same weights", file=sys.stderr)
+        return
+    raise ModelError(
+        f"{told}: what it learned does not hold for other weights; put that file back, or name "
+        "where it is by --model (where a run is resumed, it must be in its place)"
+    )
+
+
+def _size(note: Mapping[str, Any]) -> str:
+    size = note.get("size")
+    return megabytes(size) if isinstance(size, int) else "of unknown size"
