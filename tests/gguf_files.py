@@ -102,6 +102,7 @@ def _shape(config: Any, architecture: str) -> dict[str, Any]:
         said["rope.dimension_count"] = config.hidden_size // config.num_attention_heads
     if architecture == "gemma2":
         said |= {"attention.key_length": config.head_dim, "attention.sliding_window": config.sliding_window}
+        said |= {name: getattr(config, name) for name in ("attn_logit_softcapping", "final_logit_softcapping")}
     rotary = config.rope_parameters.get("rope_theta")
     if rotary is not None:
         said["rope.freq_base"] = float(rotary)

@@ -20,8 +20,8 @@ from twosome.models.arrival import (
     say_other_base,
 )
 from twosome.models.gguf.copies import directory_of
-from twosome.models.gguf.tokenizer import read_copied
 from twosome.models.gguf.naming import GgufFile, find_gguf
+from twosome.models.gguf.tokenizer import read_copied
 from twosome.models.quiet import quiet_unless_watched, without_report
 from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
 from twosome.models.tokenizers import FILES, has_tokenizer, read_tokenizer
