@@ -10,7 +10,7 @@ from typing import Any
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.arrival import adapter_base
-from twosome.models.gguf.sameness import check_same_file, noted_base
+from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
@@ -116,7 +116,7 @@ def load_agent(
         return _run_agent(run, model, normalization)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
-        check_same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
+        name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
@@ -134,16 +134,16 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) 
         networks = vector_policy(config)
         networks.load(run.path)
         return Agent(networks, config, trained=True)
-    run.check_gguf(model)
+    name = run.base(model)
     if config.finetune == "full":
-        return _full_agent(run, model, normalization)
-    base, tokenizer = load_base(model or config.model, config.loading)
+        return _full_agent(run, model, name, normalization)
+    base, tokenizer = load_base(name, config.loading)
     policy = build_policy(config, base, tokenizer, adapter=run.adapter, normalization=normalization)
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
 
-def _full_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:
+def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: str | None) -> Agent:
     """The agent of a run that trained all weights: a model of its own, and the frozen base for its critic."""
     config = run.config
     if model is not None:
@@ -151,7 +151,7 @@ def _full_agent(run: RunDirectory, model: str | None, normalization: str | None)
     if not run.model.is_dir():
         raise RunError(f"no model in {str(run.path)!r}: expected {run.model.name}, with all weights")
     trained, tokenizer = load_base(str(run.model), config.loading)
-    frozen, _ = load_base(config.model, config.loading)
+    frozen, _ = load_base(base, config.loading)
     policy = build_policy(config, trained, tokenizer, frozen=frozen, normalization=normalization)
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)

@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 
 from twosome.errors import RunError
 from twosome.models.gguf.naming import as_note
-from twosome.models.gguf.sameness import check_same_file
+from twosome.models.gguf.sameness import same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
@@ -122,8 +122,8 @@ class RunDirectory:
         """Whether the run took all its decisions."""
         return self._versions().get("status") == "finished"
 
-    def check_gguf(self, model: str | None = None) -> None:
-        """Refuse a base whose GGUF file is not the one that the run was begun with.
+    def base(self, model: str | None = None) -> str:
+        """What to load as the run's base: the model it names, or where the same GGUF file lies.
 
         Args:
             model: Another model that the user named for the run: a difference is told then, not refused.
@@ -131,7 +131,7 @@ class RunDirectory:
         Raises:
             ModelError: If it is another file, or not there.
         """
-        check_same_file(
+        return same_file(
             as_note(self._versions().get("model_file")),
             model or self.config.model,
             f"the run in {str(self.path)!r}",

@@ -147,7 +147,11 @@ def resume(
     """
     run = resumable(directory, decisions)
     run.check_trust(trust_remote_code)
-    run.check_gguf()
+    if run.base() != run.config.model:
+        raise RunError(
+            f"the run in {str(directory)!r} names its model {run.config.model!r}, which is not found from here; resume "
+            "it from the directory where it was started"
+        )
     with run.in_use(), _making(run.config, on_stage) as training:
         if run.config.start is not None and newest_checkpoint(run.path, warn=_warn) is None:
             load_start(training.policy, run.config)

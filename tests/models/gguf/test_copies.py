@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("gguf")
-
 from tests.gguf_files import write_gguf
 from twosome.errors import ModelError
 from twosome.models.gguf import copies
 from twosome.models.gguf.copies import directory_of
 from twosome.models.gguf.naming import GgufFile, find_gguf
+
+pytest.importorskip("gguf")
 
 
 @pytest.fixture

@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-gguf = pytest.importorskip("gguf")
-
 from safetensors.torch import load_file
 
 from tests.gguf_files import write_gguf
@@ -24,6 +21,8 @@ from twosome.errors import ModelError
 from twosome.models.gguf.naming import find_gguf
 from twosome.models.loading import load_model, load_tokenizer, locate
 from twosome.models.tokenizers import PROBES
+
+gguf = pytest.importorskip("gguf")
 
 DECISION = Decision(TEXT[0], ("take the bowl", "chop the tomato", "walk to the cutting board"))
 WIDE = {"intermediate_size": 64}  # Q8_0 takes 32 numbers at a time
@@ -219,7 +218,7 @@ def test_a_name_that_leads_nowhere_is_told_with_what_to_name(tmp_path: Path) -> 
         ModelError, match=r"holds 1 GGUF file and no config.json: name the file, such as '.*there.gguf'"
     ):
         load_model(str(tmp_path))
-    with pytest.raises(ModelError, match="there is no file 'gone.gguf' in the directory"):
+    with pytest.raises(ModelError, match=r"there is no file 'gone.gguf' in the directory"):
         load_model(f"{tmp_path}::gone.gguf")
 
 
@@ -260,3 +259,17 @@ def test_a_changed_file_is_another_file_also_in_the_same_process(tmp_path: Path)
     assert before is not None
     assert after is not None
     assert before.sha256 != after.sha256
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"llama.block_count": 2**24}, {"llama.embedding_length": 2**20}, {"llama.feed_forward_length": 2**30}],
+    ids=str,
+)
+def test_a_model_that_cannot_be_in_the_file_is_refused_before_it_is_made(said: dict[str, int], tmp_path: Path) -> None:
+    """It would be made of random numbers, for hours or until no memory is left."""
+    write_gguf(tmp_path / "model.gguf", "llama", metadata=said)
+    with pytest.raises(
+        ModelError, match=r"describes a model of \d+ layers.*, but holds 21 tensors with [\d,]+ numbers"
+    ):
+        load_model(str(tmp_path / "model.gguf"))

@@ -105,12 +105,18 @@ def evaluate_language(
     with run.in_use() if run else nullcontext():
         agent = load_agent(source, model=model, trust_remote_code=trust_remote_code)
         file = out or (run.path / LANGUAGE_FILE if run else None)
-        report = LanguageReport(agent.language.model.config._name_or_path, file_sha256(weights), file)
+        report = LanguageReport(_base_name(agent), file_sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):
             if again or not report.has(part):
                 on_part(part.name)
                 report.put(part, compute())
     return report
+
+
+def _base_name(agent: Agent) -> str:
+    """What tells the base from others: its name, and the digest of a file, which may change under its name."""
+    name, file = str(agent.language.model.config._name_or_path), agent.language.gguf_file
+    return name if file is None else f"{name} (SHA-256 {file.sha256[:12]})"
 
 
 Compute = Callable[[], list[LanguageMeasure]]

@@ -71,6 +71,29 @@ def _differences(header: Header, config: Any) -> Iterator[str]:
             yield f"{key} is {said}, and the model has no such factor"
 
 
+def check_size(file: GgufFile, header: Header, config: Any) -> None:
+    """Refuse a file that describes a model far larger than itself, before there is one of random numbers.
+
+    Raises:
+        ModelError: If it does.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    held = sum(info.numbers for info in header.tensors)
+    layers = header.get("block_count")
+    described = None
+    if isinstance(layers, int) and layers <= len(header.tensors):
+        with torch.device("meta"):
+            described = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
+    if described is None or described > 2 * held:
+        raise ModelError(
+            f"the GGUF file {file.name!r} describes a model of {layers} layers"
+            f"{'' if described is None else f' and {described:,} weights'}, but holds {len(header.tensors)} tensors "
+            f"with {held:,} numbers: get it again"
+        )
+
+
 def check_placed(file: GgufFile, header: Header, model: Any) -> None:
     """Refuse a file some of whose tensors found no place in the model; transformers passes over them.
 

@@ -23,6 +23,7 @@ from twosome.models.gguf.checks import (
     check_architecture,
     check_described,
     check_placed,
+    check_size,
 )
 from twosome.models.gguf.header import Header, TensorInfo, read_header
 from twosome.models.gguf.naming import GgufFile
@@ -101,6 +102,7 @@ def _model(file: GgufFile, header: Header, where: dict[str, str]) -> Any:
     with _readable(file, "model"):
         config = AutoConfig.from_pretrained(**where)
         check_described(file, header, config)
+        check_size(file, header, config)
         _take_rotary_factors(file, header, config)
         with without_report():
             model, info = AutoModelForCausalLM.from_pretrained(

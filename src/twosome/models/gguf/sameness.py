@@ -39,13 +39,13 @@ def noted_base(adapter: Path) -> dict[str, Any] | None:
     return read_note(adapter / NOTE_FILE)
 
 
-def check_same_file(
+def same_file(
     note: Mapping[str, Any] | None, name: str, whose: str, *, revision: str | None = None, chosen: bool = False
-) -> None:
-    """Refuse a GGUF file that is not the one that was trained on, or is not there.
+) -> str:
+    """What to load: ``name``, or the place where the same file was before, if it is not found under that name.
 
     Args:
-        note: What was written down of that one; None if nothing was, or it was no GGUF file.
+        note: What was written down of the file that was trained on; None if nothing was, or it was no GGUF file.
         name: The model that is about to be loaded.
         whose: What was trained, in messages.
         revision: Branch, tag or commit of a hub repository.
@@ -55,23 +55,36 @@ def check_same_file(
         ModelError: If it is another one, or missing.
     """
     if note is None:
-        return
+        return name
     then = f"the GGUF file {note.get('name')!r} (SHA-256 {note['sha256'][:12]}..., {_size(note)})"
     try:
         file = find_gguf(name, revision)
     except ModelError as error:
-        raise ModelError(f"{whose} was trained on {then}; now {error}") from None
+        place = None if chosen else _place_of(note)
+        if place is None:
+            raise ModelError(f"{whose} was trained on {then}; now {error}") from None
+        return place
     if file is not None and file.sha256 == note["sha256"]:
-        return
-    now = f"its SHA-256 is {file.sha256[:12]}..., {megabytes(file.size)}" if file else "that is no GGUF file"
-    told = f"{whose} was trained on {then}; it is put on {name!r}, and now {now}"
-    if chosen:
-        print(f"{told}: what it learned holds only if these are the same weights", file=sys.stderr)
-        return
-    raise ModelError(
-        f"{told}: what it learned does not hold for other weights; put that file back, or name "
-        "where it is by --model (where a run is resumed, it must be in its place)"
-    )
+        return name
+    now = f"whose SHA-256 is now {file.sha256[:12]}..., {megabytes(file.size)}" if file else "which is no GGUF file"
+    told = f"{whose} was trained on {then}; it is put on {name!r}, {now}"
+    if not chosen:
+        raise ModelError(
+            f"{told}: what it learned does not hold for other weights; put that file back, or name where it is by "
+            "--model (where a run is resumed, it must be in its place)"
+        )
+    print(f"{told}: what it learned holds only if these are the same weights", file=sys.stderr)
+    return name
+
+
+def _place_of(note: Mapping[str, Any]) -> str | None:
+    """Where the noted file was, if it is there still: names may be relative to where a run was started."""
+    place = str(note.get("path", ""))
+    try:
+        found = find_gguf(place) if place else None
+    except ModelError:
+        return None
+    return place if found is not None and found.sha256 == note["sha256"] else None
 
 
 def _size(note: Mapping[str, Any]) -> str:
