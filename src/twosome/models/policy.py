@@ -21,7 +21,7 @@ from twosome.functional.normalization import resolve_normalization
 from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
-from twosome.models.gguf.sameness import note_base
+from twosome.models.gguf.sameness import describe_base, note_base
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
 from twosome.scoring.memory import LIMIT, Memory, recall
@@ -205,11 +205,13 @@ class LanguageModelPolicy:
         """Write ``adapter/`` in PEFT's format, or all of ``model/`` with its tokenizer; and ``critic.safetensors``."""
         if self._adapted:
             self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
-            if self.gguf_file is not None:
-                note_base(directory / ADAPTER_DIRECTORY, self.gguf_file)
         else:
             self.model.save_pretrained(str(directory / MODEL_DIRECTORY))
             self.scorer.encoder.tokenizer.save_pretrained(str(directory / MODEL_DIRECTORY))
+        if self.gguf_file is not None:
+            note_base(directory / (ADAPTER_DIRECTORY if self._adapted else MODEL_DIRECTORY), self.gguf_file)
+            if self._adapted:
+                describe_base(directory / ADAPTER_DIRECTORY, self.gguf_file)
         if self.critic is not None:
             save_file(self.critic.weights(), str(directory / CRITIC_FILE))
 

@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 
 from twosome.errors import RunError
 from twosome.models.gguf.naming import as_note
-from twosome.models.gguf.sameness import same_file
+from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
@@ -132,7 +132,7 @@ class RunDirectory:
             ModelError: If it is another file, or not there.
         """
         return same_file(
-            as_note(self._versions().get("model_file")),
+            as_note(self._versions().get("model_file")) or noted_base(self.adapter) or noted_base(self.model),
             model or self.config.model,
             f"the run in {str(self.path)!r}",
             revision=self.config.loading.revision,

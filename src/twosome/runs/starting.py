@@ -18,6 +18,7 @@ from torch import Tensor
 
 from twosome.errors import ConfigError, RunError
 from twosome.models.arrival import adapter_base
+from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
@@ -100,7 +101,7 @@ def adopt(config: RunConfig, explicit: Collection[str]) -> RunConfig:
     decided: dict[str, Any] = {f"lora.{name}": getattr(start.lora, name) for name in vars(start.lora)}
     model = start.config.model if start.config is not None else adapter_base(start.adapter)
     if "model" not in explicit and model:
-        decided["model"] = model
+        decided["model"] = same_file(noted_base(start.adapter), model, f"the start {config.start!r}")
     if start.critic is not None and start.config is not None:
         decided |= {f"critic.{name}": getattr(start.config.critic, name) for name in vars(start.config.critic)}
     groups: dict[str, Any] = {}
@@ -127,6 +128,7 @@ def load_start(policy: TrainablePolicy, config: RunConfig) -> None:
     assert config.start is not None
     start = find_start(config.start)
     assert isinstance(policy, LanguageModelPolicy)
+    same_file(noted_base(start.adapter), config.model, f"the start {config.start!r}", chosen=True)
     _check_settings(_adapter_settings(start.adapter), policy.model.peft_config["default"].to_dict(), config)
     state = {name: weight for name, weight in policy.state_dict().items() if name.startswith("critic.")}
     fresh = {name: weight for name, weight in policy.state_dict().items() if name not in state}

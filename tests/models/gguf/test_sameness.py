@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.evaluation.language.evaluation import LanguageSettings, evaluate_language
 from twosome.runs.agents import load_agent
+from twosome.runs.config import RunConfig
+from twosome.runs.starting import adopt
 from twosome.runs.trainer import Progress, resume, train
 
 pytest.importorskip("gguf")
@@ -141,8 +144,33 @@ def test_a_run_that_trained_all_weights_finds_its_base(place: Path, tmp_path: Pa
     train(config, tmp_path / "full")
     scores(load_agent(tmp_path / "full"))
     other(place)
+    (tmp_path / "full" / "versions.json").unlink()  # as in best/
     with pytest.raises(ModelError, match="was trained on the GGUF file"):
         load_agent(tmp_path / "full")
+
+
+def test_a_start_finds_its_file_and_refuses_another(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = replace(RunConfig(task="tomato-salad"), start=str(place / "run"))
+    assert adopt(start, set()).model == str(place / "model.gguf")
+    other(place)
+    with pytest.raises(ModelError, match=r"the start .* was trained on the GGUF file"):
+        adopt(start, set())
+    config = small_run(str(place / "model.gguf"), decisions=24, start=str(place / "run"))
+    train(config, tmp_path / "new")
+    assert "holds only if these are the same weights" in capsys.readouterr().err
+
+
+def test_the_best_policy_of_a_run_knows_its_file(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "best").mkdir()
+    shutil.copytree(place / "run" / "adapter", tmp_path / "best" / "adapter")
+    for name in ("config.yaml", "critic.safetensors"):
+        shutil.copy(place / "run" / name, tmp_path / "best")
+    load_agent(tmp_path / "best")
+    other(place)
+    with pytest.raises(ModelError, match="was trained on the GGUF file"):
+        load_agent(tmp_path / "best")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,16 @@ from twosome.errors import ModelError
 from twosome.models.gguf.naming import HUB, GgufFile, find_gguf, megabytes, read_note
 
 NOTE_FILE = "gguf.json"
-"""Beside an adapter: which file its base was read from."""
+"""Beside an adapter, or a model that was trained as a whole: which file its base was read from."""
 
 
-def note_base(adapter: Path, file: GgufFile) -> None:
-    """Write down beside an adapter which file it was trained on, for us in JSON, for people in its card."""
-    (adapter / NOTE_FILE).write_text(json.dumps(file.note(), indent=2) + "\n", encoding="utf-8")
+def note_base(directory: Path, file: GgufFile) -> None:
+    """Write down beside weights which file they were trained on."""
+    (directory / NOTE_FILE).write_text(json.dumps(file.note(), indent=2) + "\n", encoding="utf-8")
+
+
+def describe_base(adapter: Path, file: GgufFile) -> None:
+    """Write into an adapter's card which file it was trained on, and how to load both."""
     card = adapter / "README.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     repository, _, name = file.name.rpartition(HUB)
@@ -34,9 +38,9 @@ def note_base(adapter: Path, file: GgufFile) -> None:
     )
 
 
-def noted_base(adapter: Path) -> dict[str, Any] | None:
-    """What :func:`note_base` wrote beside an adapter, None if it was trained on no GGUF file."""
-    return read_note(adapter / NOTE_FILE)
+def noted_base(directory: Path) -> dict[str, Any] | None:
+    """What :func:`note_base` wrote beside weights, None if they were trained on no GGUF file."""
+    return read_note(directory / NOTE_FILE)
 
 
 def same_file(
