@@ -48,7 +48,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
     "baselines": ("safetensors", "rollout", *LEARNING),
-    "runs": ("filelock", "matplotlib", *RUNS),
+    "runs": ("filelock", "matplotlib", "tokens", *RUNS),
     "evaluation": ("runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),

@@ -93,22 +93,39 @@ class LineWorld:
 
 
 class LineWords:
+    """Tells a walk; a subclass may say by a ``joiner`` what its phrases are joined with."""
+
+    PROMPT, GO_ON, HOLD = "{}is behind us. We should now", "go on", "rest"
+    STEP = "One step "
+
     def __init__(self, rests: bool) -> None:
         self.rests = rests
 
     def narrate(self, observation: int, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
-        prompt = f"{'One step ' * (observation + 1)}is behind us. We should now"
-        options = (Option("go on", GO), *([Option("rest", REST)] if self.rests else []))
+        prompt = self.PROMPT.format(self.STEP * (observation + 1))
+        options = (Option(self.GO_ON, GO), *([Option(self.HOLD, REST)] if self.rests else []))
         bare = info.get("bare", "")
         return "" if "prompt" in bare else prompt, () if "actions" in bare else options
 
 
-def make_line(*, shown: bool = False, **arguments: Any) -> TextEnv:
+class ChineseLineWords(LineWords):
+    """The same in a language that is written without spaces, and the narrator says so."""
+
+    PROMPT, GO_ON, HOLD = "我们走了{}步。现在应该", "继续走", "休息"
+    STEP = "一"
+    joiner = ""
+
+
+def make_line(*, shown: bool = False, words: type[LineWords] = LineWords, **arguments: Any) -> TextEnv:
     """A walk; with ``shown`` its states can be searched."""
     env = Line(**arguments)
     if shown:
         env.world = LineWorld(env)  # type: ignore[attr-defined]
-    return TextEnv(env, LineWords(env.rest is not None))
+    return TextEnv(env, words(env.rest is not None))
+
+
+def make_chinese_line(**arguments: Any) -> TextEnv:
+    return make_line(words=ChineseLineWords, **arguments)
 
 
 class Unordered(gymnasium.Env[dict[str, Any], int]):
@@ -178,6 +195,11 @@ def make_many(count: int = 1344) -> TextEnv:
     return TextEnv(Many(count), ManyWords(count))
 
 
-for name, maker in {"Line-v0": make_line, "Unordered-v0": Unordered, "Many-v0": make_many}.items():
+for name, maker in {
+    "Line-v0": make_line,
+    "Unordered-v0": Unordered,
+    "Many-v0": make_many,
+    "ChineseLine-v0": make_chinese_line,
+}.items():
     if name not in gymnasium.registry:
         gymnasium.register(id=name, entry_point=maker)

@@ -51,9 +51,9 @@ class Decision:
             twice = next(a for i, a in enumerate(self.actions) if a in self.actions[:i])
             raise InvalidDecision(f"the action {twice!r} is listed twice; admissible actions must differ")
 
-    def sentence(self, index: int) -> str:
-        """Prompt and action ``index`` joined by one space, as the language model reads them."""
-        return f"{self.prompt} {self.actions[index]}"
+    def sentence(self, index: int, joiner: str = " ") -> str:
+        """Prompt and action ``index`` joined, by one space where the language has spaces."""
+        return f"{self.prompt}{joiner}{self.actions[index]}"
 
 
 def _is_unicode(text: str) -> bool:

@@ -66,16 +66,18 @@ class LearnedAffordances:
         features: The frozen model.
         size: Its hidden size H.
         hidden: Width of the classifier's one hidden layer.
+        joiner: What stands between a prompt and a phrase.
     """
 
-    def __init__(self, features: Features, size: int, hidden: int = 128) -> None:
+    def __init__(self, features: Features, size: int, hidden: int = 128, joiner: str = " ") -> None:
         self._features = features
+        self._joiner = joiner
         self.network = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, 1))
         self._mean, self._deviation = torch.zeros(size), torch.ones(size)
 
     def __call__(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of success: float32 [B, A], 0 where padded."""
-        sentences = [decision.sentence(i) for decision in decisions for i in range(len(decision.actions))]
+        sentences = [d.sentence(i, self._joiner) for d in decisions for i in range(len(d.actions))]
         with torch.no_grad():
             log_probs = nn.functional.logsigmoid(self._logits(self._features(sentences))).cpu()
         widest = _widest(decisions)
@@ -95,7 +97,7 @@ class LearnedAffordances:
             epochs: Passes over the attempts.
             rate: Adam's learning rate, lowered linearly to 0.
         """
-        features = self._features([attempt.decision.sentence(attempt.action) for attempt in tried])
+        features = self._features([attempt.decision.sentence(attempt.action, self._joiner) for attempt in tried])
         self._mean, self._deviation = features.mean(0), features.std(0, correction=0) + 1e-6
         targets = torch.tensor([float(attempt.succeeded) for attempt in tried])
         optimizer = torch.optim.Adam(self.network.parameters(), lr=rate)

@@ -7,7 +7,14 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, add_environment_argument, not_negative, positive
+from twosome.cli.parsing import (
+    Parser,
+    add_environment_argument,
+    add_prompting_arguments,
+    not_negative,
+    positive,
+    prompting_of,
+)
 
 if TYPE_CHECKING:
     from twosome.evaluation.checking import Report
@@ -24,6 +31,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--model", help="whose tokenizer to read with: hub id, directory or GGUF file (default: the embedded one)"
     )
+    add_prompting_arguments(parser)
     add_environment_argument(parser)
     parser.add_argument("--decisions", type=positive, default=2000, help="of random play (default: 2000)")
     parser.add_argument("--seed", type=not_negative, default=0, help="of random play")
@@ -40,6 +48,7 @@ def run(words: list[str]) -> int:
             environment=arguments.environment,
             decisions=arguments.decisions,
             seed=arguments.seed,
+            prompting=prompting_of(arguments),
         )
     print(json.dumps(asdict(report)) if arguments.json else describe(report))
     return 1 if report.count("error") else 0

@@ -74,8 +74,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         raise ConfigError("--uniform measures uniform play of a --task, without a run, an adapter or a --model")
     if arguments.source is None and arguments.task is None:
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
-    if arguments.task is not None:
-        check_task(arguments.task, arguments.environment)
+    joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None
     if arguments.uniform and arguments.greedy:
         raise ConfigError("uniform play has no most probable action; leave out --greedy")
     if arguments.uniform:
@@ -90,7 +89,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(_source(arguments), **policy_arguments(arguments))
+    agent = load_agent(_source(arguments), joined=joined, **policy_arguments(arguments))
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}

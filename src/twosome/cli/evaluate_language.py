@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, add_trust_argument, not_negative, positive
+from twosome.cli.parsing import (
+    Parser,
+    add_prompting_arguments,
+    add_trust_argument,
+    not_negative,
+    positive,
+    prompting_of,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +39,7 @@ def run(words: list[str]) -> int:
         out=Path(arguments.out) if arguments.out else None,
         again=arguments.again,
         trust_remote_code=arguments.trust_remote_code,
+        prompting=prompting_of(arguments),
         on_part=lambda name: print(f"measuring: {name}", file=sys.stderr, flush=True),
     )
     if arguments.json:
@@ -57,6 +65,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--model", help="hub id, directory or GGUF file of the base (default: the one it was trained on)"
     )
+    add_prompting_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument("--task", help="environment whose prompts are read (default: the run's)")
     parser.add_argument("--decisions", type=positive, help="how many of its decisions are read (default: 64)")

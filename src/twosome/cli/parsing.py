@@ -35,12 +35,39 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", help="hub id, directory or GGUF file of a causal language model (default: the embedded one)"
     )
     parser.add_argument("--normalization", help="sum, token, word, byte, or package.module:function (default: word)")
+    add_prompting_arguments(parser)
     add_trust_argument(parser)
 
 
 def policy_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     """What :func:`add_policy_arguments` read, as :func:`twosome.runs.agents.load_agent` takes it."""
-    return {name: getattr(arguments, name) for name in ("model", "normalization", "trust_remote_code")}
+    names = ("model", "normalization", "trust_remote_code")
+    return {**{name: getattr(arguments, name) for name in names}, "prompting": prompting_of(arguments)}
+
+
+def add_prompting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how prompts and phrases are put to a model, where no run says so."""
+    parser.add_argument(
+        "--template",
+        choices=("none", "chat"),
+        help="chat: the prompt as the user's turn of the tokenizer's chat template, the phrase as the beginning of the "
+        "reply (default: none)",
+    )
+    parser.add_argument("--system", metavar="TEXT", help="with --template chat, the system text; '' for none at all")
+    parser.add_argument(
+        "--joiner",
+        choices=("space", "none"),
+        help="what stands between prompt and phrase (default: what the environment says, else a space)",
+    )
+
+
+def prompting_of(arguments: argparse.Namespace) -> Any:
+    """What :func:`add_prompting_arguments` read; None if nothing was said."""
+    from twosome.tokens.prompting import Prompting
+
+    given = {name: getattr(arguments, name) for name in ("template", "system", "joiner")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return Prompting(**given) if given else None
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:

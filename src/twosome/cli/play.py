@@ -32,10 +32,10 @@ def run(words: list[str]) -> int:
     from twosome.runs.agents import check_task, load_agent
     from twosome.watching.playing import play
 
-    check_task(arguments.task, arguments.environment)
+    joined = check_task(arguments.task, arguments.environment)
     policy, environment = None, arguments.environment
     if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
-        agent = load_agent(arguments.agent, **policy_arguments(arguments))
+        agent = load_agent(arguments.agent, joined=joined, **policy_arguments(arguments))
         policy, environment = agent.policy, {**agent.setting(arguments.task).environment, **arguments.environment}
     play(
         arguments.task,

@@ -25,10 +25,13 @@ def run(words: list[str]) -> int:
     config, out = parse(words)
     from twosome.cli.display import training_display
     from twosome.runs.agents import check_task
+    from twosome.runs.building import check_joiner
     from twosome.runs.files import check_free
     from twosome.runs.trainer import train
 
-    check_task(config.task, config.environment)
+    joined = check_task(config.task, config.environment)
+    if config.policy == "language":
+        check_joiner(joined, config.prompting)
     check_free(out)
     if config.start is not None:
         from twosome.runs.starting import describe_start

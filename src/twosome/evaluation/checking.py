@@ -13,13 +13,17 @@ from twosome.decision import Decision
 from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
+from twosome.runs.building import check_joiner
 from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
 from twosome.text.faults import Fault, Finding, collect
 from twosome.text.repeating import repeats
+from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, make_task
 from twosome.text.walking import Seen, Walk, walk
+from twosome.tokens.encoding import encode_decision, make_frame, special_tokens, specials_in
+from twosome.tokens.prompting import PLAIN, Frame, Prompting
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def check_environment(
     decisions: int = 2000,
     seed: int = 0,
     elsewhere: bool = True,
+    prompting: Prompting | None = None,
 ) -> Report:
     """Check a task's environment.
 
@@ -68,6 +73,7 @@ def check_environment(
         decisions: Of random play, where the world does not show its states.
         seed: Of random play.
         elsewhere: Also play seeded episodes in other processes, which takes a few seconds.
+        prompting: How prompts and phrases are put to the model; default: joined as the environment says.
 
     Raises:
         ConfigError: If the task cannot be made, or its narrator contradicts its world.
@@ -77,6 +83,9 @@ def check_environment(
     reader = _reader(model, skipped)
     discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
     with closing(make_task(task, **(environment or {}))) as env:
+        prompting = prompting or Prompting(joiner="none" if joiner(env) == "" else "space")
+        check_joiner(joiner(env), prompting)
+        frame = make_frame(reader.tokenizer, prompting) if reader is not None else PLAIN
         try:
             walked = walk(env, discount=discount, decisions=decisions, seed=seed)
             faults = [*check(walked), *api_faults(env), *_unsaid(walked)]
@@ -97,8 +106,8 @@ def check_environment(
     measures = _measures(walked.seen, walked.exhaustive)
     if reader is not None:
         read = list(_valid(walked.seen))
-        faults += check_tokens(reader.tokenizer, read, reader.context)
-        measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read)
+        faults += check_tokens(reader.tokenizer, read, reader.context, frame)
+        measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read, frame)
     return Report(
         task, reader.name if reader else None, walked.exhaustive, measures, walked.success_by, collect(faults), skipped
     )
@@ -110,21 +119,22 @@ def _unsaid(walked: Walk) -> Iterator[Fault]:
         yield Fault("success", "note", f"{UNKNOWN}; until then success is not counted", f"seen in {where}")
 
 
-def check_tokens(tokenizer: Any, decisions: Sequence[Decision], context: int | None) -> Iterator[Fault]:
+def check_tokens(
+    tokenizer: Any, decisions: Sequence[Decision], context: int | None, frame: Frame = PLAIN
+) -> Iterator[Fault]:
     """Yield where a tokenizer keeps a decision from being scored, or actions from being told apart.
 
     Args:
         tokenizer: A Hugging Face tokenizer.
         decisions: What to read.
         context: The most tokens the model reads, or None for no limit.
+        frame: What is put around prompts.
     """
-    from twosome.tokens.encoding import encode_decision, special_tokens, specials_in
-
-    specials = special_tokens(tokenizer)
+    specials = {**dict.fromkeys(frame.marks), **special_tokens(tokenizer)}
     unknown = getattr(tokenizer, "unk_token_id", None)
     for decision in decisions:
         try:
-            encoded = encode_decision(tokenizer, decision)
+            encoded = encode_decision(tokenizer, decision, frame)
         except TokenizationError as error:
             yield Fault("tokens", "error", "an action has no tokens of its own after its prompt", str(error))
             continue
@@ -133,10 +143,14 @@ def check_tokens(tokenizer: Any, decisions: Sequence[Decision], context: int | N
             yield Fault("tokens", "error", message, f"after {decision.prompt!r}: {decision.actions}")
         if unknown is not None and any(unknown in ids for ids in (encoded.prompt_ids, *encoded.action_ids)):
             message = "the tokenizer does not know some text, so the model cannot read it"
-            yield Fault("tokens", "warning", message, decision.sentence(0))
+            yield Fault(
+                "tokens", "warning", message, f"{frame.framed(decision.prompt)}{frame.gap}{decision.actions[0]}"
+            )
         for content in specials_in(specials, decision, encoded):
             message = (
                 "a text holds a special token, which the model does not read as text; leave it out unless it is meant"
+                if specials[content] is not None
+                else "a text holds what the chat template marks turns with; leave it out unless it is meant"
             )
             yield Fault("tokens", "warning", message, f"{content!r} in {decision.prompt!r}: {decision.actions}")
         longest = len(encoded.prompt_ids) + max(map(len, encoded.action_ids))
@@ -193,7 +207,9 @@ def _measures(walked: Sequence[Seen], exhaustive: bool) -> dict[str, int]:
     }
 
 
-def _longest(tokenizer: Any, decisions: Sequence[Decision]) -> int:
+def _longest(tokenizer: Any, decisions: Sequence[Decision], frame: Frame) -> int:
     """Tokens of the longest sentence."""
-    sentences = {decision.sentence(i) for decision in decisions for i in range(len(decision.actions))}
-    return max((len(ids) for ids in tokenizer(sorted(sentences))["input_ids"]), default=0) if sentences else 0
+    framed = {prompt: frame.framed(prompt) + frame.gap for prompt in {decision.prompt for decision in decisions}}
+    sentences = sorted({framed[decision.prompt] + action for decision in decisions for action in decision.actions})
+    read = tokenizer(sentences, add_special_tokens=frame.begins)["input_ids"] if sentences else []
+    return max(map(len, read), default=0)

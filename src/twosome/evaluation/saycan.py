@@ -13,6 +13,7 @@ from twosome.baselines.uniform import UniformPolicy
 from twosome.models.policy import LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.text.tasks import TASKS, make_vector_task
+from twosome.tokens.prompting import JOINERS
 
 EXPERIENCE = 10_000
 """Decisions that affordances are learned from."""
@@ -53,7 +54,8 @@ def learned_saycan(
         tried += attempts(rollout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        affordances = LearnedAffordances(language.features, language.model.config.get_text_config().hidden_size)
+        size, prompting = language.model.config.get_text_config().hidden_size, language.scorer.encoder.prompting
+        affordances = LearnedAffordances(language.features, size, joiner=JOINERS[prompting.joiner])
     affordances.fit(tried, generator=generator)
     return SayCanPolicy(language, affordances)
 

@@ -28,6 +28,7 @@ from twosome.scoring.memory import LIMIT, Memory, recall
 from twosome.scoring.probing import Path as ScoringPath
 from twosome.scoring.scorer import Scorer
 from twosome.tokens.encoding import LongPrompts, Tokenizer
+from twosome.tokens.prompting import Prompting
 
 ADAPTER_DIRECTORY = "adapter"
 MODEL_DIRECTORY = "model"
@@ -56,6 +57,7 @@ class LanguageModelPolicy:
         long_prompts: What becomes of a prompt that does not fit into the model's context.
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
         probe_again: Try how the model is read again, rather than believe what was found out before.
+        prompting: How prompts and phrases are put to the model.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class LanguageModelPolicy:
         long_prompts: LongPrompts = "refuse",
         attention: Attention = "segments",
         probe_again: bool = False,
+        prompting: Prompting | None = None,
     ) -> None:
         self.model = model
         self.critic = critic.to(model.device) if critic is not None else None
@@ -91,6 +94,7 @@ class LanguageModelPolicy:
             long_prompts=long_prompts,
             attention=attention,
             again=probe_again,
+            prompting=prompting,
         )
         self._frozen = self.scorer
         if frozen is not None:
@@ -103,6 +107,7 @@ class LanguageModelPolicy:
                 long_prompts=long_prompts,
                 attention=attention,
                 again=probe_again,
+                prompting=prompting,
             )
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version: tuple[int, int] | None = None

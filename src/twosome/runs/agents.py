@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
-from twosome.runs.building import build_policy, load_base, vector_policy
+from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, make_task
+from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 
 
@@ -74,13 +77,17 @@ class Setting:
     environment: Mapping[str, Any]
 
 
-def check_task(task: str, environment: Mapping[str, Any] | None = None) -> None:
+def check_task(task: str, environment: Mapping[str, Any] | None = None) -> str | None:
     """Make the task once, so that a mistyped one is told before a model is loaded.
+
+    Returns:
+        What it says that its phrases are joined with, if it says so.
 
     Raises:
         ConfigError: If it cannot be made.
     """
-    make_task(task, **(environment or {})).close()
+    with closing(make_task(task, **(environment or {}))) as env:
+        return joiner(env)
 
 
 def load_agent(
@@ -89,6 +96,8 @@ def load_agent(
     model: str | None = None,
     normalization: str | None = None,
     trust_remote_code: bool = False,
+    prompting: Prompting | None = None,
+    joined: str | None = None,
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
 
@@ -98,32 +107,52 @@ def load_agent(
         normalization: Default: the run's, else ``word``.
         trust_remote_code: Run code that comes with the model. A run that was trained with such a model is refused
             without it: its files may be a stranger's.
+        prompting: How prompts and phrases are put to a model that has no run to say so; default: joined as the
+            environment says, without a template.
+        joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
 
     Raises:
+        ConfigError: If there is a run, and it was trained with another prompting.
         RunError: If ``source`` is neither a run nor an adapter, or a run that asks for code you do not trust.
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
     if normalization is not None:
         resolve_normalization(normalization)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
-    if source is None:
-        base, tokenizer = load_base(model or EMBEDDED, loading)
-        return Agent(LanguageModelPolicy(base, tokenizer, normalization=normalization or "word"), None, trained=False)
-    path = Path(source)
-    if (path / CONFIG_FILE).is_file():
+    path = Path(source) if source is not None else None
+    if path is not None and (path / CONFIG_FILE).is_file():
         run = RunDirectory.open(path)
+        own = run.config.prompting
+        if prompting not in (None, own):
+            raise ConfigError(
+                f"a run knows how its prompts are put to its model (template {own.template}, joiner {own.joiner}); "
+                "leave out --template, --system and --joiner"
+            )
+        if run.config.policy == "language":
+            check_joiner(joined, own)
         run.check_trust(trust_remote_code)
         return _run_agent(run, model, normalization)
+    prompting = prompting or Prompting(joiner="none" if joined == "" else "space")
+    check_joiner(joined, prompting)
+    if path is None:
+        base, tokenizer = load_base(model or EMBEDDED, loading)
+        return Agent(_acting(base, tokenizer, normalization, prompting), None, trained=False)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
-        return Agent(LanguageModelPolicy(adapted, tokenizer, normalization=normalization or "word"), None, trained=True)
+        return Agent(_acting(adapted, tokenizer, normalization, prompting), None, trained=True)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )
+
+
+def _acting(model: Any, tokenizer: Any, normalization: str | None, prompting: Prompting) -> LanguageModelPolicy:
+    """A policy that is only asked to act."""
+    tell_unused_template(tokenizer, prompting)
+    return LanguageModelPolicy(model, tokenizer, normalization=normalization or "word", prompting=prompting)
 
 
 def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:

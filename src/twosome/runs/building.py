@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from twosome.scoring.memory import MEGABYTE
 from twosome.text.environment import TextEnv
 from twosome.text.tasks import make_task
 from twosome.text.telling import vector_shape
+from twosome.tokens.chat import has_template
+from twosome.tokens.prompting import JOINERS, Prompting
 from twosome.types import OnStage, TrainablePolicy, unheard
 
 
@@ -28,6 +31,7 @@ def new_policy(config: RunConfig, on_stage: OnStage = unheard) -> TrainablePolic
         return vector_policy(config)
     on_stage(f"loading {config.model}")
     base, tokenizer = load_base(config.model, config.loading)
+    tell_unused_template(tokenizer, config.prompting)
     on_stage(f"finding out how {config.model} is read")
     return build_policy(config, base, tokenizer)
 
@@ -77,7 +81,36 @@ def build_policy(
         attention=loading.attention,
         probe_again=loading.probe_again,
         frozen=frozen,
+        prompting=config.prompting,
     )
+
+
+def tell_unused_template(tokenizer: Any, prompting: Prompting) -> None:
+    """Say that a tokenizer has a chat template that is not used: a model that was instructed may expect it."""
+    if prompting.template == "none" and has_template(tokenizer):
+        warnings.warn(
+            "the tokenizer has a chat template, which is not used: phrases read on from the prompt; if the model was "
+            "instructed through it, set prompting.template (--template) to chat",
+            stacklevel=2,
+        )
+
+
+def check_joiner(said: str | None, prompting: Prompting) -> None:
+    """Refuse to join phrases otherwise than their environment says.
+
+    Args:
+        said: What it says they are joined with; None if it says nothing.
+        prompting: What is set.
+
+    Raises:
+        ConfigError: If that is something else. A chat template joins nothing, so nothing is refused there.
+    """
+    if prompting.template == "none" and said is not None and said != JOINERS[prompting.joiner]:
+        own = next(name for name, between in JOINERS.items() if between == said)
+        raise ConfigError(
+            f"the environment says that its phrases are joined to prompts with {said!r}, but prompting.joiner is "
+            f"{prompting.joiner}; set it (--prompting.joiner, --joiner) to {own}"
+        )
 
 
 def load_base(name: str, config: LoadingConfig) -> tuple[Any, Any]:

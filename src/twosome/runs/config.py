@@ -18,6 +18,7 @@ from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
 from twosome.runs.notation import HOLDS_ITSELF, with_numbers
 from twosome.text.tasks import TASKS
+from twosome.tokens.prompting import Prompting
 
 PRESETS = ("tiny", "paper", "ppo")
 FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0}
@@ -132,6 +133,7 @@ class RunConfig:
     """A run or an adapter whose weights the actor starts from; its settings of lora, critic and model are taken."""
     normalization: str = "word"
     """sum, token, word, byte, or package.module:function."""
+    prompting: Prompting = field(default_factory=Prompting)
     long_prompts: Literal["refuse", "keep_end", "keep_start"] = "refuse"
     """What becomes of a prompt that does not fit into the model's context with its longest action: refused, or cut to
     its last or first tokens; metrics then count cut_prompts."""

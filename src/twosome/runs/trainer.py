@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from gymnasium.vector import SyncVectorEnv
 
 from twosome.algorithms import make_algorithm
 from twosome.episodes import Episode
@@ -21,7 +22,7 @@ from twosome.functional.normalization import resolve_normalization
 from twosome.models.policy import LanguageModelPolicy
 from twosome.rollout import Collector
 from twosome.runs.best import Best, Standing
-from twosome.runs.building import new_policy
+from twosome.runs.building import check_joiner, new_policy
 from twosome.runs.changes import changes, resumable
 from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
@@ -29,6 +30,7 @@ from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
+from twosome.text.states import joiner
 from twosome.text.tasks import make_vector_task
 from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
@@ -298,6 +300,8 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
         arguments={**config.environment, **config.narration},
     )
     with closing(envs):
+        if config.policy == "language" and isinstance(envs, SyncVectorEnv):
+            check_joiner(joiner(envs.envs[0]), config.prompting)
         torch.manual_seed(weights_seed)
         policy = new_policy(config, on_stage)
         shuffling = torch.Generator().manual_seed(shuffle_seed)

@@ -20,10 +20,13 @@ from twosome.scoring.memory import LIMIT, Memory
 from twosome.scoring.probing import Path, Reading, choose_reader
 from twosome.scoring.readers import Reader
 from twosome.tokens.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
+from twosome.tokens.prompting import Prompting
 from twosome.types import ActionScores
 
 
-def score(model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision]) -> ActionScores:
+def score(
+    model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision], *, prompting: Prompting | None = None
+) -> ActionScores:
     """Log-probability of every token of every admissible action.
 
     Differentiable in the model's parameters. Sums are taken in float32 whatever the model's dtype; a decision's scores
@@ -34,12 +37,14 @@ def score(model: Any, tokenizer: Tokenizer, decisions: Sequence[Decision]) -> Ac
         model: Any Hugging Face causal language model, with or without a PEFT adapter, in eval mode.
         tokenizer: The tokenizer that goes with it.
         decisions: What to score; repeated decisions are computed once.
+        prompting: How prompts and phrases are put to the model; None for joined by a space, without a template.
 
     Raises:
+        ConfigError: If the tokenizer's chat template is to be used and cannot be.
         TokenizationError: If the tokenizer merges a prompt with an action, or a sentence is too long for the model.
         ModelError: If the model cannot be scored exactly.
     """
-    return Scorer(model, tokenizer, reader=_known_reader(model, tokenizer)).scores(decisions)
+    return Scorer(model, tokenizer, reader=_known_reader(model, tokenizer), prompting=prompting).scores(decisions)
 
 
 class Scorer:
@@ -58,6 +63,7 @@ class Scorer:
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
         again: Try how the model is read again, rather than believe what was found out before.
         reader: A reader that was chosen before, in place of all the options.
+        prompting: How prompts and phrases are put to the model.
     """
 
     def __init__(
@@ -74,9 +80,10 @@ class Scorer:
         attention: Attention = "segments",
         again: bool = False,
         reader: Reader | None = None,
+        prompting: Prompting | None = None,
     ) -> None:
         self.model = model
-        self.encoder = Encoder(tokenizer, context_length(model), long_prompts, context_reason(model))
+        self.encoder = Encoder(tokenizer, context_length(model), long_prompts, context_reason(model), prompting)
         self.reader = reader or choose_reader(
             model,
             self.encoder,

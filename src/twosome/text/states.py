@@ -54,6 +54,31 @@ def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     return None
 
 
+def joiner(env: gymnasium.Env[Any, Any]) -> str | None:
+    """What an environment, or its narrator, says that its phrases are joined to prompts with; None if neither does.
+
+    It says so by an attribute ``joiner``: a space, or ``""`` for a language that is written without.
+
+    Raises:
+        ConfigError: If it says something else.
+    """
+    text: Any = env.unwrapped
+    speakers = [text]
+    if isinstance(text, TextEnv):
+        speakers.append(text.narrator)
+        while hasattr(speakers[-1], "narrator"):  # one that tells another's words otherwise
+            speakers.append(speakers[-1].narrator)
+    for speaker in speakers:
+        said = getattr(speaker, "joiner", None)
+        if said is not None and said not in (" ", ""):
+            raise ConfigError(
+                f'the joiner of {type(speaker).__name__} is {said!r}; expected " ", or "" for a language without spaces'
+            )
+        if said is not None:
+            return str(said)
+    return None
+
+
 def text_world(env: gymnasium.Env[Any, Any]) -> TextWorld | None:
     """The world behind a text environment, wrapped or not; None where it does not show its states."""
     text = env.unwrapped

@@ -1,15 +1,15 @@
 """Decisions to token ids, with the exact span of every action.
 
-Prompt and action are tokenised joined by one space, as the model would read them; the action's span is what follows
-the prompt's own tokens. That is right for SentencePiece and byte-level BPE tokenizers, with and without a
-beginning-of-sequence token, and independent of the padding side. A tokenizer that merges text across the boundary
-would leave no such span and is refused.
+Prompt and action are tokenised joined, as the model would read them (:mod:`~twosome.tokens.prompting` says how); the
+action's span is what follows the prompt's own tokens. That is right for SentencePiece and byte-level BPE
+tokenizers, with and without a beginning-of-sequence token, and independent of the padding side. A tokenizer that merges
+text across the boundary would leave no such span and is refused.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from twosome.decision import Decision
 from twosome.errors import TokenizationError
+from twosome.tokens.chat import ChatTemplate, shared_beginning
+from twosome.tokens.prompting import PLAIN, Frame, Plain, Prompting
 
 Tokenizer = Any
 """A Hugging Face tokenizer."""
@@ -50,6 +52,10 @@ class Encoder:
         long_prompts: What becomes of a prompt that does not fit with its longest action. Actions are never cut, and
             neither are the special tokens in front of a prompt.
         reason: Where the limit comes from, for messages.
+        prompting: What is put around a prompt, and between it and an action.
+
+    Raises:
+        ConfigError: If the tokenizer's chat template is to be used and cannot be.
     """
 
     def __init__(
@@ -58,11 +64,14 @@ class Encoder:
         max_length: int | None = None,
         long_prompts: LongPrompts = "refuse",
         reason: str = "",
+        prompting: Prompting | None = None,
     ) -> None:
         self.tokenizer = tokenizer
+        self.prompting = prompting or Prompting()
+        self.frame = make_frame(tokenizer, self.prompting)
         self.long_prompts = long_prompts
         self._told = False
-        self._specials = special_tokens(tokenizer)
+        self._specials: dict[str, int | None] = {**dict.fromkeys(self.frame.marks), **special_tokens(tokenizer)}
         self._max_length = max_length
         self._most = f"{max_length} ({reason})" if reason else str(max_length)
 
@@ -73,7 +82,7 @@ class Encoder:
             TokenizationError: If the tokenizer merges across the boundary, yields no tokens, or the sentence is
                 longer than the model's context and may not be cut.
         """
-        encoded = encode_decision(self.tokenizer, decision)
+        encoded = encode_decision(self.tokenizer, decision, self.frame)
         self._tell_specials(decision, encoded)
         prompt_ids = self._fit(decision.prompt, encoded.prompt_ids, max(map(len, encoded.action_ids)))
         return replace(encoded, prompt_ids=prompt_ids, cut=len(encoded.prompt_ids) - len(prompt_ids))
@@ -84,7 +93,7 @@ class Encoder:
         Raises:
             TokenizationError: If there are none, or more than the model reads and they may not be cut.
         """
-        (ids,) = _token_ids(self.tokenizer, [prompt])
+        (ids,) = _token_ids(self.tokenizer, [self.frame.framed(prompt)], self.frame)
         if not ids:
             raise TokenizationError(f"the tokenizer yields no tokens for the prompt {prompt[-60:]!r}")
         return self._fit(prompt, ids, 0)
@@ -95,9 +104,13 @@ class Encoder:
             number = self._specials.pop(content)
             place = decision.prompt if content in decision.prompt else " ".join(decision.actions)
             start = max(0, place.find(content) - 30)
+            read = f"is read as the special token {number}, not as text"
+            if content in self.frame.marks:
+                read = f"{read}, and" if number is not None else "is what"
+                read += " the chat template marks turns with" if number is None else " can end the turn it stands in"
             warnings.warn(
-                f"{content!r} in {place[start : start + 60 + len(content)]!r} is read as the special token {number}, "
-                "not as text; leave it out of prompts and actions unless that is meant; this is said once",
+                f"{content!r} in {place[start : start + 60 + len(content)]!r} {read}; leave it out of prompts and "
+                "actions unless that is meant; this is said once",
                 stacklevel=3,
             )
 
@@ -111,12 +124,13 @@ class Encoder:
                 f"{length}{self._most}; shorten the prompt that begins {prompt[:60]!r}, or have it cut with "
                 "long_prompts keep_end or keep_start"
             )
-        front = _leading_special(self.tokenizer, prompt)
-        room = self._max_length - action - front
+        front, back = self._frame_lengths(prompt, ids)
+        room = self._max_length - action - front - back
         if room < 1:
+            template = "" if self.frame.begins else f" and {front + back} the chat template's"
             raise TokenizationError(
-                f"{length}{self._most}, and {action} of them are the action's, which is never cut; shorten the "
-                f"actions after the prompt that begins {prompt[:60]!r}"
+                f"{length}{self._most}, and {action} of them are the action's{template}, which is never cut; shorten "
+                f"the actions after the prompt that begins {prompt[:60]!r}"
             )
         if not self._told:
             self._told = True
@@ -125,17 +139,39 @@ class Encoder:
                 "once, metrics count cut_prompts",
                 stacklevel=2,
             )
-        return ids[:front] + (ids[-room:] if self.long_prompts == "keep_end" else ids[front : front + room])
+        end = len(ids) - back
+        kept = ids[end - room : end] if self.long_prompts == "keep_end" else ids[front : front + room]
+        return ids[:front] + kept + ids[end:]
+
+    def _frame_lengths(self, prompt: str, ids: tuple[int, ...]) -> tuple[int, int]:
+        """How many tokens in front and behind are no part of the prompt, and are never cut."""
+        if self.frame.begins:
+            return _leading_special(self.tokenizer, prompt), 0
+        others = _token_ids(self.tokenizer, [self.frame.framed(text) for text in ("0", "x")], self.frame)
+        front = shared_beginning([ids, *others])
+        back = shared_beginning([each[::-1] for each in (ids, *others)])
+        return front, min(back, len(ids) - front)
 
 
-def encode_decision(tokenizer: Tokenizer, decision: Decision) -> EncodedDecision:
+def make_frame(tokenizer: Tokenizer, prompting: Prompting) -> Frame:
+    """What is put around prompts.
+
+    Raises:
+        ConfigError: If the tokenizer's chat template is to be used and cannot be.
+    """
+    if prompting.template == "chat":
+        return ChatTemplate(tokenizer, prompting.system)
+    return Plain(prompting.joiner)
+
+
+def encode_decision(tokenizer: Tokenizer, decision: Decision, frame: Frame = PLAIN) -> EncodedDecision:
     """Token ids of one decision, without memory or length check.
 
     Raises:
         TokenizationError: If the tokenizer merges across the boundary, or yields no tokens.
     """
-    texts = [decision.prompt, *(decision.sentence(i) for i in range(len(decision.actions)))]
-    prompt_ids, *joint = _token_ids(tokenizer, texts)
+    prompt = frame.framed(decision.prompt)
+    prompt_ids, *joint = _token_ids(tokenizer, [prompt, *(prompt + frame.gap + a for a in decision.actions)], frame)
     if not prompt_ids:
         raise TokenizationError(
             f"the tokenizer yields no tokens for the prompt {decision.prompt[-60:]!r}, so there is nothing to "
@@ -146,9 +182,8 @@ def encode_decision(tokenizer: Tokenizer, decision: Decision) -> EncodedDecision
         span = ids[len(prompt_ids) :]
         if ids[: len(prompt_ids)] != prompt_ids or not span:
             raise TokenizationError(
-                f"the tokenizer merges the end of the prompt {decision.prompt[-30:]!r} with the action {action!r}, so "
-                "the action has no tokens of its own; end the prompt with a whole word, or use a tokenizer that keeps "
-                "a space with the word after it"
+                f"the tokenizer merges the end of the prompt {prompt[-30:]!r} with the action {action!r}, so the "
+                f"action has no tokens of its own; {frame.advice}"
             )
         action_ids.append(span)
     return EncodedDecision(prompt_ids, tuple(action_ids))
@@ -165,9 +200,15 @@ def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
     return known | dict(named)
 
 
-def specials_in(specials: dict[str, int], decision: Decision, encoded: EncodedDecision) -> list[str]:
-    """Those special tokens that were typed in a prompt, after its beginning, or in an action."""
-    found = {*encoded.prompt_ids[1:], *(token for ids in encoded.action_ids for token in ids)}
+def specials_in(specials: Mapping[str, int | None], decision: Decision, encoded: EncodedDecision) -> list[str]:
+    """Those special tokens that were typed in a prompt, after its beginning, or in an action.
+
+    Args:
+        specials: Their numbers, by how they are written; None for what is told by how it is written alone.
+        decision: What was typed.
+        encoded: Its tokens, with a frame around them that may hold the same special tokens.
+    """
+    found = {None, *encoded.prompt_ids[1:], *(token for ids in encoded.action_ids for token in ids)}
     if found.isdisjoint(specials.values()):
         return []
     texts = (decision.prompt, *decision.actions)
@@ -187,13 +228,18 @@ def scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tens
 _AT_ONCE = 64  # sentences; a tokenizer's own record of a sentence is far larger than its ids
 
 
-def _token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[tuple[int, ...]]:
+def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN) -> list[tuple[int, ...]]:
     """Ids of each text with the special tokens in front that the tokenizer adds, but none behind.
 
-    A text that already begins with them gets them once: with two beginnings a model reads what it never saw.
+    A text that already begins with them gets them once: with two beginnings a model reads what it never saw. Where the
+    frame writes them itself, the tokenizer adds none.
     """
     found: list[tuple[int, ...]] = []
     for start in range(0, len(texts), _AT_ONCE):
+        if not frame.begins:
+            plain = tokenizer(list(texts[start : start + _AT_ONCE]), add_special_tokens=False, padding=False)
+            found += [tuple(ids) for ids in plain["input_ids"]]
+            continue
         encoded = tokenizer(
             list(texts[start : start + _AT_ONCE]),
             add_special_tokens=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from twosome.runs.agents import Agent, check_task, load_agent
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import file_sha256
 from twosome.scoring.scorer import context_length
+from twosome.tokens.prompting import Prompting
 
 TEXTS = (DATA / "everyday.txt", DATA / "next-steps.txt")
 """Held-out text that ships with twosome: everyday things, and situations with their next steps."""
@@ -74,6 +75,7 @@ def evaluate_language(
     out: Path | None = None,
     again: bool = False,
     trust_remote_code: bool = False,
+    prompting: Prompting | None = None,
     on_part: Callable[[str], None] = lambda name: None,
 ) -> LanguageReport:
     """Measure what an adapter changed of its model's language.
@@ -86,6 +88,7 @@ def evaluate_language(
         out: File to keep the measures in; default: ``language.json`` of a run, none for an adapter.
         again: Compute also what the file has.
         trust_remote_code: Run code that comes with the model.
+        prompting: How the decisions are put to a model whose adapter comes without a run.
         on_part: Called with the name of every part before it is computed.
 
     Raises:
@@ -94,8 +97,7 @@ def evaluate_language(
     settings = settings or LanguageSettings(tasks=default_tasks())
     harness.check_tasks(settings.tasks)
     documents = {path.stem: read_documents(path) for path in settings.texts}
-    if task is not None:
-        check_task(task)
+    joined = check_task(task) if task is not None else None
     run = RunDirectory.open(source) if (source / CONFIG_FILE).is_file() else None
     weights = (run.adapter if run else source) / ADAPTER_WEIGHTS
     if run is not None and not weights.is_file():
@@ -103,7 +105,7 @@ def evaluate_language(
             f"no adapter in {str(source)!r}: what is compared is a language model with its adapter off and on"
         )
     with run.in_use() if run else nullcontext():
-        agent = load_agent(source, model=model, trust_remote_code=trust_remote_code)
+        agent = load_agent(source, model=model, trust_remote_code=trust_remote_code, prompting=prompting, joined=joined)
         file = out or (run.path / LANGUAGE_FILE if run else None)
         report = LanguageReport(_base_name(agent), file_sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):
@@ -132,6 +134,9 @@ def _parts(
     if task is not None or agent.config is not None:
         where = agent.setting(task)
         described = {"task": where.task, "environment": dict(where.environment), "decisions": settings.decisions}
+        prompting = agent.language.scorer.encoder.prompting
+        if prompting != Prompting():  # older files say nothing of it
+            described |= {"prompting": asdict(prompting)}
         yield Part("task", described), partial(_task, agent, where.task, where.environment, settings.decisions)
 
     @cache
