@@ -172,7 +172,7 @@ def test_check_env_joins_as_the_environment_says(model_directory: str) -> None:
     apart = check_environment(CHINESE, model=model_directory, elsewhere=False, prompting=Prompting(joiner="none"))
     assert check_environment(CHINESE, model=model_directory, elsewhere=False) == apart
     assert not apart.count("error")
-    with pytest.raises(ConfigError, match="set it .* to none"):
+    with pytest.raises(ConfigError, match=r"set it .* to none"):
         check_environment(CHINESE, model=model_directory, elsewhere=False, prompting=Prompting())
 
 
