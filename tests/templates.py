@@ -75,7 +75,12 @@ THINKS_IF_ASKED = CHATML.replace(
 CHANNEL_FIRST = GEMMA.replace(
     "{{- '<start_of_turn>model\\n' }}", "{{- '<start_of_turn>model\\n<|channel>thought\\n' }}"
 )
+CHANNEL_IF_ASKED = GEMMA.replace(
+    "{{- '<start_of_turn>model\\n' }}",
+    "{{- '<start_of_turn>model\\n' }}{%- if not enable_thinking %}{{- '<|channel>thought\\n<channel|>' }}{%- endif %}",
+)
 DATED = "{{- '<|im_start|>system\\nToday is ' + strftime_now('%d %B %Y, %H:%M') + '.<|im_end|>\\n' }}" + CHATML
+DEFAULT_DATED = DEFAULT_SYSTEM.replace("You are Tiny.", "You are Tiny of ' + strftime_now('%Y-%m-%d') + '.")
 DATE_UNUSED = "{%- if false %}{{- strftime_now('%Y') }}{%- endif %}" + CHATML
 DEAF = CHATML.replace("message.content", "'...'")
 NO_SYSTEM_SILENTLY = WORDS.replace(_EACH, _EACH + "{%- if message.role != 'system' %}").replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,16 @@ def test_a_run_that_was_stopped_goes_on_with_its_template(model: str, run: Path,
         train(small_run(model, decisions=48, prompting=CHAT, save_every=1), stopped, stop)
     resume(stopped)
     assert probabilities(load_agent(stopped).policy) == probabilities(load_agent(run).policy)
+
+
+def test_a_run_that_starts_from_another_puts_its_prompts_like_that(model: str, run: Path) -> None:
+    """The adapter and the critic learned to read prompts that are put in one way."""
+    words = ["tomato-salad", "--start", str(run)]
+    config, _ = parse(words)
+    assert config.prompting == CHAT
+    with pytest.raises(ConfigError, match=r"prompting\.template is 'none', but the start .* has 'chat'"):
+        parse([*words, "--prompting.template", "none", "--prompting.system", "null"])
+    assert parse([*words, "--prompting.joiner", "none"])[0].prompting == replace(CHAT, joiner="none")
 
 
 def test_a_configuration_of_an_older_version_has_no_template() -> None:

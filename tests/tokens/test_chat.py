@@ -12,11 +12,13 @@ import torch
 from tests.scoring.oracle import DECISIONS
 from tests.templates import (
     CHANNEL_FIRST,
+    CHANNEL_IF_ASKED,
     CHANNELS,
     CHATML,
     DATE_UNUSED,
     DATED,
     DEAF,
+    DEFAULT_DATED,
     DEFAULT_SYSTEM,
     GEMMA,
     INST,
@@ -204,6 +206,7 @@ def test_what_cannot_be_used_is_refused_by_name(template: str | None, system: st
 
 def test_reasoning_that_can_be_left_out_is() -> None:
     assert head(THINKS_IF_ASKED).endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert head(CHANNEL_IF_ASKED).endswith("<start_of_turn>model\n<|channel>thought\n<channel|>")
 
 
 def test_a_template_that_writes_the_date_is_told_the_same_on_every_day() -> None:
@@ -214,6 +217,9 @@ def test_a_template_that_writes_the_date_is_told_the_same_on_every_day() -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert head(DATE_UNUSED) == head(CHATML)
+        assert "2024" not in head(DEFAULT_DATED, "Cook.")  # another system text stands in its place
+    with pytest.warns(UserWarning, match="adds a system text of its own, 'You are Tiny of 2024-07-26.'"):
+        head(DEFAULT_DATED)
 
 
 def test_a_prompt_that_the_template_changes_is_refused() -> None:

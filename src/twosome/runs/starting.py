@@ -104,6 +104,10 @@ def adopt(config: RunConfig, explicit: Collection[str]) -> RunConfig:
         decided["model"] = same_file(noted_base(start.adapter), model, f"the start {config.start!r}")
     if start.critic is not None and start.config is not None:
         decided |= {f"critic.{name}": getattr(start.config.critic, name) for name in vars(start.config.critic)}
+    if start.config is not None:  # its adapter and its critic know prompts that are put in this way
+        decided |= {f"prompting.{name}": value for name, value in vars(start.config.prompting).items()}
+        if "prompting.joiner" in explicit:  # another language may have none
+            del decided["prompting.joiner"]
     groups: dict[str, Any] = {}
     for name, value in decided.items():
         group, _, member = name.rpartition(".")

@@ -47,9 +47,9 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any, system: str | None = None) -> None:
         self._tokenizer = tokenizer
         self._system: list[Message] = []
-        self._source = _template_of(tokenizer)
+        written = _template_of(tokenizer)
+        self._source = _told_date(written, DAY)
         self._parts = self._takes_parts()
-        self._source = self._of_one_day()
         if len({self._render([self._said("user", _USER)]) for _ in range(_TIMES)}) > 1:
             raise ConfigError(
                 "the chat template writes something else each time, so no probability would be the same again; use "
@@ -59,7 +59,7 @@ class ChatTemplate:
         self._choose_system(system, own)
         self.gap, self._behind = self._place_of_reply()
         self.marks = self._marks()
-        self._tell(system, own)
+        self._tell(system, own, written)
 
     def framed(self, prompt: str) -> str:
         """The conversation up to the reply, without the white space that belongs to a phrase.
@@ -93,7 +93,9 @@ class ChatTemplate:
     def _said(self, role: str, text: str) -> Message:
         return _message(role, [{"type": "text", "text": text}] if self._parts else text)
 
-    def _render(self, messages: Sequence[Message], *, generation: bool = True, system: bool = True) -> str:
+    def _render(
+        self, messages: Sequence[Message], *, generation: bool = True, system: bool = True, reasoning: bool = False
+    ) -> str:
         """What the template makes of messages, behind the system text, without any reasoning it can leave out."""
         try:
             text = self._tokenizer.apply_chat_template(
@@ -101,30 +103,12 @@ class ChatTemplate:
                 chat_template=self._source,
                 add_generation_prompt=generation,
                 tokenize=False,
-                enable_thinking=False,
-                thinking=False,
+                enable_thinking=reasoning,
+                thinking=reasoning,
             )
         except Exception as error:  # it is a program, and may raise anything
             raise _Unwilling(error) from None
         return str(text)
-
-    def _of_one_day(self) -> str:
-        """The template, told the same date on every day if it asks for one and writes it."""
-        source = self._source
-        if _ASKS_DATE not in source:
-            return source
-        versions = [_told_date(source, day) for day in (DAY, _OTHER_DAY)]
-        texts = []
-        for self._source in versions:
-            texts.append(self._render([self._said("user", _USER)]))
-        if texts[0] == texts[1]:
-            return source
-        warnings.warn(
-            f"the chat template writes the date, with which every prompt would be another each day; it is told "
-            f"{DAY:%d %B %Y} on every day",
-            stacklevel=5,
-        )
-        return versions[0]
 
     def _own_system_text(self) -> str:
         """What the template writes where a system text would stand; empty if that is nothing."""
@@ -175,12 +159,38 @@ class ChatTemplate:
         asked = self._said("user", _USER)
         head = self._render([asked])
         generation = head.rpartition(_USER)[2]
-        behind = _between(head, self._answered(asked), generation)
+        behind = self._between(head, self._answered(asked), generation)
         if _still_open(generation):
             raise _reasons(generation)
         visible = behind.rstrip(" ")
         space = len(head + behind) - len((head + behind).rstrip(" "))
         return " " * space, visible
+
+    def _between(self, head: str, answered: str | None, generation: str) -> str:
+        """What a template writes between its generation prompt and a reply.
+
+        Raises:
+            ConfigError: If its own replies do not follow on the generation prompt, unless because reasoning was left out.
+        """
+        if answered is None:
+            return ""
+        if answered.startswith(head):
+            between = answered[len(head) :]
+            closed = [name for name in re.findall(r"</([\w:]+)>", between) if f"<{name}>" not in between]
+            if any(f"<{name}>" in generation for name in closed):
+                raise _reasons(generation)
+            return between
+        beyond = head[shared_beginning([head, answered]) :].strip()
+        if beyond and not re.search(rf"(?:{_CLOSES.pattern})$", beyond, re.IGNORECASE) and not self._can_reason(head):
+            raise _reasons(generation)
+        return ""
+
+    def _can_reason(self, head: str) -> bool:
+        """Whether the template asks for reasoning or leaves it out as it is told."""
+        try:
+            return self._render([self._said("user", _USER)], reasoning=True) != head
+        except _Unwilling:
+            return False
 
     def _answered(self, asked: Message) -> str | None:
         """The conversation with a reply, up to that; None if the template has none."""
@@ -205,8 +215,18 @@ class ChatTemplate:
             found | {line for line in lines if len(line) > 2 and not any(mark in line for mark in (*found, "\0"))}
         )
 
-    def _tell(self, system: str | None, own: str) -> None:
-        """Say what the user may not know: a system text, a beginning that is missing, marks in the system text."""
+    def _tell(self, system: str | None, own: str, written: str) -> None:
+        """Say what the user may not know: a date, a system text, marks in the user's, a beginning that is missing."""
+        today = self.framed(_USER)
+        self._source = _told_date(written, _OTHER_DAY)
+        another = self.framed(_USER)
+        self._source = _told_date(written, DAY)
+        if today != another:
+            warnings.warn(
+                "the chat template writes the date, with which every prompt would be another each day; it is told "
+                f"{DAY:%d %B %Y} on every day",
+                stacklevel=5,
+            )
         if own and system is None:
             warnings.warn(
                 f"the chat template adds a system text of its own, {own[:120]!r}; prompting.system says another, or "
@@ -222,7 +242,7 @@ class ChatTemplate:
         tokens = self._tokenizer("a", add_special_tokens=True)["input_ids"]
         bare = self._tokenizer("a", add_special_tokens=False)["input_ids"]
         front = tokens[: len(tokens) - len(bare)] if list(tokens[len(tokens) - len(bare) :]) == list(bare) else []
-        head = self._tokenizer(self.framed(_USER), add_special_tokens=False)["input_ids"]
+        head = self._tokenizer(today, add_special_tokens=False)["input_ids"]
         if front and list(head[: len(front)]) != list(front):
             warnings.warn(
                 f"the tokenizer puts {self._tokenizer.decode(front)!r} in front of a text, but its chat template does "
@@ -279,6 +299,8 @@ def _told_date(source: str, day: datetime) -> str:
 
     A macro of that name, in a line before it, is all that takes.
     """
+    if _ASKS_DATE not in source:
+        return source
     written = "".join(f" | replace({name!r}, {_written(day, name)!r})" for name in _FORMATS)
     return f"{{%- macro {_ASKS_DATE}(format) -%}}{{{{ format{written} }}}}{{%- endmacro %}}\n{source}"
 
@@ -286,25 +308,6 @@ def _told_date(source: str, day: datetime) -> str:
 def _written(day: datetime, name: str) -> str:
     plain = day.strftime(name.replace("-", ""))
     return plain.lstrip("0") if "-" in name else plain
-
-
-def _between(head: str, answered: str | None, generation: str) -> str:
-    """What a template writes between its generation prompt and a reply.
-
-    Raises:
-        ConfigError: If its own replies do not follow on the generation prompt.
-    """
-    if answered is None:
-        return ""
-    if answered.startswith(head):
-        between = answered[len(head) :]
-        if any(f"<{name}>" in generation for name in re.findall(r"</([\w:]+)>", between) if f"<{name}>" not in between):
-            raise _reasons(generation)
-        return between
-    beyond = head[shared_beginning([head, answered]) :].strip()
-    if beyond and not re.search(rf"(?:{_CLOSES.pattern})$", beyond, re.IGNORECASE):
-        raise _reasons(generation)
-    return ""
 
 
 def _still_open(text: str) -> bool:
