@@ -86,7 +86,7 @@ class Scorer:
         self.encoder = Encoder(tokenizer, context_length(model), long_prompts, context_reason(model), prompting)
         self.reader = reader or choose_reader(
             model,
-            self.encoder,
+            self.encoder if prompting is None else Encoder(tokenizer, context_length(model)),  # one verdict for all
             Reading(path, token_budget, frozen_layers, lean, memory_limit, attention, again),
         )
         self._encoded: Memory[Decision, EncodedDecision] = Memory(memory_limit)

@@ -170,7 +170,7 @@ class ChatTemplate:
         """What a template writes between its generation prompt and a reply.
 
         Raises:
-            ConfigError: If its own replies do not follow on the generation prompt, unless because reasoning was left out.
+            ConfigError: If its own replies do not follow on the generation prompt, and no reasoning was left out.
         """
         if answered is None:
             return ""
