@@ -155,7 +155,7 @@ def adapt(model: Any) -> Any:
     try:
         adapted = add_adapter(model, rank=2, alpha=4, targets="all-linear")
     except Exception:
-        return model.requires_grad_(True)
+        return model.eval().requires_grad_(True)  # PEFT may have got as far as some layers, in train mode
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
