@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.fuzz.bench import Bench
-from tests.fuzz.targets import TARGETS, Answering, try_inputs
+from tests.fuzz.targets import TARGETS, try_inputs
+from tests.fuzz.worlds import Answering
 from twosome.cli import main
 from twosome.cli.train import parse
 from twosome.errors import ConfigError, EnvironmentFault, ModelError, RunError, TwosomeError

@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600, help="begin no batch after this (default 3600)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this one; may be repeated")
+    parser.add_argument("--first", action="store_true", help="tell the first input of a fault, not the smallest: quick")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -43,7 +44,7 @@ def main() -> int:
             target = TARGETS[name]
             wanted = round(arguments.inputs * target.share / shares)
             deadline = began + arguments.seconds
-            tried, spent, found = _hunt(name, target, bench, wanted, arguments.seed, deadline)
+            tried, spent, found = _hunt(name, target, bench, wanted, arguments.seed, deadline, not arguments.first)
             table[name] = {"inputs": tried, "tracebacks": len(found), "cpu_seconds": round(spent, 1)}
             tracebacks += [f"{name}: {fault}" for fault in found]
             print(f"{name:<14} {tried:>7} inputs  {len(found)} tracebacks  {spent:6.0f} CPU s", file=sys.stderr)
@@ -57,14 +58,15 @@ def main() -> int:
 
 
 def _hunt(
-    name: str, target: Target, bench: Bench, wanted: int, seed: int, deadline: float
+    name: str, target: Target, bench: Bench, wanted: int, seed: int, deadline: float, smallest: bool
 ) -> tuple[int, float, list[str]]:
     """Try a target in batches: inputs tried, CPU seconds, and what each batch that went wrong came to."""
     tried, began, found = 0, time.process_time(), []
     for batch in range(-(-wanted // BATCH)):
         if time.monotonic() > deadline or len(found) >= 5:
             break
-        count, faults = try_inputs(target, bench, min(BATCH, wanted - batch * BATCH), f"{seed} {name} {batch}")
+        size = min(BATCH, wanted - batch * BATCH)
+        count, faults = try_inputs(target, bench, size, f"{seed} {name} {batch}", smallest=smallest)
         tried += count
         found += faults
     return tried, time.process_time() - began, found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -14,9 +16,12 @@ from unittest.mock import patch
 import torch
 
 from tests.tiny import build_model, byte_level, save_model, sentencepiece, small_run
+from twosome import Decision
 from twosome.baselines import UniformPolicy
+from twosome.caching import cache_directory
 from twosome.cli import main
 from twosome.errors import ConfigError
+from twosome.evaluation.checking import _Reader
 from twosome.evaluation.sampled import evaluate
 from twosome.models import loading
 from twosome.runs import trainer
@@ -24,10 +29,14 @@ from twosome.runs.config import RunConfig
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import Training, train
+from twosome.scoring.probes import made_up
+from twosome.scoring.probing import choose_reader
+from twosome.scoring.row_readers import PaddedReader
 from twosome.scoring.scorer import Scorer
-from twosome.tokens.encoding import Encoder
+from twosome.tokens.encoding import EncodedDecision, Encoder
 
 CONTEXT = 256
+DECISION = Decision("You see the tomato, so you should now", ("take the bowl", "go", "<s>", "12 é"))
 
 
 class _Stop(BaseException):
@@ -114,6 +123,72 @@ class Bench:
             Encoder(byte_level(bos=True, eos=True), None),
             Encoder(pieces, CONTEXT, long_prompts="keep_start"),
         ]
+
+    @cached_property
+    def reader(self) -> Any:
+        """The tokenizer that `check-env` reads with."""
+        return _Reader("tiny", self.base[1], CONTEXT)
+
+    @cached_property
+    def adapters(self) -> list[Path]:
+        """Adapters of several kinds on the tiny model, with weights that do something."""
+        import peft
+
+        every = {"task_type": "CAUSAL_LM", "target_modules": "all-linear"}
+        kinds = {
+            "lora": peft.LoraConfig(r=2, **every),
+            "dora": peft.LoraConfig(r=2, use_dora=True, **every),
+            "saved": peft.LoraConfig(r=2, modules_to_save=["lm_head"], **every),
+            "loha": peft.LoHaConfig(r=2, **every),
+            "ia3": peft.IA3Config(**{**every, "target_modules": ["k_proj"], "feedforward_modules": []}),
+            "prompt": peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+        }
+        for name, config in kinds.items():
+            adapted = peft.get_peft_model(copy.deepcopy(self.base[0]), config)
+            with torch.no_grad():
+                for weight in adapted.parameters():
+                    if weight.requires_grad:
+                        weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)) / 10)
+            adapted.save_pretrained(str(self.folder / "adapters" / name))
+        return [self.folder / "adapters" / name for name in kinds]
+
+    @cached_property
+    def tokenizer(self) -> Path:
+        """The directory of a tokenizer."""
+        place = self.folder / "tokenizer"
+        self.base[1].save_pretrained(str(place))
+        (place / "special_tokens_map.json").write_text('{"bos_token": "<s>", "eos_token": "</s>"}')
+        return place
+
+    @cached_property
+    def packed(self) -> Any:
+        """How the tiny model is read."""
+        return choose_reader(self.base[0])
+
+    @cached_property
+    def narrow(self) -> Any:
+        """A model whose layers see only what is near, and which is not read in every way that others are."""
+        return build_model("gemma2")
+
+    @cached_property
+    def encoded(self) -> list[EncodedDecision]:
+        """What it is to read."""
+        return made_up(self.narrow)
+
+    @cached_property
+    def right(self) -> torch.Tensor:
+        """What is right to read."""
+        with torch.no_grad():
+            return PaddedReader(self.narrow, 1024).log_probs(self.encoded)
+
+    @cached_property
+    def remembered(self) -> Path:
+        """The folder in which it is kept how that model is read, and nothing else."""
+        os.environ["TWOSOME_CACHE"] = str(self.folder / "cache")
+        folder = cache_directory("readings")
+        shutil.rmtree(folder, ignore_errors=True)
+        choose_reader(self.narrow)
+        return folder
 
     @cached_property
     def scorers(self) -> list[Scorer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -18,9 +18,10 @@ from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
 from twosome.text.faults import Fault, Finding, collect
+from twosome.text.guard import words_of
 from twosome.text.repeating import repeats
 from twosome.text.states import joiner
-from twosome.text.tasks import TASKS, make_task
+from twosome.text.tasks import TASKS, open_task
 from twosome.text.walking import Seen, Walk, walk
 from twosome.tokens.encoding import encode_decision, make_frame, special_tokens, specials_in
 from twosome.tokens.prompting import PLAIN, Frame, Prompting
@@ -82,7 +83,7 @@ def check_environment(
     skipped: dict[str, str] = {}
     reader = _reader(model, skipped)
     discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
-    with closing(make_task(task, **(environment or {}))) as env:
+    with open_task(task, **(environment or {})) as env:
         prompting = prompting or Prompting(joiner="none" if joiner(env) == "" else "space")
         check_joiner(joiner(env), prompting)
         frame = make_frame(reader.tokenizer, prompting) if reader is not None else PLAIN
@@ -92,11 +93,11 @@ def check_environment(
             found, why = repeats(env, task, environment or {}, seed, elsewhere=elsewhere)
         except TwosomeError:
             raise
-        except Exception as error:  # whatever somebody's environment or narrator raises
-            where = traceback.extract_tb(error.__traceback__)[-1]
+        except (Exception, SystemExit) as error:  # whatever somebody's environment or narrator raises
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename}, line {last.lineno}"
             raise EnvironmentFault(
-                f"{task!r} raised {type(error).__name__} while it was walked through: {error} ({where.filename}, line "
-                f"{where.lineno})"
+                f"{task!r} raised {type(error).__name__} while it was walked through: {words_of(error)} ({where})"
             ) from None
     faults += found
     if why is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from twosome.envs.exploring import StateGraph, explore
 from twosome.errors import ConfigError
 from twosome.success import Way
 from twosome.text.states import TextWorld, text_world
-from twosome.text.tasks import make_task
+from twosome.text.tasks import open_task
 from twosome.types import Policy
 
 JUDGED_AT = 0.999
@@ -85,7 +84,7 @@ def evaluate_exactly(
     Raises:
         ConfigError: If the world does not show its states, or the environment not its time limit.
     """
-    with closing(make_task(task, **(environment or {}))) as env:
+    with open_task(task, **(environment or {})) as env:
         shown = text_world(env)
     if shown is None or shown.time_limit is None:
         raise ConfigError(

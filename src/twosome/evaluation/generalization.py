@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 from twosome.evaluation.measurement import Measurement, Subject, measure
 from twosome.runs.config import RunConfig
-from twosome.text.tasks import TASKS, make_task
+from twosome.text.tasks import TASKS, open_task
 from twosome.text.telling import vector_shape
 from twosome.types import Policy
 
@@ -47,5 +46,5 @@ def measure_on(
 
 
 def _shape(task: str) -> tuple[int, int]:
-    with closing(make_task(task)) as env:
+    with open_task(task) as env:
         return vector_shape(env.unwrapped.env)  # type: ignore[attr-defined]

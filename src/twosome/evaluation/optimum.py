@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any
 
 from twosome.envs.exploring import WorldTooLarge, explore
 from twosome.envs.oracle import Play, best_play
 from twosome.text.states import text_world
-from twosome.text.tasks import make_task
+from twosome.text.tasks import open_task
 
 
 def optimal_play(task: str, gamma: float, environment: Mapping[str, Any] | None = None) -> Play | None:
@@ -20,7 +19,7 @@ def optimal_play(task: str, gamma: float, environment: Mapping[str, Any] | None 
         gamma: Discount per primitive step.
         environment: Further arguments of the environment.
     """
-    with closing(make_task(task, **(environment or {}))) as env:
+    with open_task(task, **(environment or {})) as env:
         shown = text_world(env)
     if shown is None or shown.time_limit is None:
         return None

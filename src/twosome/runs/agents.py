@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from twosome.runs.building import build_policy, check_joiner, load_base, tell_un
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.text.states import joiner
-from twosome.text.tasks import TASKS, make_task
+from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 
@@ -86,7 +85,7 @@ def check_task(task: str, environment: Mapping[str, Any] | None = None) -> str |
     Raises:
         ConfigError: If it cannot be made.
     """
-    with closing(make_task(task, **(environment or {}))) as env:
+    with open_task(task, **(environment or {})) as env:
         return joiner(env)
 
 

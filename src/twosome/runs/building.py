@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.scoring.memory import MEGABYTE
 from twosome.text.environment import TextEnv
-from twosome.text.tasks import make_task
+from twosome.text.tasks import open_task
 from twosome.text.telling import vector_shape
 from twosome.tokens.chat import has_template
 from twosome.tokens.prompting import JOINERS, Prompting
@@ -131,7 +130,7 @@ def vector_policy(config: RunConfig) -> VectorPolicy:
     Raises:
         ConfigError: If the task does not show numbers.
     """
-    with closing(make_task(config.task, **config.environment)) as env:
+    with open_task(config.task, **config.environment) as env:
         text = env.unwrapped
         if not isinstance(text, TextEnv):
             raise ConfigError(

@@ -88,15 +88,13 @@ class _Chooser:
         """The fastest way that is right, remembered or tried."""
         key = self._key()
         known = recall(key) if not self._reading.again else None
-        if known is not None:
+        if known is not None and self._possible(known.way):
             with suppress(Exception), torch.no_grad():  # whatever is wrong with what is remembered, it can be tried
                 return self._make(known)
         with torch.no_grad():
             judge = Judge(self._model, self._encoder)
             for way in WAYS:
-                # Virtual tokens of an adapter are no part of the model below it, which the other ways read.
-                possible = way == "padded" or not virtual_tokens(self._model)
-                if self._reading.path not in (None, way) or not possible:
+                if not self._possible(way):
                     continue
                 found = self._best_packed(judge) if way == "packed" else self._tried(judge, Verdict(way))
                 if found is not None:
@@ -108,6 +106,12 @@ class _Chooser:
                     return reader
         tried = "; ".join(f"{way}: {fault}" for way, fault in self._faults.items())
         raise ModelError(f"{named(self._model)} cannot be scored exactly: no way of reading it is right ({tried})")
+
+    def _possible(self, way: str) -> bool:
+        """Whether a way was asked for, and reads all of the model."""
+        # Virtual tokens of an adapter are no part of the model below it, which the other ways read.
+        whole = way == "padded" or not virtual_tokens(self._model)
+        return self._reading.path in (None, way) and whole
 
     def _key(self) -> str:
         probe = made_up(self._model) + (sentences(self._encoder) if self._encoder is not None else [])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from twosome.decision import Decision
+from twosome.errors import NumericalError
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import check_eval, virtual_tokens
 from twosome.scoring.memory import LIMIT, Memory
@@ -43,6 +44,7 @@ def score(
         ConfigError: If the tokenizer's chat template is to be used and cannot be.
         TokenizationError: If the tokenizer merges a prompt with an action, or a sentence is too long for the model.
         ModelError: If the model cannot be scored exactly.
+        NumericalError: If what it gives are no numbers.
     """
     return Scorer(model, tokenizer, reader=_known_reader(model, tokenizer), prompting=prompting).scores(decisions)
 
@@ -83,10 +85,11 @@ class Scorer:
         prompting: Prompting | None = None,
     ) -> None:
         self.model = model
-        self.encoder = Encoder(tokenizer, context_length(model), long_prompts, context_reason(model), prompting)
+        limit, rows = context_length(model), _rows(model)
+        self.encoder = Encoder(tokenizer, limit, long_prompts, context_reason(model), prompting, rows)
         self.reader = reader or choose_reader(
             model,
-            self.encoder if prompting is None else Encoder(tokenizer, context_length(model)),  # one verdict for all
+            self.encoder if prompting is None else Encoder(tokenizer, limit, rows=rows),  # one verdict for all
             Reading(path, token_budget, frozen_layers, lean, memory_limit, attention, again),
         )
         self._encoded: Memory[Decision, EncodedDecision] = Memory(memory_limit)
@@ -96,7 +99,10 @@ class Scorer:
         check_eval(self.model)
         distinct = list(dict.fromkeys(decisions))
         encoded = [self.encode(decision) for decision in distinct]
-        scattered, mask = scatter(encoded, self.reader.log_probs(encoded))
+        found = self.reader.log_probs(encoded)
+        if not found.requires_grad:  # a training step looks at its loss
+            _check_numbers(found)
+        scattered, mask = scatter(encoded, found)
         if len(distinct) < len(decisions):
             row_of = {decision: row for row, decision in enumerate(distinct)}
             rows = torch.tensor([row_of[decision] for decision in decisions], device=scattered.device)
@@ -165,11 +171,25 @@ def _limits(model: Any) -> list[tuple[int, str]]:
     return [(limit, reason) for limit, reason in found if isinstance(limit, int) and limit > 0]
 
 
+def _check_numbers(log_probs: Tensor) -> None:
+    """Refuse scores that are none."""
+    if log_probs.isnan().any():
+        raise NumericalError(
+            "the model's log-probabilities are not numbers: its weights, or its adapter's, have grown beyond bounds or "
+            "were damaged; get them again, or train again with a lower ppo.policy_learning_rate"
+        )
+
+
+def _rows(model: Any) -> int | None:
+    """How many tokens a model has embeddings for; None if it does not say."""
+    return getattr(model.get_input_embeddings(), "num_embeddings", None)
+
+
 _READERS: weakref.WeakKeyDictionary[Any, Reader] = weakref.WeakKeyDictionary()
 
 
 def _known_reader(model: Any, tokenizer: Tokenizer) -> Reader:
     """The reader of a model, remembered from the last call so that the probe runs once."""
     if model not in _READERS:
-        _READERS[model] = choose_reader(model, Encoder(tokenizer, context_length(model)))
+        _READERS[model] = choose_reader(model, Encoder(tokenizer, context_length(model), rows=_rows(model)))
     return _READERS[model]

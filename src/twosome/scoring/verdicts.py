@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from twosome.scoring.readers import Economies
 from twosome.tokens.encoding import EncodedDecision
 
 _KIND = "readings"
+_ROW_WAYS = ("masked", "cached", "padded")
 _SAMPLE = 16
 """Weights of each tensor that its fingerprint is made of."""
 
@@ -36,13 +37,16 @@ class Verdict:
 
 
 def recall(key: str) -> Verdict | None:
-    """The verdict on what ``key`` stands for, if there is one."""
+    """The verdict on what ``key`` stands for, if there is one that says no more and no less than a verdict does."""
     record = recall_record(_KIND, key)
-    try:
-        kept = record["economies"] if record is not None else None
-        return Verdict(str(record["way"]), None if kept is None else Economies(**kept)) if record else None
-    except (KeyError, TypeError):
+    if record is None or record.keys() != {"way", "economies"} or record["way"] not in ["packed", *_ROW_WAYS]:
         return None
+    way, kept = record["way"], record["economies"]
+    if way in _ROW_WAYS:
+        return Verdict(way) if kept is None else None
+    names = {item.name for item in fields(Economies)}
+    whole = isinstance(kept, dict) and kept.keys() == names and all(isinstance(value, bool) for value in kept.values())
+    return Verdict(way, Economies(**kept)) if whole else None
 
 
 def keep(key: str, verdict: Verdict) -> None:

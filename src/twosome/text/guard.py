@@ -82,16 +82,13 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
 
     def close(self) -> None:
         """Close the environment; one that cannot even be closed is reported and left."""
-        try:
-            super().close()
-        except Exception as error:
-            warnings.warn(f"{self.name} could not be closed: {_said(error)}", RuntimeWarning, stacklevel=2)
+        close_or_tell(self.env, self.name)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         try:
             return question()
         except (Exception, SystemExit) as error:  # a simulator may raise anything, and must not end the run by itself
-            raise self._fault(f"raised {_said(error)}") from error
+            raise self._fault(f"raised {said(error)}") from error
 
     def _parts(self, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
         if not isinstance(answer, tuple) or len(answer) != len(names):
@@ -166,10 +163,26 @@ def _offered(observation: Mapping[str, Any]) -> bool:
     return actions is not None and not (isinstance(actions, (tuple, list)) and len(actions) == 0)
 
 
-def _said(error: BaseException) -> str:
-    """An error's kind and its first line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+def close_or_tell(env: gymnasium.Env[Any, Any], name: str) -> None:
+    """Close an environment; one that cannot be closed, or would end the process instead, is reported and left."""
+    try:
+        env.close()
+    except (Exception, SystemExit) as error:
+        warnings.warn(f"{name} could not be closed: {said(error)}", RuntimeWarning, stacklevel=3)
+
+
+def said(error: BaseException) -> str:
+    """An error's kind and its first line, if it can say what it is."""
+    words = words_of(error).splitlines()
+    return f"{type(error).__name__}: {words[0][:200]}" if words else type(error).__name__
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says; empty if it says nothing, or cannot even say what it is."""
+    try:
+        return str(error).strip()
+    except Exception:
+        return ""
 
 
 def _short(value: Any) -> str:

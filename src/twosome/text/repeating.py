@@ -14,14 +14,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 import gymnasium
 
 from twosome.errors import TwosomeError
 from twosome.text.faults import Fault
-from twosome.text.tasks import make_task
+from twosome.text.tasks import open_task
 
 DECISIONS = 100
 """Of random play that are compared."""
@@ -141,7 +140,7 @@ def _elsewhere(task: str, arguments: Mapping[str, Any], seed: int) -> list[list[
 
 def _answer(question: Mapping[str, Any]) -> Any:
     try:
-        with closing(make_task(question["task"], **question["arguments"])) as env:
+        with open_task(question["task"], **question["arguments"]) as env:
             return play(env, question["seed"])
     except TwosomeError as error:
         return str(error)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from twosome.errors import ConfigError, TwosomeError
 from twosome.overcooked.tasks import TASKS as OVERCOOKED_TASKS
 from twosome.text.environment import Narrator, TextEnv
-from twosome.text.guard import GuardedEnv
+from twosome.text.guard import GuardedEnv, close_or_tell, words_of
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
@@ -104,6 +105,20 @@ def make_task(
     return env
 
 
+@contextmanager
+def open_task(name: str, **arguments: Any) -> Iterator[gymnasium.Env[Any, int]]:
+    """As :func:`make_task`, closed afterwards; an environment that cannot be closed is told and left.
+
+    Raises:
+        ConfigError: If there is no such task, or it cannot be made with these arguments.
+    """
+    env = make_task(name, **arguments)
+    try:
+        yield env
+    finally:
+        close_or_tell(env, f"the environment of {name}")
+
+
 def _make(name: str, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, int]:
     """The task in its own words."""
     task = TASKS.get(name)
@@ -118,7 +133,7 @@ def _make(name: str, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, int]:
     except TwosomeError:
         raise
     except (Exception, SystemExit) as error:  # whatever somebody's package or simulator raises
-        raise ConfigError(f"cannot make the task {name!r}: {error or type(error).__name__}") from None
+        raise ConfigError(f"cannot make the task {name!r}: {words_of(error) or type(error).__name__}") from None
     near = difflib.get_close_matches(name, TASKS, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(f"unknown task {name!r}: {hint}`twosome tasks` lists them")

@@ -53,6 +53,7 @@ class Encoder:
             neither are the special tokens in front of a prompt.
         reason: Where the limit comes from, for messages.
         prompting: What is put around a prompt, and between it and an action.
+        rows: How many tokens the model has embeddings for; None if that is not known.
 
     Raises:
         ConfigError: If the tokenizer's chat template is to be used and cannot be.
@@ -65,6 +66,7 @@ class Encoder:
         long_prompts: LongPrompts = "refuse",
         reason: str = "",
         prompting: Prompting | None = None,
+        rows: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.prompting = prompting or Prompting()
@@ -73,6 +75,7 @@ class Encoder:
         self._told = False
         self._specials: dict[str, int | None] = {**dict.fromkeys(self.frame.marks), **special_tokens(tokenizer)}
         self._max_length = max_length
+        self._rows = rows
         self._most = f"{max_length} ({reason})" if reason else str(max_length)
 
     def encode(self, decision: Decision) -> EncodedDecision:
@@ -83,6 +86,8 @@ class Encoder:
                 longer than the model's context and may not be cut.
         """
         encoded = encode_decision(self.tokenizer, decision, self.frame)
+        for ids in (encoded.prompt_ids, *encoded.action_ids):
+            self._check_known(ids)
         self._tell_specials(decision, encoded)
         prompt_ids = self._fit(decision.prompt, encoded.prompt_ids, max(map(len, encoded.action_ids)))
         return replace(encoded, prompt_ids=prompt_ids, cut=len(encoded.prompt_ids) - len(prompt_ids))
@@ -96,7 +101,17 @@ class Encoder:
         (ids,) = _token_ids(self.tokenizer, [self.frame.framed(prompt)], self.frame)
         if not ids:
             raise TokenizationError(f"the tokenizer yields no tokens for the prompt {prompt[-60:]!r}")
+        self._check_known(ids)
         return self._fit(prompt, ids, 0)
+
+    def _check_known(self, ids: tuple[int, ...]) -> None:
+        """Refuse tokens that the model has no embeddings for."""
+        if self._rows is not None and max(ids) >= self._rows:
+            number = max(ids)
+            raise TokenizationError(
+                f"the tokenizer gives the token {number} ({self.tokenizer.convert_ids_to_tokens(number)!r}), but the "
+                f"model has embeddings for {self._rows} tokens; use the tokenizer that was saved with the model"
+            )
 
     def _tell_specials(self, decision: Decision, encoded: EncodedDecision) -> None:
         """Warn once of each special token that a text holds, as the model does not read it as its letters."""
@@ -236,22 +251,34 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN)
     """
     found: list[tuple[int, ...]] = []
     for start in range(0, len(texts), _AT_ONCE):
+        some = list(texts[start : start + _AT_ONCE])
+        try:
+            encoded = tokenizer(
+                some,
+                add_special_tokens=frame.begins,
+                return_special_tokens_mask=frame.begins,
+                return_attention_mask=False,
+                padding=False,
+            )
+        except Exception as error:  # settings of a wrong type, or a text that its vocabulary has no token for
+            raise _unread(some, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from None
+        rows = encoded["input_ids"]
+        if any(None in ids for ids in rows):
+            raise _unread(some, "it has no token for some of it, and none for what is unknown")
         if not frame.begins:
-            plain = tokenizer(list(texts[start : start + _AT_ONCE]), add_special_tokens=False, padding=False)
-            found += [tuple(ids) for ids in plain["input_ids"]]
+            found += map(tuple, rows)
             continue
-        encoded = tokenizer(
-            list(texts[start : start + _AT_ONCE]),
-            add_special_tokens=True,
-            return_special_tokens_mask=True,
-            return_attention_mask=False,
-            padding=False,
-        )
+        masks = encoded["special_tokens_mask"]
         found += [
-            tuple(ids[_twice(ids, mask) : len(ids) - _trailing(mask)])
-            for ids, mask in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
+            tuple(ids[_twice(ids, mask) : len(ids) - _trailing(mask)]) for ids, mask in zip(rows, masks, strict=True)
         ]
     return found
+
+
+def _unread(texts: Sequence[str], why: str) -> TokenizationError:
+    return TokenizationError(
+        f"the tokenizer cannot read {texts[-1][-60:]!r} ({why}); its files may be damaged, get them again"
+    )
 
 
 def _leading_special(tokenizer: Tokenizer, text: str) -> int:

@@ -22,7 +22,7 @@ from twosome.functional.categorical import sample
 from twosome.success import judge
 from twosome.text.guard import GuardedEnv
 from twosome.text.states import TextWorld, text_world, time_limit
-from twosome.text.tasks import TASKS, make_task
+from twosome.text.tasks import TASKS, make_task, open_task
 from twosome.types import Policy
 from twosome.watching.film import MODE, Film, check_can_film
 
@@ -151,7 +151,7 @@ def _render_mode(task: str, environment: Mapping[str, Any], gif: Path | None, pi
         raise ConfigError("an environment draws in one way at a time; give --gif or --pictures, not both")
     if gif is None and not pictures:
         return None
-    with closing(make_task(task, **environment)) as env:
+    with open_task(task, **environment) as env:
         if gif is not None:
             check_can_film(task, env, gif)
             return MODE

@@ -33,7 +33,7 @@ from twosome.runs.files import write_json
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import EPISODES_FILE
 from twosome.success import judge
-from twosome.text.guard import GuardedEnv
+from twosome.text.guard import GuardedEnv, close_or_tell
 from twosome.text.tasks import TASKS, make_task
 from twosome.watching.film import MODE
 
@@ -253,7 +253,7 @@ def _make_env(config: RunConfig) -> gymnasium.Env[Any, int]:
     """The run's environment, with pictures if it draws any."""
     env = make_task(config.task, **config.environment)
     if MODE in (env.metadata.get("render_modes") or []):
-        env.close()
+        close_or_tell(env, f"the environment of {config.task}")
         env = make_task(config.task, **{**config.environment, "render_mode": MODE})
     return GuardedEnv(env, f"the environment of {config.task}")
 
