@@ -6,30 +6,45 @@ fault it found, named after it.
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.fuzz.bench import Bench
 from tests.fuzz.targets import TARGETS, try_inputs
-from tests.fuzz.worlds import Answering
+from tests.fuzz.worlds import SCRIPTED, Answering, Scripted, Speechless
+from twosome import Decision
+from twosome.baselines import UniformPolicy
 from twosome.cli import main
 from twosome.cli.train import parse
-from twosome.errors import ConfigError, EnvironmentFault, ModelError, RunError, TwosomeError
+from twosome.errors import (
+    ConfigError,
+    EnvironmentFault,
+    ModelError,
+    NumericalError,
+    RunError,
+    TwosomeError,
+)
+from twosome.evaluation.checking import check_environment
+from twosome.evaluation.sampled import evaluate
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import load_adapter
 from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig, from_mapping
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
+from twosome.scoring.scorer import Scorer
 from twosome.text.guard import GuardedEnv
 
-SLOW = ("files", "flags", "words", "runs", "checkpoints", "adapters")
+SLOW = ("files", "flags", "words", "runs", "checkpoints", "adapters", "weights", "tokenizers", "readings", "checks")
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +266,50 @@ def test_a_prompt_of_thousands_of_digits() -> None:
     env.first = ({"prompt": 10**5000, "actions": ("go",)}, {})
     with pytest.raises(EnvironmentFault, match="returned a int of type int where a text was expected"):
         GuardedEnv(env, "environment 0").reset(seed=1)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    """An environment of one endless answer, which a test may change."""
+    shown = {"prompt": "now", "actions": ("go", "rest")}
+    monkeypatch.setattr(Scripted, "firsts", [(shown, {})])
+    monkeypatch.setattr(Scripted, "answers", [(shown, 0.0, False, False, {})])
+    monkeypatch.setattr(Scripted, "closing", None)
+    return Scripted
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_environment_that_would_end_the_process_as_it_is_closed(check: bool, scripted: type[Scripted]) -> None:
+    """`evaluate` and `check-env` left with the status of the environment, without a word."""
+    scripted.closing = SystemExit(3)
+    checked = partial(check_environment, SCRIPTED, decisions=3, elsewhere=False)
+    evaluated = partial(evaluate, UniformPolicy(), SCRIPTED, episodes=1, num_envs=1, longest=2)
+    with pytest.warns(RuntimeWarning, match=r"could not be closed: SystemExit: 3"):
+        (checked if check else evaluated)()
+
+
+def test_an_environment_that_would_end_the_process_as_it_is_walked_through(scripted: type[Scripted]) -> None:
+    scripted.answers = [SystemExit(3)]
+    with pytest.raises(EnvironmentFault, match="raised SystemExit while it was walked through: 3"):
+        check_environment(SCRIPTED, decisions=3, elsewhere=False)
+
+
+def test_an_error_that_cannot_say_what_it_is(scripted: type[Scripted]) -> None:
+    """The text of the error is somebody's code, too."""
+    scripted.answers = [Speechless()]
+    with pytest.raises(EnvironmentFault, match=r"raised Speechless$"):
+        evaluate(UniformPolicy(), SCRIPTED, episodes=1, num_envs=1)
+    with pytest.raises(EnvironmentFault, match="raised Speechless while"):
+        check_environment(SCRIPTED, decisions=3, elsewhere=False)
+
+
+def test_an_adapter_whose_weights_are_no_numbers(bench: Bench) -> None:
+    """Where it was known how the model is read, nothing looked at the numbers."""
+    model = load_adapter(copy.deepcopy(bench.base[0]), bench.adapters[0])
+    scorer = Scorer(model, bench.base[1])
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(torch.nan)
+        with pytest.raises(NumericalError, match="log-probabilities are not numbers"):
+            scorer.scores([Decision("now", ("go", "rest"))])

@@ -19,7 +19,8 @@ from twosome.tokens.encoding import Encoder
 
 CLASSES = """BertTokenizer ByT5Tokenizer CLIPTokenizer CodeGenTokenizer DebertaV2Tokenizer GPT2Tokenizer
 GPTNeoXTokenizer GemmaTokenizer LlamaTokenizer LlamaTokenizerFast MistralCommonBackend NoTokenizer
-PreTrainedTokenizerFast PythonBackend Qwen2Tokenizer RobertaTokenizer T5Tokenizer TokenizersBackend WhisperTokenizer XLMRobertaTokenizer"""
+PreTrainedTokenizerFast PythonBackend Qwen2Tokenizer RobertaTokenizer T5Tokenizer TokenizersBackend WhisperTokenizer
+XLMRobertaTokenizer"""
 NAMES = """add_bos_token add_prefix_space added_tokens_decoder additional_special_tokens auto_map backend bos_token
 chat_template eos_token extra_special_tokens legacy model_input_names model_max_length pad_token padding_side
 split_special_tokens tokenizer_class unk_token"""

@@ -132,7 +132,7 @@ gymnasium.register(SCRIPTED, Scripted)
 gymnasium.register(NARRATED, _narrated)
 
 
-class _Speechless(Exception):
+class Speechless(Exception):
     def __str__(self) -> str:
         raise ValueError("no words")
 
@@ -148,7 +148,7 @@ ERRORS = st.sampled_from(
         ValueError("two\nlines"),
         KeyError("a"),
         SystemExit(3),
-        _Speechless(),
+        Speechless(),
         StopIteration(),
         RecursionError(""),
         OSError(5),

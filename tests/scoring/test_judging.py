@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.tiny import build_model, byte_level
+from twosome.caching import keep_record
 from twosome.errors import ModelError
 from twosome.scoring import probing
 from twosome.scoring.judging import Judge
@@ -18,6 +20,7 @@ from twosome.scoring.probes import SENTENCES, alone, made_up, sentences
 from twosome.scoring.probing import Reading, choose_reader
 from twosome.scoring.readers import Economies, PackedReader
 from twosome.scoring.row_readers import PaddedReader
+from twosome.scoring.verdicts import recall
 from twosome.tokens.encoding import EncodedDecision, Encoder
 
 ENCODER = Encoder(byte_level(bos=True))
@@ -162,3 +165,21 @@ def test_a_verdict_that_no_longer_fits_is_tried_again(monkeypatch: pytest.Monkey
     """Nothing breaks over a record: another way is found, as if there were none."""
     monkeypatch.setattr(probing, "recall", lambda key: probing.Verdict("packed", Economies()))
     assert "mask" in choose_reader(build_model("falcon"), ENCODER).describe()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"way": "x", "economies": None},
+        {"way": "packed", "economies": None},
+        {"way": "packed", "economies": {"share": True}},
+        {"way": "packed", "economies": dict.fromkeys(["share", "trim", "fuse", "join", "once"], "no")},
+        {"way": "padded", "economies": {}},
+        {"way": ["packed"], "economies": None},
+    ],
+)
+def test_a_record_of_a_reading_that_is_no_verdict(record: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Any way that was not known was read as if it were the cached one."""
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path))
+    keep_record("readings", "x", record)
+    assert recall("x") is None

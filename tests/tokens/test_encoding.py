@@ -10,9 +10,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tests.scoring.oracle import DECISIONS
-from tests.tiny import build_model, byte_level
+from tests.tiny import VOCABULARY, build_model, byte_level
 from twosome import Decision, score
 from twosome.errors import InvalidDecision, TokenizationError
+from twosome.scoring.scorer import Scorer
 from twosome.tokens.encoding import Encoder, LongPrompts, encode_decision
 
 
@@ -142,3 +143,22 @@ def test_special_tokens_in_a_text_are_told_once(prompt: str, action: str, bos: b
 def test_a_malformed_decision_is_refused(prompt: str, actions: Any, message: str) -> None:
     with pytest.raises(InvalidDecision, match=message):
         Decision(prompt, actions)
+
+
+def test_a_tokenizer_whose_settings_have_a_wrong_type() -> None:
+    """Its longest text was a text; comparing lengths with it was a traceback."""
+    tokenizer = byte_level(bos=False)
+    tokenizer.model_max_length = "<s>"
+    with pytest.raises(TokenizationError, match=r"cannot read 'now go' \(TypeError: .*\); its files may be damaged"):
+        encode_decision(tokenizer, Decision("now", ("go",)))
+
+
+def test_a_token_that_the_model_has_no_embedding_for() -> None:
+    """It was an index out of range, deep in the model."""
+    tokenizer, model = byte_level(bos=False), build_model("llama")
+    tokenizer.add_tokens([*(f"<{number}>" for number in range(VOCABULARY)), "pancake"])
+    scorer = Scorer(model, tokenizer)
+    for read in (lambda: scorer.scores([Decision("now", ("pancake",))]), lambda: scorer.features(["pancake"])):
+        with pytest.raises(TokenizationError, match=r"gives the token \d+ \('pancake'\).* for 400 tokens"):
+            read()
+    assert scorer.scores([Decision("now", ("go",))]).token_log_probs.isfinite().all()
