@@ -185,6 +185,19 @@ def test_the_map_in_contributing_is_the_tree_in_the_order_of_the_layers() -> Non
     assert mapped[len(foundation) :] == [layer for layer in layers if layer not in foundation]
 
 
+def test_every_test_on_the_page_about_wrong_numbers_exists() -> None:
+    page = (ROOT / "docs" / "wrong-numbers.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("|") and not re.match(r"\|[-: |]+\||.*\| test \|$", row)]
+    kinds = {int(number) for row in rows if (number := row.split("|")[1].strip()).isdigit()}
+    assert kinds == set(range(1, 27))
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.split("|")[-2])
+        assert named, f"no test: {row}"
+        for file, test in named:
+            source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert f"\ndef {test}(" in source, f"tests/{file} has no {test}"
+
+
 def test_what_help_passes_through_imports_inside_functions() -> None:
     wrong = []
     for name, allowed in LIGHT.items():
