@@ -21,6 +21,7 @@ from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.bench.matrix_products import counting_products, matmul_peak
 from twosome.bench.plain import PlainPolicy
+from twosome.bench.precision import Comparison, Errors
 from twosome.bench.scoring_report import (
     ACCUMULATION,
     ENVS,
@@ -31,7 +32,7 @@ from twosome.bench.scoring_report import (
     Setup,
     phases_of,
 )
-from twosome.bench.workloads import SIZES, WORKLOADS, random_model, visits
+from twosome.bench.subjects import decisions_to_score, load_models
 from twosome.decision import Decision
 from twosome.functional.losses import clipped_surrogate, value_loss
 from twosome.models.policy import Critic, LanguageModelPolicy
@@ -54,30 +55,29 @@ class ScoringBench:
 
     Args:
         setup: What is measured.
+        on_progress: Told what is being done.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        dtype = getattr(torch, setup.dtype)
-        self.exact = dtype == torch.float32
-        model, tokenizer = random_model(setup.size, dtype=dtype, device=setup.device, top_layers=setup.top_layers)
-        plain, _ = random_model(
-            setup.size, dtype=torch.float32 if setup.device == "cpu" else dtype, device=setup.device
-        )
+    def __init__(self, setup: Setup, on_progress: Callable[[str], None] = lambda words: None) -> None:
+        self.setup, self._on_progress = setup, on_progress
+        self.exact = setup.dtype == "float32"
+        on_progress(f"loading {setup.model or setup.size} in {setup.dtype}")
+        models = load_models(setup)
         torch.manual_seed(1)
-        critic = Critic(SIZES[setup.size].hidden).to(setup.device)
-        self._model, self._tokenizer, self._critic = model, tokenizer, critic
-        self._encoder = Encoder(tokenizer)
-        self.reference = PlainPolicy(plain, self._encoder, critic, "word")
-        distinct = max(1, round(setup.unique * ENVS * STEPS))
-        self.decisions = WORKLOADS[setup.workload](max(distinct, MINIBATCH * ACCUMULATION), 0)
-        visited = list(visits(self.decisions[:distinct], ENVS * STEPS, 0))
-        self.rows = [visited[i : i + ENVS] for i in range(0, len(visited), ENVS)]
+        critic = Critic(models.width).to(setup.device)
+        self._model, self._tokenizer, self._critic = models.ours, models.tokenizer, critic
+        self._encoder = Encoder(models.tokenizer)
+        self.reference = PlainPolicy(models.plain, self._encoder, critic, "word")
+        self.policy = self._new_policy()
+        self.rows, self.decisions = decisions_to_score(setup, lambda: self.policy)
+        # As many as a step of the optimizer takes, or as whole rows can be made of.
+        self.fresh = self.decisions[: min(MINIBATCH * ACCUMULATION, len(self.decisions) // ENVS * ENVS)]
         self.policy = self._new_policy()
 
     def agreement(self) -> Agreement:
         """Compare the ways on the same weights, adapter on the same layers."""
-        decisions = self.decisions[:MINIBATCH]
+        decisions = self.decisions[: self.setup.together]
+        self._on_progress(f"agreement on {len(decisions)} of {len(self.decisions)} distinct decisions")
         plain = PlainPolicy(self._model, self._encoder, self._critic, "word")
         found, gradients = [], []
         for scores in (plain.scores, self.policy.scorer.scores):
@@ -90,17 +90,22 @@ class ScoringBench:
             )
             self._zero()
         difference = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
-        return Agreement(float((found[0] - found[1]).abs().max()), float(difference), self._ratio())
+        return Agreement(float((found[0] - found[1]).abs().max()), float(difference), self._ratio(), self._errors())
 
-    def run(self, on_progress: Callable[[str], None] = lambda words: None) -> Report:
-        """Measure everything; see :class:`Report`."""
-        report = Report(self.setup, self.policy.scorer.reader.describe(), self.agreement())
+    def run(self, agreement: Agreement | None = None) -> Report:
+        """Measure everything; see :class:`Report`.
+
+        Args:
+            agreement: What :meth:`agreement` found; None to find out.
+        """
+        report = Report(self.setup, self.policy.scorer.reader.describe(), agreement or self.agreement())
         plain: dict[str, list[float]] = {}
         ours: dict[str, list[float]] = {}
         peaks: list[float] = []
+        self._on_progress("the plain way, once for nothing")
         self._plain_units()  # not timed: the first run of anything is slower
         for repetition in range(self.setup.repetitions):
-            on_progress(f"repetition {repetition + 1} of {self.setup.repetitions}")
+            self._on_progress(f"repetition {repetition + 1} of {self.setup.repetitions}")
             for name, seconds in self._plain_units().items():
                 plain.setdefault(name, []).append(seconds)
             for name, seconds in self._cycles().items():
@@ -109,7 +114,7 @@ class ScoringBench:
             peaks.append(matmul_peak(self.policy.model))
         reference = {name: statistics.median(times) for name, times in plain.items()}
         medians = {name: statistics.median(times) for name, times in ours.items()}
-        report.phases = phases_of(reference, medians)
+        report.phases = phases_of(reference, medians, len(self.fresh))
         report.reference_tokens = self._reference_tokens()
         report.tokens, operations = self._work()
         report.peak = statistics.median(peaks)
@@ -133,6 +138,13 @@ class ScoringBench:
         for parameter in (*self.policy.actor_parameters(), *self._critic.parameters()):
             parameter.grad = None
 
+    def _errors(self) -> Errors | None:
+        """How far both are from a higher precision, of a trained model."""
+        if self.setup.model is None:
+            return None
+        few = random.Random(self.setup.seed).sample(self.decisions, min(self.setup.decisions, len(self.decisions)))
+        return Comparison(self.policy.scorer, few, 2, self.setup.seed, self._on_progress).errors()
+
     def _ratio(self) -> float:
         """How far probabilities move when the same decisions come in other packs."""
         decisions = self.decisions[: 2 * MINIBATCH]
@@ -152,7 +164,8 @@ class ScoringBench:
     def _plain_units(self) -> dict[str, float]:
         """Processor seconds of the plain way for one step of the rollout, and for one minibatch of each update."""
         rng, policy = random.Random(0), self.reference
-        groups = [rng.sample(self.decisions, MINIBATCH) for _ in range(self.setup.sampled)]
+        together = self.setup.together
+        groups = [rng.sample(self.decisions, together) for _ in range(self.setup.sampled)]
 
         def act(group: list[Decision]) -> None:
             with torch.no_grad():
@@ -172,7 +185,13 @@ class ScoringBench:
             torch.autograd.backward(clipped_surrogate(log_probs - log_probs.detach(), advantages, 0.2).mean())
 
         units = {"act": act, "value": value, "critic": improve_critic, "actor": improve_actor}
-        times = {name: statistics.fmean(self._timed(work, group) for group in groups) for name, work in units.items()}
+        times = {}
+        for name, work in units.items():
+            seconds = []
+            for number, group in enumerate(groups):
+                self._on_progress(f"the plain way: {name}, sample {number + 1} of {len(groups)}")
+                seconds.append(self._timed(work, group) * MINIBATCH / together)
+            times[name] = statistics.fmean(seconds)
         for parameter in (*policy.actor_parameters(), *policy.critic_parameters()):
             parameter.grad = None
         return times
@@ -187,14 +206,15 @@ class ScoringBench:
         values_alone = PPO(policy, _values_alone(), torch.Generator().manual_seed(0))
         times: dict[str, float] = {}
         for name in ("cold", "second", "warm"):
+            self._on_progress(f"ours: a cycle, {name}")
             times[f"actor, {name}"] = self._timed(self._act, policy.action_log_probs)
             times[f"critic, {name}"] = self._timed(self._value)
             rollout = self._rollout(self.rows)
             times[f"value update, {name}"] = self._timed(values_alone.update, policy, rollout, 0.0)
             both = self._timed(learner.update, policy, rollout, 0.0)
             times[f"policy update, {name}"] = both - times[f"value update, {name}"]
-        distinct = self.decisions[: MINIBATCH * ACCUMULATION]
-        rollout = self._rollout([distinct[i : i + ENVS] for i in range(0, len(distinct), ENVS)])
+        self._on_progress("ours: an update, nothing repeated")
+        rollout = self._rollout([self.fresh[i : i + ENVS] for i in range(0, len(self.fresh), ENVS)])
         value = self._timed(values_alone.update, policy, rollout, 0.0)
         value = self._timed(values_alone.update, policy, rollout, 0.0)  # features of the new ones are known by now
         times["policy update, nothing repeated"] = self._timed(learner.update, policy, rollout, 0.0) - value
@@ -265,9 +285,8 @@ class ScoringBench:
         learner.update(self.policy, self._rollout(self.rows), 0.0)
         tokens = sum(fed)
         handle.remove()
-        distinct = self.decisions[: MINIBATCH * ACCUMULATION]
         with counting_products() as counter:
-            for group in self.policy.batches(distinct):
+            for group in self.policy.batches(self.fresh):
                 torch.autograd.backward(self.policy.action_log_probs(group)[:, 0].sum())
         self._zero()
         return tokens, counter.get_total_flops()

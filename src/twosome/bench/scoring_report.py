@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
+
+from twosome.bench.play import Play
+from twosome.bench.precision import Errors
 from twosome.bench.workloads import SIZES, WORKLOADS
 from twosome.errors import ConfigError
 from twosome.scoring.attention import Attention
@@ -14,6 +18,8 @@ ENVS, STEPS, MINIBATCH, ACCUMULATION = 4, 32, 4, 8
 
 LARGEST_DIFFERENCE = 1e-5
 """Bound of log-probabilities (nats) and of the gradient's relative difference, in float32."""
+LARGEST_TRAINED_DIFFERENCE = 1e-3
+"""Bound of the gradient's relative difference in float32 on a trained model, where rounding alone takes more."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,12 @@ class Setup:
         device: Where both run.
         token_budget: Most tokens in one of our passes; None for what suits the device.
         attention: How our packs attend.
+        model: A trained model in place of a size: a hub id or a directory.
+        task: A task in place of a workload, whose decisions come as play meets them.
+        play: Who plays it: nobody (uniform play), or the model, untrained.
+        seed: Of play, of the trained model's adapter, and of the actions whose errors are measured.
+        rank: Of the trained model's adapters.
+        decisions: Decisions on which the errors of a trained model's readings are measured.
     """
 
     size: str = "3m"
@@ -43,6 +55,12 @@ class Setup:
     device: str = "cpu"
     token_budget: int | None = None
     attention: Attention = "segments"
+    model: str | None = None
+    task: str | None = None
+    play: Play = "uniform"
+    seed: int = 0
+    rank: int = 8
+    decisions: int = 8
 
     def __post_init__(self) -> None:
         for name, table in (("size", SIZES), ("workload", WORKLOADS)):
@@ -50,6 +68,14 @@ class Setup:
                 raise ConfigError(f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(table)}")
         if not 0 < self.unique <= 1:
             raise ConfigError(f"unique must be above 0 and at most 1, got {self.unique}")
+
+    @property
+    def together(self) -> int:
+        """Decisions that the plain way reads in one batch and that are measured; the rest is by scaling.
+
+        All logits of a minibatch take gigabytes where a vocabulary is a trained model's.
+        """
+        return MINIBATCH if self.model is None else 1
 
 
 @dataclass(frozen=True)
@@ -60,19 +86,25 @@ class Agreement:
         log_probs: Largest difference of a token's log-probability, in nats.
         gradient: Relative difference of the adapter's gradient, by its norm.
         ratio: Largest deviation from 1 of the ratio of the same decision's probabilities, in other packs.
+        errors: How far ours and reading alone are from a higher precision, of a trained model: there rounding is no
+            measure of a mistake, since activations are large and no two orders of summing agree.
     """
 
     log_probs: float
     gradient: float
     ratio: float
+    errors: Errors | None = None
 
     def problems(self, exact: bool, single: bool) -> list[str]:
         """What is out of bounds; ``exact`` in float32, ``single`` on one thread of a CPU."""
-        found = []
-        if exact and self.log_probs > LARGEST_DIFFERENCE:
+        found: list[str] = []
+        if self.errors is not None:
+            found += filter(None, [self.errors.problem(torch.float32 if exact else torch.bfloat16)])
+        elif exact and self.log_probs > LARGEST_DIFFERENCE:
             found.append(f"log-probabilities differ by {self.log_probs:.1e} nats, more than {LARGEST_DIFFERENCE}")
-        if exact and self.gradient > LARGEST_DIFFERENCE:
-            found.append(f"gradients differ by {self.gradient:.1e}, more than {LARGEST_DIFFERENCE}")
+        bound = LARGEST_DIFFERENCE if self.errors is None else LARGEST_TRAINED_DIFFERENCE
+        if exact and self.gradient > bound:
+            found.append(f"gradients differ by {self.gradient:.1e}, more than {bound}")
         if single and self.ratio > 0:
             found.append(f"ratios under other packs differ from 1 by {self.ratio:.1e}")
         return found
@@ -135,11 +167,15 @@ class Report:
             "warm": self.rate("cycle, warm", "ours"),
         }
         more = {"decisions_per_second": rates, "tokens_per_second": self.token_rate}
-        return {"benchmark": "scoring", **asdict(self), **more, "phases": phases}
+        found = {"benchmark": "scoring", **asdict(self), **more, "phases": phases}
+        unused = ("size",) if self.setup.model else ("model", "rank", "decisions")
+        unused += ("workload", "unique") if self.setup.task else ("task", "play", "seed")
+        found["setup"] = {name: value for name, value in found["setup"].items() if name not in unused}
+        return found
 
 
-def phases_of(reference: dict[str, float], ours: dict[str, float]) -> list[Phase]:
-    """Parts of a cycle and whole cycles, the plain way scaled from its units."""
+def phases_of(reference: dict[str, float], ours: dict[str, float], fresh: int) -> list[Phase]:
+    """Parts of a cycle and whole cycles, the plain way scaled from its units; ``fresh`` decisions were not repeated."""
     minibatches = ENVS * STEPS // MINIBATCH
     scaled = {
         "actor": STEPS * reference["act"],
@@ -153,4 +189,4 @@ def phases_of(reference: dict[str, float], ours: dict[str, float]) -> list[Phase
         whole = Phase(f"cycle, {state}", sum(p.reference for p in parts), sum(p.ours for p in parts))
         found += [*parts, whole]
     name = "policy update, nothing repeated"
-    return [*found, Phase(name, ACCUMULATION * reference["actor"], ours[name])]
+    return [*found, Phase(name, fresh / MINIBATCH * reference["actor"], ours[name])]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, positive
+from twosome.cli.parsing import Parser, not_negative, positive
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
+    from twosome.bench.precision import Errors
     from twosome.bench.scoring_report import Report
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 def run(words: list[str]) -> int:
@@ -62,18 +65,29 @@ def scoring(words: list[str]) -> int:
     parser = Parser(
         prog="twosome bench scoring",
         description="Processor time of a PPO cycle (4 environments, 32 steps, one epoch) on a LLaMA of random weights, "
-        "against the plain way: a padded row per prompt and action, the critic by a pass of its own, nothing "
-        "remembered. First both must agree; if they do not, the exit status is 1. Medians of alternating repetitions.",
+        "or on a trained model (--model), against the plain way: a padded row per prompt and action, the critic by a "
+        "pass of its own, nothing remembered, measured on a few samples and scaled. First both must agree, a trained "
+        "model's readings with a higher precision; if they do not, the exit status is 1. Medians of alternating "
+        "repetitions.",
     )
-    parser.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
-    parser.add_argument(
+    model, decisions = parser.add_mutually_exclusive_group(), parser.add_mutually_exclusive_group()
+    model.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
+    decisions.add_argument(
         "--workload",
         default="overcooked",
         help="overcooked, virtualhome, instruction (300 shared tokens), 100-tokens (and 8 actions of 5), or 5-, 20-, "
         "100-, 1000-actions (default: overcooked)",
     )
+    model.add_argument("--model", help="a trained model in place of a size: hub id or directory")
+    decisions.add_argument("--task", help="a task in place of a workload, its decisions as play meets them")
+    parser.add_argument("--play", choices=("uniform", "untrained"), default="uniform", help="of the task (uniform)")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of play and of a trained model's adapter")
+    parser.add_argument("--rank", type=positive, default=8, help="of a trained model's adapter (default: 8)")
+    parser.add_argument(
+        "--decisions", type=positive, default=8, help="on which a trained model's errors are measured (default: 8)"
+    )
     parser.add_argument("--unique", type=float, default=0.3, help="fraction of distinct decisions (default: 0.3)")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of our frozen weights")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of our frozen weights")
     parser.add_argument("--top-layers", type=positive, help="our adapter on the last so many layers only")
     parser.add_argument("--repetitions", type=positive, default=5)
     parser.add_argument(
@@ -96,13 +110,14 @@ def scoring(words: list[str]) -> int:
 
     setup = Setup(**arguments)
     torch.set_num_threads(threads)
-    bench = ScoringBench(setup)
-    problems = bench.agreement().problems(bench.exact, threads == 1 and setup.device == "cpu")
+    bench = ScoringBench(setup, on_progress=tell)
+    agreement = bench.agreement()
+    problems = agreement.problems(bench.exact, threads == 1 and setup.device == "cpu")
     for problem in problems:
         print(f"the two ways disagree: {problem}", file=sys.stderr)
     if problems:
         return 1
-    report = bench.run(on_progress=lambda line: print(line, file=sys.stderr))
+    report = bench.run(agreement)
     line = json.dumps({**report.as_dict(), "threads": threads, **machine()})
     if not as_json:
         print_scoring(report, threads)
@@ -153,15 +168,101 @@ def actions(words: list[str]) -> int:
     return 0
 
 
+def precision(words: list[str]) -> int:
+    """How far our reading, and reading one sequence at a time, are from a reading of higher precision."""
+    parser = Parser(
+        prog="twosome bench precision",
+        description="Errors of log-probabilities on decisions that uniform play meets: of ours, and of reading one "
+        "sequence at a time, both against one sequence at a time in a higher precision (float64 for float32, float32 "
+        "for half precision). If ours errs more than a way of reading may, the exit status is 1.",
+    )
+    parser.add_argument("--model", default="embedded", help="hub id or directory (default: the embedded one)")
+    parser.add_argument("--task", default="all", help="a task, several with commas, or all (default)")
+    parser.add_argument("--decisions", type=positive, default=32, help="over all tasks (default: 32)")
+    parser.add_argument("--actions", type=positive, default=2, help="actions sampled of each decision (default: 2)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: float32)")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of play and sample (default: 0)")
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--json", action="store_true", help="print one JSON line only")
+    arguments = parser.parse_args(words)
+
+    import time
+
+    import torch
+
+    from twosome.bench.precision import Comparison, by_task, decisions_of
+    from twosome.models.loading import load_model
+    from twosome.scoring.scorer import Scorer
+    from twosome.text.tasks import TASKS
+
+    torch.set_num_threads(arguments.threads)
+    tasks = list(TASKS) if arguments.task == "all" else arguments.task.split(",")
+    decisions = decisions_of(tasks, arguments.decisions, arguments.seed)
+    began = time.process_time()
+    tell(f"loading {arguments.model} in {arguments.dtype}")
+    model, tokenizer = load_model(arguments.model, dtype=arguments.dtype, device=arguments.device)
+    scorer = Scorer(model, tokenizer)
+    distinct = list(dict.fromkeys(decision for its in decisions.values() for decision in its))
+    comparison = Comparison(scorer, distinct, arguments.actions, arguments.seed, on_progress=tell)
+    errors, ratio = by_task(comparison, decisions), comparison.ratio()
+    whole = list(errors.values())[-1]
+    problems = [whole.problem(model.dtype)]
+    if arguments.threads == 1 and arguments.device == "cpu" and ratio:
+        problems.append(f"the same decisions in other company differ by {ratio:.1e} nats")
+    report = {
+        "benchmark": "precision",
+        **{name: getattr(arguments, name) for name in ("model", "dtype", "seed", "threads")},
+        "reader": scorer.reader.describe(),
+        "errors": {name: its.as_dict() for name, its in errors.items()},
+        "ratio": ratio,
+        "seconds": time.process_time() - began,
+        **machine(),
+    }
+    if not arguments.json:
+        print(f"{arguments.model} {arguments.dtype}, {arguments.threads} thread(s); ours: {scorer.reader.describe()}")
+        print_errors(errors)
+        print(f"largest difference in other company: {ratio:g}")
+    print(json.dumps(report))
+    for problem in filter(None, problems):
+        print(f"ours is not right: {problem}", file=sys.stderr)
+    return 1 if any(problems) else 0
+
+
+def print_errors(errors: Mapping[str, Errors]) -> None:
+    """Errors as a table, in nats per token."""
+    width = max(map(len, errors))
+    pair = f"{'largest':>8} {'mean':>8}"
+    print(f"{'nats':<{width}}  {'':>24}  {'alone':>17}  {'ours':>17}  {'ours : alone':>17}")
+    print(f"{'':<{width}}  {'decisions':>9} {'actions':>7} {'tokens':>6}  {pair}  {pair}  {pair}")
+    for name, its in errors.items():
+        largest, mean = its.ratios
+        print(
+            f"{name:<{width}}  {its.decisions:>9} {its.actions:>7} {its.tokens:>6}  "
+            f"{its.alone.largest:>8.1e} {its.alone.mean:>8.1e}  {its.ours.largest:>8.1e} {its.ours.mean:>8.1e}  "
+            f"{largest:>8.2f} {mean:>8.2f}"
+        )
+
+
+def tell(line: str) -> None:
+    """Say on standard error how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def print_scoring(report: Report, threads: int) -> None:
     """The report as a table."""
     setup, agreement = report.setup, report.agreement
-    print(f"{setup.size} {setup.dtype}, {setup.workload}, {setup.unique:.0%} distinct, {threads} thread(s)")
+    where = f"{setup.task}, {setup.play} play" if setup.task else f"{setup.workload}, {setup.unique:.0%} distinct"
+    print(f"{setup.model or setup.size} {setup.dtype}, {where}, {threads} thread(s)")
     print(f"ours: {report.reader}")
     print(
         f"agreement: {agreement.log_probs:.1e} nats, gradient {agreement.gradient:.1e}, "
         f"|ratio - 1| in other packs {agreement.ratio:g}"
     )
+    if agreement.errors is not None:
+        print_errors({"errors": agreement.errors})
+    per = setup.sampled * setup.together
+    print(f"the plain way is scaled from {per} decision(s) of each kind in a repetition")
     print(f"tokens read in a warm cycle: {report.reference_tokens:,} the plain way, {report.tokens:,} ours")
     print(f"matrix products: {report.peak:,.0f} GFLOP/s at best; {report.busy:.0%} of that in the policy update")
     plain, cold, warm = (
@@ -195,5 +296,10 @@ def machine() -> dict[str, object]:
     }
 
 
-BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"worlds": worlds, "scoring": scoring, "actions": actions}
+BENCHMARKS: dict[str, Callable[[list[str]], int]] = {
+    "worlds": worlds,
+    "scoring": scoring,
+    "actions": actions,
+    "precision": precision,
+}
 """What can be measured; each takes the words that follow its name."""

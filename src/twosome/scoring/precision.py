@@ -24,9 +24,11 @@ def raised(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
     Memory for one module's weights is all that it takes; of a large linear layer (a vocabulary) for a part of them, of
     an embedding for the tokens read. Hidden states follow their embeddings, so they are in ``dtype`` from there on.
-    What a model casts to a fixed precision by itself (norms and rotary embeddings, often float32) stays there.
+    What a model casts to a fixed precision by itself (norms and rotary embeddings, often float32) stays there; an
+    adapter's layers, which cast what they read to the precision that their weights are kept in, are told not to.
     """
     with ExitStack() as stack:
+        stack.enter_context(_inputs_not_cast(model))
         for module in model.modules():
             if not _floating(module):
                 continue
@@ -37,6 +39,20 @@ def raised(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             else:
                 stack.enter_context(_raised_while_running(module, dtype))
         yield
+
+
+@contextmanager
+def _inputs_not_cast(model: nn.Module) -> Iterator[None]:
+    """Let PEFT's layers hand on what they are given: they would cast it before their weights are raised."""
+    own = "cast_input_dtype_enabled"
+    before = {module: vars(module)[own] for module in model.modules() if own in vars(module)}
+    try:
+        for module in before:
+            setattr(module, own, False)
+        yield
+    finally:
+        for module, enabled in before.items():
+            setattr(module, own, enabled)
 
 
 def _floating(module: nn.Module) -> dict[str, Tensor]:
