@@ -39,6 +39,26 @@ def test_scoring_is_compared_phase_by_phase(capsys: pytest.CaptureFixture[str]) 
     assert report["tokens_per_second"] == pytest.approx(report["tokens"] / phases["cycle, warm"]["ours"])
 
 
+def test_a_trained_model_is_measured_on_decisions_of_a_task(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its readings are judged by a higher precision, and what play repeats is repeated."""
+    words = ("--model", "embedded", "--task", "tomato-salad", "--play", "untrained", "--decisions", "2")
+    status = main(("bench", "scoring", *words, "--repetitions", "1", "--sampled", "1"))
+    captured = capsys.readouterr()
+    assert status == 0
+    report = json.loads(captured.out.splitlines()[-1])
+    assert report["setup"]["model"] == "embedded"
+    assert "size" not in report["setup"]
+    assert "workload" not in report["setup"]
+    errors = report["agreement"]["errors"]
+    assert errors["decisions"] == 2
+    assert 0 < errors["ours"]["mean"] < 1e-4
+    assert report["agreement"]["ratio"] == 0
+    phases = {phase["name"]: phase for phase in report["phases"]}
+    assert phases["cycle, warm"]["ratio"] > 3
+    assert captured.err.splitlines()[0] == "loading embedded in float32"
+    assert "scaled from 1 decision(s)" in captured.out
+
+
 def test_ways_that_disagree_are_not_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ScoringBench, "agreement", lambda bench: Agreement(2e-5, 3e-5, 1e-7))
     monkeypatch.setattr(ScoringBench, "run", lambda *_, **__: pytest.fail("it was timed all the same"))

@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.tiny import build_model, byte_level
 from twosome.caching import keep_record
 from twosome.errors import ModelError
+from twosome.models.loading import add_adapter
 from twosome.scoring import probing
 from twosome.scoring.judging import Judge
 from twosome.scoring.precision import raised
@@ -108,6 +109,21 @@ def test_a_model_raised_computes_as_its_copy_in_that_precision(architecture: str
     # What a model computes in float32 by itself (norms, rotary embeddings) it does in both.
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert all(torch.equal(tensor.to(dtype), before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_model_with_an_adapter_is_judged_by_a_truth_too(dtype: torch.dtype) -> None:
+    """PEFT's layers cast what they read to the precision that their weights are kept in, and raised they are not."""
+    model = add_adapter(build_model("llama").to(dtype), rank=2, alpha=4, targets="all-linear")
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    judged = judge(model)
+    assert judged.truth is not None
+    with torch.no_grad():
+        expected = alone(model.double(), judged.probe)
+    torch.testing.assert_close(judged.truth, expected, rtol=0, atol=1e-4)
+    assert all(layer.cast_input_dtype_enabled for layer in model.modules() if hasattr(layer, "lora_A"))
 
 
 def test_side_by_side_and_one_at_a_time_are_the_same_sequences() -> None:

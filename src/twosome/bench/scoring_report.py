@@ -168,8 +168,8 @@ class Report:
         }
         more = {"decisions_per_second": rates, "tokens_per_second": self.token_rate}
         found = {"benchmark": "scoring", **asdict(self), **more, "phases": phases}
-        unused = ("size",) if self.setup.model else ("model", "rank", "decisions")
-        unused += ("workload", "unique") if self.setup.task else ("task", "play", "seed")
+        unused = {"size"} if self.setup.model else {"model", "rank", "decisions"}
+        unused |= {"workload", "unique"} if self.setup.task else {"task", "play", "seed"}
         found["setup"] = {name: value for name, value in found["setup"].items() if name not in unused}
         return found
 
