@@ -23,7 +23,8 @@ HELP = """\
 usage: python3 dev.py COMMAND [arguments]
 
   demo    set up what is missing, then train the small agent and print its table  (arguments go to `twosome demo`)
-  test    set up what is missing, then lint, types and tests                      (arguments go to pytest)
+  test    set up what is missing, then lint, types and tests                      (arguments go to pytest;
+          with --real the tests on a pretrained model instead, which is fetched once)
   check   lint and types only
   format  let ruff repair and format the code
   setup   only make or refresh .venv                                              (--extra NAME adds an extra)
@@ -33,6 +34,7 @@ environment variables
   TORCH_INDEX_URL   package index to take torch from, such as https://download.pytorch.org/whl/cpu (no GPU) or
                     https://download.pytorch.org/whl/cu126; without it pip decides, which on Linux means a CUDA build.
                     .venv remembers it; another value, or a removed .venv, makes a new one
+  TWOSOME_REAL_MODEL  the model for `test --real`: a path; without it one is fetched into this user's cache
   CI                when set, a set-up that brought GPU packages along fails
 """
 

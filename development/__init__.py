@@ -6,6 +6,6 @@ Imports go one way, from the last of these to the first:
     processes
     packages, stamp
     environment
-    checks, constraints
+    checks, constraints, real_model
     commands
 """

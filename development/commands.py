@@ -6,7 +6,7 @@ import argparse
 import os
 import tomllib
 
-from development import checks, constraints, environment, processes, project
+from development import checks, constraints, environment, processes, project, real_model
 from development.messages import Failure, say
 
 
@@ -16,12 +16,28 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up what is missing, then lint, types and tests."""
+    """Set up what is missing, then lint, types and tests; with --real those on a pretrained model instead."""
+    if "--real" in arguments:
+        return test_real([argument for argument in arguments if argument != "--real"])
     python = environment.set_up(("test",))
     # One thread per worker: torch's own threads would fight over the cores the workers already fill.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     command = [python, "-m", "pytest", *checks.pytest_arguments(arguments, checks.core_count())]
     return checks.summarise([*checks.lint(python), checks.check("pytest", command, **threads)])
+
+
+def test_real(arguments: list[str]) -> int:
+    """The tests on a pretrained model, which is fetched; where it cannot be had, a line says so and nothing failed."""
+    python = environment.set_up(("test",))
+    model = os.environ.get(real_model.VARIABLE)
+    if not model:
+        try:
+            model = str(real_model.fetch(python))
+        except Failure as failure:
+            say(f"not tested on a pretrained model: {failure}")
+            return 0
+    command = [python, "-m", "pytest", "-m", "real", "tests/real", *arguments]
+    return checks.summarise([checks.check("pytest -m real", command, **{real_model.VARIABLE: model})])
 
 
 def check_only(arguments: list[str]) -> int:
