@@ -8,7 +8,8 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
 # Nor on what earlier tests, or this user's runs, found out and kept.
-os.environ["TWOSOME_CACHE"] = tempfile.mkdtemp(prefix="twosome-cache-")
+_CACHE = tempfile.TemporaryDirectory(prefix="twosome-cache-", ignore_cleanup_errors=True)
+os.environ["TWOSOME_CACHE"] = _CACHE.name
 
 import pytest
 import torch
