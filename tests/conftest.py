@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
 # Nor on what earlier tests, or this user's runs, found out and kept.
-_CACHE = tempfile.TemporaryDirectory(prefix="twosome-cache-", ignore_cleanup_errors=True)
-os.environ["TWOSOME_CACHE"] = _CACHE.name
+os.environ["TWOSOME_CACHE"] = tempfile.mkdtemp(prefix="twosome-cache-")
 
 import pytest
 import torch
 
 from tests.tiny import ARCHITECTURES, TOKENIZERS, save_model
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind: a copy of a pretrained model is a gigabyte."""
+    shutil.rmtree(os.environ["TWOSOME_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

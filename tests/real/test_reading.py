@@ -21,8 +21,10 @@ pytestmark = pytest.mark.real
 
 EXACT = 1e-4
 """Nats in float32, in which no two orders of summing agree: of log-probabilities, which are 20 and more."""
-FACTOR, FLOOR = 1.2, {torch.float32: 1e-6, torch.bfloat16: 1e-3}
-"""Ours may err so many times as much as reading alone, and so many nats more."""
+FLOOR = {torch.float32: 1e-6, torch.bfloat16: 1e-3}
+MEAN_FACTOR, LARGEST_FACTOR = 1.2, 2.0
+"""Ours may err so many times as much as reading alone, and a floor more. Both err by rounding, so the mean is the
+measure; which of two hundred errors is the largest is luck, and differs by a third between equals."""
 
 
 def test_it_is_read_in_packs(scorer: Scorer) -> None:
@@ -58,11 +60,11 @@ def test_ours_errs_as_little_as_reading_alone(
     if dtype == "bfloat16":
         scorer = Scorer(*load_model(model_path, dtype=dtype))
         assert scorer.reader.describe().startswith("packed rows")
-    comparison = Comparison(scorer, decisions, actions=1)
+    comparison = Comparison(scorer, decisions, actions=2 if dtype == "bfloat16" else 1)
     errors, floor = comparison.errors(), FLOOR[scorer.model.dtype]
     assert errors.tokens > 100
-    assert errors.ours.mean <= FACTOR * errors.alone.mean + floor
-    assert errors.ours.largest <= FACTOR * errors.alone.largest + 10 * floor
+    assert errors.ours.mean <= MEAN_FACTOR * errors.alone.mean + floor, str(errors)
+    assert errors.ours.largest <= LARGEST_FACTOR * errors.alone.largest + floor, str(errors)
     assert comparison.ratio() == 0  # the same bits in other company
 
 
