@@ -125,10 +125,10 @@ def test_the_untrained_model_plays_without_its_adapter() -> None:
         assert not torch.equal(found, policy.action_log_probs(DECISIONS))
 
 
-def test_play_that_meets_too_few_decisions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_play_that_meets_too_few_decisions_is_refused(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twosome.bench.subjects.play", lambda *_: iter([DECISIONS * 2] * 40))
     with pytest.raises(ConfigError, match="meets 2 different decisions in 128, and measuring takes 4"):
-        decisions_to_score(Setup(task="tomato-salad"), lambda: pytest.fail("nobody plays"))
+        decisions_to_score(Setup(task="tomato-salad"), LanguageModelPolicy(scorer.model, scorer.encoder.tokenizer))
 
 
 def test_the_command_prints_a_table_and_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,10 +69,9 @@ class ScoringBench:
         self._encoder = Encoder(models.tokenizer)
         self.reference = PlainPolicy(models.plain, self._encoder, critic, "word")
         self.policy = self._new_policy()
-        self.rows, self.decisions = decisions_to_score(setup, lambda: self.policy)
+        self.rows, self.decisions = decisions_to_score(setup, self.policy)
         # As many as a step of the optimizer takes, or as whole rows can be made of.
         self.fresh = self.decisions[: min(MINIBATCH * ACCUMULATION, len(self.decisions) // ENVS * ENVS)]
-        self.policy = self._new_policy()
 
     def agreement(self) -> Agreement:
         """Compare the ways on the same weights, adapter on the same layers."""

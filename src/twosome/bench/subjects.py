@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -67,17 +66,18 @@ def _trained(setup: Setup, dtype: Any, top_layers: int | None) -> tuple[Any, Any
     return adapted, tokenizer
 
 
-def decisions_to_score(
-    setup: Setup, policy: Callable[[], LanguageModelPolicy]
-) -> tuple[list[list[Decision]], list[Decision]]:
+def decisions_to_score(setup: Setup, policy: LanguageModelPolicy) -> tuple[list[list[Decision]], list[Decision]]:
     """The rows of a rollout, one decision of each environment, and the distinct decisions that are measured.
 
     Args:
         setup: Says which.
-        policy: Makes the policy, should the model itself play.
+        policy: Of the model, should it play itself.
+
+    Raises:
+        ConfigError: If there is no such task, or its play meets too few decisions.
     """
     if setup.task is not None:
-        player = Unadapted(policy()) if setup.play == "untrained" else None
+        player = Unadapted(policy) if setup.play == "untrained" else None
         rows = list(islice(play(setup.task, ENVS, setup.seed, player), STEPS))
         met = list(dict.fromkeys(decision for row in rows for decision in row))
         if len(met) < MINIBATCH:
