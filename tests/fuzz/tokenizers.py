@@ -65,6 +65,10 @@ def _decoders() -> st.SearchStrategy[Any]:
 def _change_file(draw: st.DrawFn, file: Path) -> None:
     """Change a ``tokenizer.json``: a step, the vocabulary, an added token."""
     content = json.loads(file.read_text())
+    if not (isinstance(content, dict) and isinstance(content.get("model"), dict) and content.get("added_tokens")):
+        return  # changed before
+    if not {"vocab", "merges"} <= content["model"].keys() or not isinstance(content["model"]["vocab"], dict):
+        return
     kind = draw(st.sampled_from(["step", "step", "vocabulary", "merges", "added", "any"]))
     vocabulary, added = content["model"]["vocab"], content["added_tokens"]
     if kind == "step":

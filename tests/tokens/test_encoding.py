@@ -162,3 +162,11 @@ def test_a_token_that_the_model_has_no_embedding_for() -> None:
         with pytest.raises(TokenizationError, match=r"gives the token \d+ \('pancake'\).* for 400 tokens"):
             read()
     assert scorer.scores([Decision("now", ("go",))]).token_log_probs.isfinite().all()
+
+
+def test_an_unknown_token_that_is_itself_unknown() -> None:
+    """To find its number, transformers asked for the number of the unknown token, without end."""
+    tokenizer = byte_level(bos=False)
+    tokenizer.unk_token = ""
+    with pytest.raises(TokenizationError, match="does not know its own special tokens"):
+        Encoder(tokenizer)

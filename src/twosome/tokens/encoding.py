@@ -205,14 +205,24 @@ def encode_decision(tokenizer: Tokenizer, decision: Decision, frame: Frame = PLA
 
 
 def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
-    """The tokens that stand for no text (a beginning, an end, a turn of a chat), by how they are written."""
+    """The tokens that stand for no text (a beginning, an end, a turn of a chat), by how they are written.
+
+    Raises:
+        TokenizationError: If the tokenizer cannot say which.
+    """
     known = {
         token.content: number
         for number, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
         if token.special
     }
-    named = zip(getattr(tokenizer, "all_special_tokens", ()), getattr(tokenizer, "all_special_ids", ()), strict=True)
-    return known | dict(named)
+    try:
+        contents, numbers = (getattr(tokenizer, f"all_special_{what}", ()) for what in ("tokens", "ids"))
+        return known | dict(zip(contents, numbers, strict=True))
+    except Exception as error:  # an unknown token that is itself unknown is asked for without end
+        raise TokenizationError(
+            f"the tokenizer does not know its own special tokens ({type(error).__name__}); its tokenizer_config.json "
+            "may be damaged, get it again"
+        ) from None
 
 
 def specials_in(specials: Mapping[str, int | None], decision: Decision, encoded: EncodedDecision) -> list[str]:
