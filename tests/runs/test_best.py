@@ -159,6 +159,22 @@ def test_a_best_that_is_damaged_is_told_and_one_moved_aside_is_put_back(
         assert outcome(copy, FILES) == outcome(run, FILES)
 
 
+def test_what_a_killed_process_left_half_written_goes_when_the_run_is_taken_up(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once seen in a comparison of runs: weights that belonged to nothing, beside those of the best policy."""
+    copy = tmp_path / "run"
+    stop_after(SMALL, copy, 7, monkeypatch)
+    left = [".staging-abc/best", ".best-abc/best", ".weights-abc", ".best.old", "checkpoints/.update-000009.partial"]
+    for name in left:
+        (copy / name).mkdir(parents=True)
+        (copy / name / "actor.safetensors").write_bytes(b"half")
+    resume(copy)
+    files = {str(path.relative_to(place)) for place in (copy, run) for path in place.rglob("*")}
+    assert files == {str(path.relative_to(run)) for path in run.rglob("*")}
+    assert outcome(copy, FILES) == outcome(run, FILES)
+
+
 def test_a_run_of_an_older_version_goes_on_and_says_that_it_kept_no_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

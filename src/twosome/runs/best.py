@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,15 @@ from safetensors import SafetensorError
 
 from twosome.errors import RunError
 from twosome.runs.config import RunConfig, to_yaml
-from twosome.runs.files import file_sha256, put_back, remove_directory, replace_directory, write_json, write_text
+from twosome.runs.files import (
+    file_sha256,
+    put_back,
+    remove_directory,
+    replace_directory,
+    staging,
+    write_json,
+    write_text,
+)
 from twosome.types import TrainablePolicy
 
 DIRECTORY = "best"
@@ -116,8 +123,8 @@ class Best:
 
     def _keep(self, policy: TrainablePolicy, standing: Standing) -> None:
         try:
-            with tempfile.TemporaryDirectory(prefix=".best-", dir=self._run) as staging:
-                place = Path(staging) / DIRECTORY
+            with staging(self._run) as ready:
+                place = ready / DIRECTORY
                 place.mkdir()
                 policy.save(place)
                 weights = sorted(path for path in place.rglob("*.safetensors"))

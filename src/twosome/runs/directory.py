@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,7 +34,7 @@ from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
 from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
-from twosome.runs.files import move_files, new_run_directory, write_json, write_text
+from twosome.runs.files import move_files, new_run_directory, staging, sweep, write_json, write_text
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import METRICS_FILE, Recorder
 from twosome.types import TrainablePolicy
@@ -186,6 +185,7 @@ class RunDirectory:
                 f"another process is writing the run in {str(self.path)!r}; wait for it, or stop it"
             ) from None
         try:
+            sweep(self.path)
             yield self
         finally:
             lock.release()
@@ -207,9 +207,9 @@ class RunDirectory:
             RunError: If they cannot be written; those that are there stay.
         """
         try:
-            with tempfile.TemporaryDirectory(prefix=".weights-", dir=self.path) as staging:
-                policy.save(Path(staging))
-                move_files(Path(staging), self.path)
+            with staging(self.path) as ready:
+                policy.save(ready)
+                move_files(ready, self.path)
         except (OSError, SafetensorError) as error:
             raise RunError(f"cannot write the weights to {str(self.path)!r}: {error}") from None
 

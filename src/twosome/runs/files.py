@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from twosome.errors import RunError
+
+_LEFT = (".staging-*", ".*.old", "checkpoints/.*.partial", ".best-*", ".weights-*")  # the last two by older versions
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,6 +50,21 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A directory inside ``folder`` to make things ready in, gone when the context ends (or by :func:`sweep`)."""
+    with tempfile.TemporaryDirectory(prefix=".staging-", dir=folder) as place:
+        yield Path(place)
+
+
+def sweep(run: Path) -> None:
+    """Remove the directories that a killed process left half written in a run; only who holds its lock may ask."""
+    for old in run.glob(".*.old"):
+        put_back(old.with_name(old.name.removeprefix(".").removesuffix(".old")))
+    for left in [left for pattern in _LEFT for left in run.glob(pattern)]:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def replace_directory(source: Path, target: Path) -> None:
