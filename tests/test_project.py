@@ -65,7 +65,7 @@ LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__i
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
-COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
+COMMANDS |= {"play", "score", "tasks", "check-env", "words", "bench"}
 
 
 @dataclass(frozen=True)

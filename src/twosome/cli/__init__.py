@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "write one HTML file about runs: curves, tables, episodes",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",
+    "words": "try wordings of a task on an untrained model",
     "bench": "measure the speed of worlds and of scoring",
     "score": "score action phrases after a prompt",
     "tasks": "list the tasks",

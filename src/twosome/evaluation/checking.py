@@ -63,6 +63,7 @@ def check_environment(
     seed: int = 0,
     elsewhere: bool = True,
     prompting: Prompting | None = None,
+    say: bool | None = None,
 ) -> Report:
     """Check a task's environment.
 
@@ -75,6 +76,7 @@ def check_environment(
         seed: Of random play.
         elsewhere: Also play seeded episodes in other processes, which takes a few seconds.
         prompting: How prompts and phrases are put to the model; default: joined as the environment says.
+        say: Whether the model itself is loaded and asked what it would say; None if a model is named.
 
     Raises:
         ConfigError: If the task cannot be made, or its narrator contradicts its world.
@@ -109,9 +111,29 @@ def check_environment(
         read = list(_valid(walked.seen))
         faults += check_tokens(reader.tokenizer, read, reader.context, frame)
         measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read, frame)
+    if say is None:
+        say = model is not None
+    if not say:
+        skipped["likely"] = "no --model was named to say which phrases it would hardly ever say"
+    elif any(fault.severity == "error" for fault in faults):
+        skipped["likely"] = "there are errors; the model is asked once they are gone"
+    elif reader is not None:
+        faults += _unlikely(reader.name, walked, prompting, seed)
     return Report(
         task, reader.name if reader else None, walked.exhaustive, measures, walked.success_by, collect(faults), skipped
     )
+
+
+def _unlikely(model: str, walked: Walk, prompting: Prompting, seed: int) -> list[Fault]:
+    """Phrases that the model itself would hardly ever say."""
+    from twosome.evaluation.phrases import PhraseScores
+    from twosome.evaluation.unlikely import unlikely_phrases
+    from twosome.runs.building import load_base
+    from twosome.runs.config import LoadingConfig
+    from twosome.scoring.scorer import Scorer
+
+    scorer = Scorer(*load_base(model, LoadingConfig()), prompting=prompting)
+    return list(unlikely_phrases(PhraseScores(scorer), walked.seen, seed))
 
 
 def _unsaid(walked: Walk) -> Iterator[Fault]:

@@ -158,7 +158,9 @@ class OvercookedNarrator:
         if scene.counters:
             sentences.append(self._lying(scene.counters, "the middle counter"))
         facts = " ".join([*sentences, self._describe_cook(scene)])
-        return (words.end if scene.served else words.prompt).format(facts=facts, dish=self._dish)
+        return (words.end if scene.served else words.prompt).format(
+            facts=facts, dish=self._dish, foods=_join(self.task.dish)
+        )
 
     def _lying(self, things: Sequence[Thing], place: str) -> str:
         template = self.wording.lies if len(things) == 1 else self.wording.lie
@@ -199,7 +201,11 @@ class OvercookedNarrator:
             case Kind.CHOP:
                 return self._phrase_chopping(scene)
             case Kind.GO_TO_COUNTER:
-                return words.onto_counter.format(thing=_the(hands.name)) if hands else words.walk_counter
+                return words.onto_counter.format(**self._slots(hands)) if hands else words.walk_counter
+
+    def _slots(self, thing: Thing) -> dict[str, str]:
+        """What a phrase may call a thing: by its name, and as it is."""
+        return {"food": _the(thing.name), "thing": _the(thing.name), "described": self._describe(thing)}
 
     def _phrase_board(self, index: int, scene: Scene) -> str:
         words, board, there, hands = self.wording, self._board(index), scene.boards[index], scene.hands
@@ -207,11 +213,11 @@ class OvercookedNarrator:
         if hands is None:
             return go
         if there is None:
-            return words.onto_board.format(thing=_the(hands.name), place=board)
+            return words.onto_board.format(**self._slots(hands), place=board)
         if there.is_bowl:
-            return words.into_bowl_there.format(food=_the(hands.name), place=board) if hands.chopped else go
+            return words.into_bowl_there.format(**self._slots(hands), place=board) if hands.chopped else go
         bring = hands.is_bowl and there.chopped
-        return words.bring_bowl.format(place=board, food=_the(there.name)) if bring else go
+        return words.bring_bowl.format(**self._slots(there), place=board) if bring else go
 
     def _phrase_food(self, food: str, scene: Scene) -> str:
         words, hands = self.wording, scene.hands
@@ -228,21 +234,23 @@ class OvercookedNarrator:
                 template = words.walk_food if whole_on_board else words.pick_up
             else:
                 template = words.into_bowl if hands.is_bowl and not whole else words.walk_food
-        return template.format(food=_the(food))
+        seen = Thing(food, chopped=True)
+        described = self._describe(seen) if seen in (*scene.boards, *scene.counters) else _the(food)
+        return template.format(food=_the(food), described=described)
 
     def _phrase_bowl(self, hands: Thing | None) -> str:
         if hands is None:
             return self.wording.take_bowl
         if hands.is_bowl:
             return self.wording.keep_bowl
-        return self.wording.into_bowl.format(food=_the(hands.name)) if hands.chopped else self.wording.walk_bowl
+        return self.wording.into_bowl.format(**self._slots(hands)) if hands.chopped else self.wording.walk_bowl
 
     def _phrase_serving(self, hands: Thing | None) -> str:
         if hands is None:
             return self.wording.serve_nothing
         if hands.contents:
             return self.wording.serve_dish.format(foods=_join(map(_the, hands.contents)))
-        return self.wording.serve_bowl if hands.is_bowl else self.wording.serve_food.format(food=_the(hands.name))
+        return self.wording.serve_bowl if hands.is_bowl else self.wording.serve_food.format(**self._slots(hands))
 
     def _phrase_chopping(self, scene: Scene) -> str:
         there = None if scene.front is None else scene.boards[scene.front]

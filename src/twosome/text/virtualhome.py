@@ -21,7 +21,7 @@ from twosome.errors import ConfigError
 from twosome.text.environment import Option
 from twosome.text.wordings.choosing import FIRST, find_wording
 from twosome.text.wordings.household import HOUSEHOLD, HouseholdWording
-from twosome.virtualhome.tasks import ROOMS, Action, Kind, Task, find_task
+from twosome.virtualhome.tasks import ROOMS, Action, Fact, Kind, Task, find_task
 
 
 class Noun(NamedTuple):
@@ -145,9 +145,7 @@ class VirtualHomeNarrator:
             )
         if (bits, mask) not in self._known:
             teller = _Teller(self.task, self.words.nouns, self.wording, _facts(self.task, bits))
-            options = tuple(
-                Option(teller.phrase(action), i) for i, action in enumerate(self.task.actions) if mask[i]
-            )
+            options = tuple(Option(teller.phrase(action), i) for i, action in enumerate(self.task.actions) if mask[i])
             self._known[bits, mask] = self._prompt(teller), options
         return self._known[bits, mask]
 
@@ -199,7 +197,16 @@ class _Teller:
             template = getattr(self.wording, f"{'carry' if held else 'walk'}_{where}")
             return str(template.format(target=target, held=_listing(held) if held else ""))
         place = nouns[action.receptacle].the if action.receptacle else ""
+        if action.verb == "grab" and (fact := self._placed(action.target)) is not None:
+            inside = self.task.thing[fact.receptacle].kind is Kind.CONTAINER
+            template = self.wording.take_out if inside else self.wording.take_off
+            return template.format(target=target, place=nouns[fact.receptacle].the)
         return str(getattr(self.wording, _PLAIN_VERBS[action.verb]).format(target=target, place=place))
+
+    def _placed(self, name: str) -> Fact | None:
+        """In or on what a thing is seen to lie."""
+        placed = (fact for fact in self.task.facts if (fact.relation, fact.subject) == ("placed", name))
+        return next((fact for fact in placed if str(fact) in self.facts), None)
 
     def _sort(self, name: str) -> str:
         return "item" if self.task.thing[name].kind is Kind.PORTABLE else "furniture"

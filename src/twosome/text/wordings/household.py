@@ -39,6 +39,8 @@ class HouseholdWording:
         walk_furniture: Walking to what cannot be grabbed.
         carry_furniture: The same with something in hand.
         grab: Taking something in hand.
+        take_out: The same where it lies in something.
+        take_off: The same where it lies on something.
         put_in: Putting it into something.
         put_on: Putting it onto something.
         open: Opening.
@@ -75,6 +77,8 @@ class HouseholdWording:
     walk_furniture: str = "walk to {target}"
     carry_furniture: str = "walk to {target}"
     grab: str = "grab {target}"
+    take_out: str = "grab {target}"
+    take_off: str = "grab {target}"
     put_in: str = "put {target} in {place}"
     put_on: str = "put {target} on {place}"
     open: str = "open {target}"
@@ -86,6 +90,7 @@ class HouseholdWording:
 
     further_slots: ClassVar[dict[str, frozenset[str]]] = {
         **{name: frozenset({"held"}) for name in ("carry_room", "carry_item", "carry_furniture")},
+        **{name: frozenset({"place"}) for name in ("take_out", "take_off")},
         "relax": frozenset({"table", "tv", "sofa"}),
         "none_of_one": frozenset({"thing", "Thing"}),
         "none_of_two": frozenset({"things", "Things"}),

@@ -97,7 +97,15 @@ class KitchenWording:
     serve_nothing: str = "serve nothing"
 
     further_slots: ClassVar[dict[str, frozenset[str]]] = {
-        "bring_bowl": frozenset({"food"}),
+        "prompt": frozenset({"foods"}),
+        "end": frozenset({"foods"}),
+        "pick_up": frozenset({"described"}),
+        "into_bowl": frozenset({"described"}),
+        "into_bowl_there": frozenset({"described"}),
+        "onto_board": frozenset({"described"}),
+        "onto_counter": frozenset({"described"}),
+        "serve_food": frozenset({"described"}),
+        "bring_bowl": frozenset({"food", "described"}),
         "chop": frozenset({"place"}),
         "serve_dish": frozenset({"foods"}),
     }
