@@ -88,6 +88,10 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
         from twosome.runs.starting import adopt
 
         config = adopt(config, _explicit(words, config, preset_config(values.task, values.preset)))
+    if not values.config:  # a file of settings says all there is to say, also where it names no wording
+        from twosome.runs.wording import with_words
+
+        config = with_words(config)
     if config.loading.trust_remote_code and not any(word.startswith(TRUST) for word in words):
         raise ConfigError(
             f"the settings ask for code that comes with the model {config.model!r}; if you trust its author, say so "

@@ -14,6 +14,7 @@ from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, Tokeni
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
 from twosome.runs.building import check_joiner
+from twosome.runs.wording import worded
 from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
@@ -83,6 +84,7 @@ def check_environment(
         ModelError: If there is no such model.
     """
     skipped: dict[str, str] = {}
+    environment = worded(task, environment or {}, model) if model is not None else environment
     reader = _reader(model, skipped)
     discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
     with open_task(task, **(environment or {})) as env:

@@ -18,6 +18,7 @@ from twosome.evaluation.generalization import readable
 from twosome.evaluation.measurement import Subject
 from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, TrainJob
 from twosome.runs.config import RunConfig, preset_config
+from twosome.runs.wording import with_words
 from twosome.text.tasks import TASKS
 
 TRAINED_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
@@ -161,11 +162,11 @@ def _config(settings: Settings, task: str, preset: str) -> RunConfig:
     config = preset_config(task, preset)
     if settings.decisions is not None:
         config = replace(config, decisions=settings.decisions)
-    return replace(config, model=settings.model) if settings.model is not None else config
+    return with_words(replace(config, model=settings.model) if settings.model is not None else config)
 
 
 def _environment(settings: Settings, task: str) -> dict[str, Any]:
-    return preset_config(task, settings.preset).environment
+    return _config(settings, task, settings.preset).environment
 
 
 def _untrained(settings: Settings) -> Iterator[Job]:

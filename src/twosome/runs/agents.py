@@ -17,6 +17,7 @@ from twosome.models.tokenizers import adapter_tokenizer
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.wording import carried, worded
 from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
@@ -31,11 +32,13 @@ class Agent:
         policy: Acts; has no critic unless it comes from a run.
         config: The configuration of its run, or None.
         trained: Whether trained weights were loaded.
+        model: The language model, where no run says more.
     """
 
     policy: Policy
     config: RunConfig | None
     trained: bool
+    model: str = EMBEDDED
 
     def setting(self, task: str | None = None) -> Setting:
         """Where to measure it: on ``task``, or where it was trained.
@@ -48,7 +51,8 @@ class Agent:
             return Setting(self.config.task, self.config.ppo.gamma, arguments)
         if task is None:
             raise ConfigError("an adapter does not say what it was trained on; name a --task")
-        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, self.narration)
+        words = worded(task, {}, self.model) if self.config is None else carried(self.config.environment, task)
+        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, {**words, **self.narration})
 
     @property
     def language(self) -> LanguageModelPolicy:
@@ -135,14 +139,14 @@ def load_agent(
     check_joiner(joined, prompting)
     if path is None:
         base, tokenizer = load_base(model or EMBEDDED, loading)
-        return Agent(_acting(base, tokenizer, normalization, prompting), None, trained=False)
+        return Agent(_acting(base, tokenizer, normalization, prompting), None, trained=False, model=model or EMBEDDED)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
-        return Agent(_acting(adapted, tokenizer, normalization, prompting), None, trained=True)
+        return Agent(_acting(adapted, tokenizer, normalization, prompting), None, trained=True, model=name)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )

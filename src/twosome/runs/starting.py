@@ -22,6 +22,8 @@ from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.text.tasks import TASKS
+from twosome.text.wordings.choosing import FIRST
 from twosome.types import TrainablePolicy
 
 _SETTINGS, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -119,6 +121,9 @@ def adopt(config: RunConfig, explicit: Collection[str]) -> RunConfig:
             groups[group] = replace(groups.get(group, getattr(config, group)), **{member: value})
         else:
             groups[name] = value
+    if start.config is not None and {config.task, start.config.task} <= set(TASKS):  # the words that it practised in
+        words = start.config.environment.get("wording", FIRST)
+        groups["environment"] = {"wording": words, **config.environment}
     return replace(config, **groups)
 
 

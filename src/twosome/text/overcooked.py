@@ -205,7 +205,8 @@ class OvercookedNarrator:
 
     def _slots(self, thing: Thing) -> dict[str, str]:
         """What a phrase may call a thing: by its name, and as it is."""
-        return {"food": _the(thing.name), "thing": _the(thing.name), "described": self._describe(thing)}
+        described = _the(thing.name) if thing.contents else self._describe(thing)
+        return {"food": _the(thing.name), "thing": _the(thing.name), "described": described}
 
     def _phrase_board(self, index: int, scene: Scene) -> str:
         words, board, there, hands = self.wording, self._board(index), scene.boards[index], scene.hands

@@ -192,8 +192,8 @@ class _Teller:
         nouns = self.nouns | ROOM_NOUNS
         target = nouns[action.target].the
         if action.verb == "walk":
-            held = self._held()
             where = "room" if action.target in ROOM_NOUNS else self._sort(action.target)
+            held = self._held() if self._takes(action.target) else []
             template = getattr(self.wording, f"{'carry' if held else 'walk'}_{where}")
             return str(template.format(target=target, held=_listing(held) if held else ""))
         place = nouns[action.receptacle].the if action.receptacle else ""
@@ -210,6 +210,10 @@ class _Teller:
 
     def _sort(self, name: str) -> str:
         return "item" if self.task.thing[name].kind is Kind.PORTABLE else "furniture"
+
+    def _takes(self, name: str) -> bool:
+        """Whether something can be carried there to some purpose: not to a seat, nor to a screen."""
+        return name in ROOM_NOUNS or self.task.thing[name].kind not in (Kind.SEAT, Kind.SCREEN)
 
     def _held(self) -> list[Noun]:
         return [self.nouns[x] for x in self.task.of_kind(Kind.PORTABLE) if f"holds {x}" in self.facts]

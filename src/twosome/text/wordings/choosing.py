@@ -13,6 +13,8 @@ W = TypeVar("W")
 
 FIRST = "first"
 """The wording of every run that does not say which: there was no other."""
+EVERYDAY = "everyday"
+"""The wording that was chosen on pretrained models (docs/words.md)."""
 
 
 def find_wording(known: Mapping[str, W], given: str | Mapping[str, str]) -> W:

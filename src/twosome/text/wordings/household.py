@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from twosome.text.wordings.choosing import FIRST
+from twosome.text.wordings.choosing import EVERYDAY, FIRST
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class HouseholdWording:
         walk_item: Walking to what can be grabbed.
         carry_item: The same with something in hand.
         walk_furniture: Walking to what cannot be grabbed.
-        carry_furniture: The same with something in hand.
+        carry_furniture: The same with something in hand that could be put there.
         grab: Taking something in hand.
         take_out: The same where it lies in something.
         take_off: The same where it lies on something.
@@ -101,5 +101,23 @@ class HouseholdWording:
     """Slots that are filled, besides those that stand in the first wording."""
 
 
-HOUSEHOLD = {FIRST: HouseholdWording()}
+HOUSEHOLD = {
+    FIRST: HouseholdWording(),
+    EVERYDAY: HouseholdWording(
+        prompt="{facts} To {goal}, you first need to",
+        near="You are next to {things}.",
+        none_of_one="{It} {is} not within reach.",
+        none_of_two="Neither is within reach.",
+        none_of_many="None of them is within reach.",
+        carry_room="carry {held} to {target}",
+        walk_item="find {target}",
+        carry_item="find {target}",
+        walk_furniture="go over to {target}",
+        carry_furniture="bring {held} to {target}",
+        grab="pick up {target}",
+        take_out="take {target} out of {place}",
+        take_off="take {target} off {place}",
+        sit="sit down on {target}",
+    ),
+}
 """The wordings of the household by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from twosome.text.wordings.choosing import FIRST
+from twosome.text.wordings.choosing import EVERYDAY, FIRST
 
 
 @dataclass(frozen=True)
@@ -112,5 +112,20 @@ class KitchenWording:
     """Slots that are filled, besides those that stand in the first wording."""
 
 
-KITCHEN = {FIRST: KitchenWording()}
+KITCHEN = {
+    FIRST: KitchenWording(),
+    EVERYDAY: KitchenWording(
+        prompt="{facts} To make and serve {dish} in the bowl, you first need to",
+        end="{facts} You have made and served {dish} in the bowl, and could now",
+        dish="a salad of only chopped {foods}",
+        pick_up="pick up {described}",
+        take_bowl="pick up the bowl",
+        into_bowl="put {described} in the bowl",
+        into_bowl_there="put {described} in the bowl on {place}",
+        onto_board="put {described} on {place}",
+        onto_counter="put {described} on the middle counter",
+        serve_dish="serve the salad",
+        serve_food="serve only {described}",
+    ),
+}
 """The wordings of the kitchens by name."""
