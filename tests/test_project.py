@@ -24,7 +24,19 @@ FOUNDATION = ("decision", "errors")
 WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
-RUNS = ("text", "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
+RUNS = (
+    "wordings",
+    "text",
+    "models",
+    "scoring",
+    "algorithms",
+    "baselines",
+    "episodes",
+    "rollout",
+    "safetensors",
+    "yaml",
+    *LEARNING,
+)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
@@ -40,7 +52,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "envs": ("gymnasium", "numpy", "success", "errors"),
     "overcooked": WORLD,
     "virtualhome": WORLD,
-    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "success", *FOUNDATION),
+    "wordings": ("errors",),
+    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "wordings", "success", *FOUNDATION),
     "tokens": ("torch", "numpy", *FOUNDATION),
     "scoring": READING,
     "models": ("scoring", "safetensors", "filelock", "tokenizers", "gguf", *READING),

@@ -20,7 +20,7 @@ from twosome.text.checking import check
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import open_task
 from twosome.text.walking import Seen, all_states, walk
-from twosome.text.wordings.choosing import EVERYDAY, FIRST
+from twosome.wordings.choosing import EVERYDAY, FIRST
 
 GOLDEN = Path(__file__).parent.parent / "data" / "text"
 

@@ -8,9 +8,9 @@ import pytest
 
 from twosome.errors import ConfigError
 from twosome.text.tasks import open_task
-from twosome.text.wordings.choosing import FIRST, find_wording
-from twosome.text.wordings.household import HOUSEHOLD
-from twosome.text.wordings.kitchen import KITCHEN
+from twosome.wordings.choosing import FIRST, find_wording
+from twosome.wordings.household import HOUSEHOLD
+from twosome.wordings.kitchen import KITCHEN
 
 
 def shown(task: str, wording: Any) -> tuple[str, tuple[str, ...]]:

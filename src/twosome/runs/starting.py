@@ -23,8 +23,8 @@ from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelP
 from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.text.tasks import TASKS
-from twosome.text.wordings.choosing import FIRST
 from twosome.types import TrainablePolicy
+from twosome.wordings.choosing import FIRST
 
 _SETTINGS, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _OF_NO_EFFECT = {"base_model_name_or_path", "revision", "peft_version", "inference_mode", "init_lora_weights"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from twosome.runs.config import RunConfig
 from twosome.text.tasks import TASKS
-from twosome.text.wordings.choosing import EVERYDAY, FIRST
+from twosome.wordings.choosing import EVERYDAY, FIRST
 
 
 def wording_for(model: str) -> str:

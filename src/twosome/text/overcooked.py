@@ -23,8 +23,8 @@ from twosome.overcooked.kitchen import Kitchen
 from twosome.overcooked.observation import UNSEEN, Observation, View, read
 from twosome.overcooked.tasks import BOWL, CHOPS, Kind, Macro, find_foods, find_layout, find_task, macro_actions
 from twosome.text.environment import Option
-from twosome.text.wordings.choosing import FIRST, find_wording
-from twosome.text.wordings.kitchen import KITCHEN
+from twosome.wordings.choosing import FIRST, find_wording
+from twosome.wordings.kitchen import KITCHEN
 
 ORDINALS = ("first", "second")
 
@@ -77,7 +77,7 @@ class OvercookedNarrator:
         task: Name of the task.
         layout: A, B or C.
         foods: The kitchen's foods; None takes what is natural for the task.
-        wording: The name of a wording, or templates; see :func:`~twosome.text.wordings.choosing.find_wording`.
+        wording: The name of a wording, or templates; see :func:`~twosome.wordings.choosing.find_wording`.
 
     Raises:
         ConfigError: If task, layout, foods or wording are unknown or contradict each other.

@@ -20,9 +20,9 @@ from twosome.text.guard import GuardedEnv, close_or_tell, words_of
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
-from twosome.text.wordings.choosing import FIRST
 from twosome.text.workers import ProcessVectorEnv
 from twosome.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
+from twosome.wordings.choosing import FIRST
 
 NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any], str | Mapping[str, str]], Narrator]] = {
     "twosome/Overcooked-v0": OvercookedNarrator.of,

@@ -19,9 +19,9 @@ import gymnasium
 
 from twosome.errors import ConfigError
 from twosome.text.environment import Option
-from twosome.text.wordings.choosing import FIRST, find_wording
-from twosome.text.wordings.household import HOUSEHOLD, HouseholdWording
 from twosome.virtualhome.tasks import ROOMS, Action, Fact, Kind, Task, find_task
+from twosome.wordings.choosing import FIRST, find_wording
+from twosome.wordings.household import HOUSEHOLD, HouseholdWording
 
 
 class Noun(NamedTuple):
@@ -106,7 +106,7 @@ class VirtualHomeNarrator:
 
     Args:
         task: The name of a household task.
-        wording: The name of a wording, or templates; see :func:`~twosome.text.wordings.choosing.find_wording`.
+        wording: The name of a wording, or templates; see :func:`~twosome.wordings.choosing.find_wording`.
 
     Raises:
         ConfigError: If there is no such task or wording.

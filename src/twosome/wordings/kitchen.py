@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from twosome.text.wordings.choosing import EVERYDAY, FIRST
+from twosome.wordings.choosing import EVERYDAY, FIRST
 
 
 @dataclass(frozen=True)
