@@ -24,19 +24,8 @@ FOUNDATION = ("decision", "errors")
 WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
-RUNS = (
-    "wordings",
-    "text",
-    "models",
-    "scoring",
-    "algorithms",
-    "baselines",
-    "episodes",
-    "rollout",
-    "safetensors",
-    "yaml",
-    *LEARNING,
-)
+WORDS = ("wordings", "text")
+RUNS = (*WORDS, "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
