@@ -27,6 +27,8 @@ from twosome.wordings.choosing import FIRST, find_wording
 from twosome.wordings.kitchen import KITCHEN
 
 ORDINALS = ("first", "second")
+MOST_TOLD = 4096
+"""Observations whose words are remembered; a kitchen of three foods has about 800 prompts on layout A."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class OvercookedNarrator:
             neighbour(board, move): index for index, board in enumerate(self._plan.boards) for move in STEPS
         }
         self.wording = find_wording(KITCHEN, wording)
+        self._told: dict[bytes, tuple[str, tuple[Option, ...]]] = {}
         self._opening = self._describe_kitchen()
         self._dish = self.wording.dish.format(foods=_join(self.task.dish))
 
@@ -110,9 +113,15 @@ class OvercookedNarrator:
 
     def narrate(self, observation: Observation, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
         """Return the prompt and one option per macro-action, all of which are always admissible."""
-        scene = self.look(observation)
-        options = tuple(Option(self._phrase(macro, scene), index) for index, macro in enumerate(self._macros))
-        return self._prompt(scene), options
+        key = observation.tobytes()
+        told = self._told.get(key)
+        if told is None:
+            scene = self.look(observation)
+            options = tuple(Option(self._phrase(macro, scene), index) for index, macro in enumerate(self._macros))
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
+            told = self._told[key] = self._prompt(scene), options
+        return told
 
     def look(self, observation: Observation) -> Scene:
         """Return the facts that an observation holds.
