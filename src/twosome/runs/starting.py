@@ -22,6 +22,7 @@ from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.wording import wording_for
 from twosome.text.tasks import TASKS
 from twosome.types import TrainablePolicy
 from twosome.wordings.choosing import FIRST
@@ -121,10 +122,13 @@ def adopt(config: RunConfig, explicit: Collection[str]) -> RunConfig:
             groups[group] = replace(groups.get(group, getattr(config, group)), **{member: value})
         else:
             groups[name] = value
-    if start.config is not None and {config.task, start.config.task} <= set(TASKS):  # the words that it practised in
-        words = start.config.environment.get("wording", FIRST)
-        groups["environment"] = {"wording": words, **config.environment}
-    return replace(config, **groups)
+    adopted = replace(config, **groups)
+    if start.config is None or not {config.task, start.config.task} <= set(TASKS) or "wording" in config.environment:
+        return adopted
+    words = start.config.environment.get("wording", FIRST)  # those that it practised in
+    if words == wording_for(adopted.model):  # goes without saying
+        return adopted
+    return replace(adopted, environment={**adopted.environment, "wording": words})
 
 
 def load_start(policy: TrainablePolicy, config: RunConfig) -> None:
