@@ -116,7 +116,7 @@ def check_environment(
     if say is None:
         say = model is not None
     if not say:
-        skipped["likely"] = "no --model was named to say which phrases it would hardly ever say"
+        skipped["likely"] = "no model was asked what it would say; name one with --model, without --tokenizer-only"
     elif any(fault.severity == "error" for fault in faults):
         skipped["likely"] = "there are errors; the model is asked once they are gone"
     elif reader is not None:
