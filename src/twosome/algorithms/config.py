@@ -8,6 +8,8 @@ from typing import Literal
 from twosome.errors import ConfigError
 
 TrustRegion = Literal["ratio", "tv", "kl"]
+TrustRegion = Literal["ratio", "tv", "kl"]
+Baseline = Literal["group_mean", "leave_one_out", "state_group", "state_value"]
 AdvantageScope = Literal["rollout", "step", "minibatch", "none"]
 
 
@@ -109,3 +111,29 @@ class PPOConfig:
                 "ppo.normalize_advantages=minibatch with ppo.policy_minibatch=1 would make every advantage 0; "
                 "use rollout or step, or a larger minibatch"
             )
+
+
+@dataclass(frozen=True)
+class GroupsConfig:
+    """How episodes that began alike are judged by each other; how the actor is improved is ``ppo``."""
+
+    size: int = 4
+    """Episodes that begin from one seed and are judged together; num_envs must be a multiple of it."""
+    baseline: Baseline = "state_value"
+    """What an action is compared with: the group's mean return (group_mean; Dr. GRPO), that of the other members
+    (leave_one_out), both of the episode and of all visits of the same state (state_group; GiGPO), or values of states
+    that are their mean return (state_value; GAGPO)."""
+    scale: Literal["none", "std"] = "none"
+    """Divide by the group's standard deviation (std; with group_mean it is GRPO) or not."""
+    state_weight: float = 1.0
+    """Weight of the part of state_group that compares visits of the same state."""
+    horizon: int = 50
+    """Decisions that an episode's sum is divided by: a constant, as its own length would favour long failures."""
+
+    def __post_init__(self) -> None:
+        if self.size < 2:
+            raise ConfigError(f"groups.size must be at least 2, for episodes to be compared with, got {self.size}")
+        if self.horizon < 1:
+            raise ConfigError(f"groups.horizon must be at least 1, got {self.horizon}")
+        if not self.state_weight >= 0:
+            raise ConfigError(f"groups.state_weight must not be negative, got {self.state_weight}")

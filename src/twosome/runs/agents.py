@@ -171,7 +171,8 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) 
         return _full_agent(run, model, name, normalization)
     base, tokenizer = load_base(name, config.loading)
     policy = build_policy(config, base, tokenizer, adapter=run.adapter, normalization=normalization)
-    policy.load_critic(run.critic)
+    if config.has_critic:
+        policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
 
@@ -185,5 +186,6 @@ def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: 
     trained, tokenizer = load_base(str(run.model), config.loading)
     frozen, _ = load_base(base, config.loading)
     policy = build_policy(config, trained, tokenizer, frozen=frozen, normalization=normalization)
-    policy.load_critic(run.critic)
+    if config.has_critic:
+        policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)

@@ -13,8 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from twosome.algorithms import ALGORITHMS
-from twosome.algorithms.config import PPOConfig
+from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
+from twosome.algorithms.config import GroupsConfig, PPOConfig
 from twosome.errors import ConfigError
 from twosome.runs.notation import HOLDS_ITSELF, with_numbers
 from twosome.text.tasks import TASKS
@@ -152,8 +152,9 @@ class RunConfig:
     critic: CriticConfig = field(default_factory=CriticConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     algorithm: str = "ppo"
-    """What improves the policy; its settings are the group of the same name."""
+    """What improves the policy: ppo, or groups; its settings are the group of the same name, and ppo for the actor."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    groups: GroupsConfig = field(default_factory=GroupsConfig)
 
     def __post_init__(self) -> None:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
@@ -171,6 +172,11 @@ class RunConfig:
             raise ConfigError("start names an adapter, which only policy=language with finetune=lora has; leave it out")
         if self.algorithm not in ALGORITHMS:
             raise ConfigError(f"algorithm must be {' or '.join(ALGORITHMS)}, got {self.algorithm!r}")
+        if self.num_envs % self.group_size:
+            raise ConfigError(
+                f"num_envs={self.num_envs} environments cannot be divided into groups.size={self.group_size}; give a "
+                "multiple of it"
+            )
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
@@ -183,9 +189,19 @@ class RunConfig:
         return {"narration": "numbers"} if self.policy == "vector" else {}
 
     @property
-    def algorithm_settings(self) -> Any:
-        """The settings of the algorithm that the run uses."""
-        return getattr(self, self.algorithm)
+    def algorithm_settings(self) -> list[Any]:
+        """The groups of settings of the algorithm that the run uses."""
+        return [getattr(self, name) for name in SETTINGS.get(self.algorithm, (self.algorithm,))]
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether the algorithm asks for values."""
+        return self.algorithm not in WITHOUT_CRITIC
+
+    @property
+    def group_size(self) -> int:
+        """How many environments begin their episodes alike."""
+        return self.groups.size if self.algorithm == "groups" else 1
 
     @property
     def decisions_per_update(self) -> int:

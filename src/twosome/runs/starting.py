@@ -147,17 +147,19 @@ def load_start(policy: TrainablePolicy, config: RunConfig) -> None:
     fresh = {name: weight for name, weight in policy.state_dict().items() if name not in state}
     state |= _fitting(_read(start.adapter / _WEIGHTS), fresh, config)
     policy.load_state_dict(state)
-    if start.critic is not None:
+    if start.critic is not None and config.has_critic:
         policy.load_critic(start.critic)
 
 
 def describe_start(config: RunConfig) -> str:
     """What a run with a start begins with, in a sentence."""
     assert config.start is not None
-    critic = find_start(config.start).critic
+    critic = "its" if find_start(config.start).critic is not None else "a new"
+    reading = ", and what the critic reads," if config.has_critic else ""
     return (
         f"starting from the adapter in {config.start} (lora.rank {config.lora.rank}, lora.alpha {config.lora.alpha:g}) "
-        f"with {'its' if critic is not None else 'a new'} critic; the reference, and what the critic reads, stay "
+        f"with {f'{critic} critic' if config.has_critic else 'no critic'}; the reference{reading} "
+        f"{'stay' if reading else 'stays'} "
         f"{config.model} with the adapter off"
     )
 

@@ -306,7 +306,13 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
         policy = new_policy(config, on_stage)
         shuffling = torch.Generator().manual_seed(shuffle_seed)
         algorithm = make_algorithm(config.algorithm, policy, config.algorithm_settings, shuffling)
-        collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
+        collector = Collector(
+            envs,
+            seed=episode_seed,
+            generator=torch.Generator().manual_seed(action_seed),
+            group_size=config.group_size,
+            values=config.has_critic,
+        )
         yield Training(config, policy, algorithm, collector)
 
 
