@@ -56,6 +56,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("evaluation", "runs", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
+    "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,
@@ -68,6 +69,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
 COMMANDS |= {"play", "score", "tasks", "check-env", "words", "bench"}
+COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report"}
+COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,5 @@ def _rollout(rows: Sequence[dict[str, Any]]) -> Rollout:
     for row in rows:
         padding = widest - row["action_log_probs"].shape[-1]
         row["action_log_probs"] = functional.pad(row["action_log_probs"], (0, padding), value=-torch.inf)
-    tensors = {name: torch.stack([row[name] for row in rows]) for name in rows[0] if name not in ("decisions", "followed")}
-    decided, followed = (tuple(row[name] for row in rows) for name in ("decisions", "followed"))
-    return Rollout(decisions=decided, followed=followed, **tensors)
+    texts: dict[str, Any] = {name: tuple(row.pop(name) for row in rows) for name in ("decisions", "followed")}
+    return Rollout(**texts, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})

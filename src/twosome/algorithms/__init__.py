@@ -2,8 +2,9 @@
 
 An algorithm is a class in a module of its own, listed here, with settings of the same name in
 :mod:`twosome.algorithms.config` and in the run's configuration; how an actor is improved is ``ppo`` for all that have
-one. It is made of a policy, its settings and a generator, and is a :class:`twosome.types.Algorithm` from then on. A rollout gives it the whole distribution that acted at every
-decision, and says which decisions belong to one episode and which episodes began from one seed.
+one. It is made of a policy, its settings and a generator, and is a :class:`twosome.types.Algorithm` from then on. A
+rollout gives it the whole distribution that acted at every decision, and says which decisions belong to one episode and
+which episodes began from one seed.
 """
 
 from __future__ import annotations

@@ -21,9 +21,8 @@ from twosome.algorithms.config import PPOConfig
 from twosome.arrival import check_moments
 from twosome.decision import Decision
 from twosome.functional.advantages import normalize
-from twosome.functional.categorical import kl_divergence
 from twosome.functional.losses import approximate_kl, clipped, clipped_surrogate
-from twosome.functional.trust import DIVERGENCES, trusted, trusted_surrogate
+from twosome.functional.trust import DIVERGENCES, kl_from_acting, trusted, trusted_surrogate
 from twosome.types import BatchingPolicy, OnStage, Policy
 
 
@@ -161,7 +160,7 @@ class Actor:
         divergence = DIVERGENCES[config.trust_region](now, acting)
         mask = trusted(divergence, log_ratio.detach(), advantages, config.trust_radius)
         self._divergences.append(divergence.cpu())
-        told |= {"acting_kl": kl_divergence(acting, now), "masked": (~mask).float()}
+        told |= {"acting_kl": kl_from_acting(now, acting), "masked": (~mask).float()}
         return trusted_surrogate(log_ratio, advantages, mask), told
 
     def _step_advantages(self, advantages: Tensor, noise: float) -> Tensor:
@@ -238,4 +237,3 @@ def _parts(policy: Policy, decisions: list[Decision], size: int) -> list[list[De
     if isinstance(policy, BatchingPolicy):
         return policy.batches(decisions)
     return [decisions[start : start + size] for start in range(0, len(decisions), size)]
-

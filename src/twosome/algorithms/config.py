@@ -8,7 +8,6 @@ from typing import Literal
 from twosome.errors import ConfigError
 
 TrustRegion = Literal["ratio", "tv", "kl"]
-TrustRegion = Literal["ratio", "tv", "kl"]
 Baseline = Literal["group_mean", "leave_one_out", "state_group", "state_value"]
 AdvantageScope = Literal["rollout", "step", "minibatch", "none"]
 

@@ -1,7 +1,7 @@
 """Policy gradients without a critic: an action is judged by other episodes that began alike.
 
-The collector lets ``groups.size`` environments begin their k-th episodes from one seed. A group is learned from once all
-its episodes have ended, with PPO's actor and the probabilities of the policy that acted, so an episode that began
+The collector lets ``groups.size`` environments begin their k-th episodes from one seed. A group is learned from once
+all its episodes have ended, with PPO's actor and the probabilities of the policy that acted, so an episode that began
 before an update is weighed by its ratio. :mod:`twosome.functional.groups` has the equations.
 """
 
@@ -126,9 +126,7 @@ class Groups:
             weight=len(advantages) / (episodes * self.config.horizon),
         )
 
-    def _train(
-        self, policy: Policy, samples: Samples, metrics: Averages, on_stage: OnStage
-    ) -> tuple[int, bool]:
+    def _train(self, policy: Policy, samples: Samples, metrics: Averages, on_stage: OnStage) -> tuple[int, bool]:
         """The actor's passes over the samples: steps taken, and whether the KL limit ended them."""
         count = max(1, round(len(samples) / (self._ppo.policy_minibatch * self._ppo.accumulation_steps)))
         stage, taken = Stage(on_stage, self._ppo.epochs * count), 0

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure a trained run, an adapter, or an untrained model",
     "evaluate-language": "measure what training changed of a model's language",
     "reproduce": "train and measure everything the paper claims, and report",
+    "compare": "train variants of an algorithm side by side, and see which learns soonest",
     "report": "write one HTML file about runs: curves, tables, episodes",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",

@@ -2,10 +2,13 @@
 
 Clipping bounds the ratio of the one action that was drawn: a rare action soon reaches it, a frequent one hardly ever,
 however far the distribution has moved. DPPO (2026, arXiv 2602.04879, eq. 13 and 14) masks by a divergence instead,
-estimated from that action, because a vocabulary is too large to add up. Admissible actions are few, so here it is exact.
+estimated from that action, because a vocabulary is too large to add up. Admissible actions are few, so here it is
+exact.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -14,10 +17,14 @@ from twosome.functional.categorical import kl_divergence, total_variation
 
 RATIO_CAP = 20.0
 """The largest ratio that counts; beyond it a sample has a constant loss, and no gradient."""
-DIVERGENCES = {
-    "tv": total_variation,
-    "kl": lambda log_probs, acting: kl_divergence(acting, log_probs),
-}
+
+
+def kl_from_acting(log_probs: Tensor, acting: Tensor) -> Tensor:
+    """``KL(acting || policy)`` in nats over the last axis, exact over the action set."""
+    return kl_divergence(acting, log_probs)
+
+
+DIVERGENCES = {"tv": total_variation, "kl": kl_from_acting}
 """How far a policy is from the one that acted, by name: float32 [...] for log-probabilities [..., A] of both."""
 
 
@@ -45,4 +52,5 @@ def trusted_surrogate(log_ratio: Tensor, advantages: Tensor, mask: Tensor) -> Te
         advantages: [...] advantage estimates.
         mask: [...] bool :math:`m`, from :func:`trusted`.
     """
-    return torch.where(mask, -log_ratio.exp().clamp(max=RATIO_CAP) * advantages, 0.0)
+    # Capped before it is a power: beyond single precision's largest number a gradient of 0 would be none.
+    return torch.where(mask, -log_ratio.clamp(max=math.log(RATIO_CAP)).exp() * advantages, 0.0)

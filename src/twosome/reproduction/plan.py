@@ -104,8 +104,7 @@ class _Arm:
         return place / f"seed{subject.seed}"
 
     def training(self, settings: Settings) -> TrainJob:
-        rate = RATES[self.config.policy, self.config.finetune]
-        weight = self.config.updates * self.config.decisions_per_update / rate + STARTING
+        weight = seconds_of_training(self.config)
         return TrainJob(self._name("train"), weight, self.config, self.directory(settings))
 
     def measuring(self, settings: Settings, tasks: Sequence[str]) -> MeasureJob:
@@ -219,7 +218,7 @@ def _measuring(
     run: Path | None = None,
     model: str | None = None,
 ) -> MeasureJob:
-    seconds = sum(MEASURING[TASKS[task].world] for task in tasks) if model or run else 1.0
+    seconds = sum(map(seconds_of_measuring, tasks)) if model or run else 1.0
     return MeasureJob(name, STARTING + seconds, subject, tuple(tasks), environments, run, model)
 
 
@@ -233,3 +232,13 @@ def _check(kind: str, names: Sequence[str], known: Any) -> None:
 RATES = {("language", "lora"): 110.0, ("language", "full"): 85.0, ("vector", "lora"): 2000.0}
 MEASURING = {"overcooked": 6.0, "virtualhome": 0.3}
 STARTING = 5.0
+
+
+def seconds_of_training(config: RunConfig) -> float:
+    """About how many seconds of one core a run takes."""
+    return config.updates * config.decisions_per_update / RATES[config.policy, config.finetune] + STARTING
+
+
+def seconds_of_measuring(task: str) -> float:
+    """About how many seconds of one core it takes to measure an agent on a task."""
+    return MEASURING[TASKS[task].world]

@@ -154,13 +154,13 @@ def load_start(policy: TrainablePolicy, config: RunConfig) -> None:
 def describe_start(config: RunConfig) -> str:
     """What a run with a start begins with, in a sentence."""
     assert config.start is not None
-    critic = "its" if find_start(config.start).critic is not None else "a new"
-    reading = ", and what the critic reads," if config.has_critic else ""
+    critic, staying = "no", "the reference stays"
+    if config.has_critic:
+        critic = "its" if find_start(config.start).critic is not None else "a new"
+        staying = "the reference, and what the critic reads, stay"
     return (
         f"starting from the adapter in {config.start} (lora.rank {config.lora.rank}, lora.alpha {config.lora.alpha:g}) "
-        f"with {f'{critic} critic' if config.has_critic else 'no critic'}; the reference{reading} "
-        f"{'stay' if reading else 'stays'} "
-        f"{config.model} with the adapter off"
+        f"with {critic} critic; {staying} {config.model} with the adapter off"
     )
 
 

@@ -210,7 +210,7 @@ class Recording:
         return episode
 
     def _asked(self, decision: Decision) -> dict[str, Any]:
-        """A decision with its picture, the model's probabilities before and after training, and the critic's value if any."""
+        """A decision with its picture, probabilities before and after training, and the value, if there is a critic."""
         with torch.no_grad():
             before = self.policy.reference_action_log_probs([decision])[0]
             after = self.policy.action_log_probs([decision])[0]
