@@ -51,7 +51,9 @@ def test_the_mask_of_a_bandit_is_the_analytic_condition(
     distance = float((p - 0.5).abs() if kind == "tv" else 0.5 * torch.log(1 / (4 * p * (1 - p))))
     masked = distance > radius and advantage * (share - 0.5) > 0
     assert report.metrics["masked"] == float(masked)
-    assert [report.metrics[f"divergence_{name}"] for name in ("mean", "95", "max")] == pytest.approx([distance] * 3, rel=1e-4)
+    assert [report.metrics[f"divergence_{name}"] for name in ("mean", "95", "max")] == pytest.approx(
+        [distance] * 3, rel=1e-4
+    )
     assert (report.metrics["actor_gradient_norm"] == 0) == masked
 
 

@@ -124,6 +124,8 @@ class GroupsConfig:
     that are their mean return (state_value; GAGPO)."""
     scale: Literal["none", "std"] = "none"
     """Divide by the group's standard deviation (std; with group_mean it is GRPO) or not."""
+    memory: int = 0
+    """Earlier groups whose visits of a state count, too, for state_group and state_value; published: 0."""
     state_weight: float = 1.0
     """Weight of the part of state_group that compares visits of the same state."""
     horizon: int = 50
@@ -134,5 +136,6 @@ class GroupsConfig:
             raise ConfigError(f"groups.size must be at least 2, for episodes to be compared with, got {self.size}")
         if self.horizon < 1:
             raise ConfigError(f"groups.horizon must be at least 1, got {self.horizon}")
-        if not self.state_weight >= 0:
-            raise ConfigError(f"groups.state_weight must not be negative, got {self.state_weight}")
+        for name in ("memory", "state_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"groups.{name} must not be negative, got {getattr(self, name)}")

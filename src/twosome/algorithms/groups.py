@@ -19,7 +19,8 @@ from twosome.algorithms.averages import Averages, require_finite
 from twosome.algorithms.config import GroupsConfig, PPOConfig
 from twosome.algorithms.paid import Paid
 from twosome.algorithms.pending import Member, Pending
-from twosome.functional.groups import BASELINES, Advantages, Judging, Trajectory
+from twosome.algorithms.visits import Visits
+from twosome.functional.groups import BASELINES, Advantages, Judging, Trajectory, returns_by_state
 from twosome.types import OnStage, Policy, Rollout, UpdateReport, unheard
 
 _EQUAL = 1e-9
@@ -42,6 +43,7 @@ class Groups:
         self._judging = Judging(ppo.gamma, ppo.gae_lambda, config.scale == "std", config.state_weight)
         self._generator = generator
         self._pending = Pending(config.size)
+        self._visits = Visits(config.memory)
         self._paid = Paid()
         self._actor = Actor(policy, self._ppo)
 
@@ -66,11 +68,12 @@ class Groups:
         return UpdateReport(metrics.means(), steps, stopped)
 
     def state_dict(self) -> dict[str, Any]:
-        """The actor's optimizer, the generator, the episodes that wait, and what was paid so far."""
+        """The actor's optimizer, the generator, the episodes that wait, what was visited, and what was paid so far."""
         return {
             **self._actor.state_dict(),
             "generator": self._generator.get_state(),
             "pending": self._pending.state_dict(),
+            "visits": self._visits.state_dict(),
             "paid": self._paid.state_dict(),
         }
 
@@ -83,13 +86,16 @@ class Groups:
         self._actor.load_state_dict(state)
         self._generator.set_state(state["generator"])
         self._pending.load_state_dict(state["pending"])
+        self._visits.load_state_dict(state["visits"])
         self._paid.load_state_dict(state["paid"])
 
     def _judge(self, members: Sequence[Member]) -> Advantages | None:
         """The advantages of a group, or None if they are all 0, as where all its episodes were worth the same."""
         trajectories = self._trajectories(members)
-        found = BASELINES[self.config.baseline](trajectories, self._judging)
+        met = [*(d for member in members for d in member.decisions), *(m.followed for m in members if m.followed)]
+        found = BASELINES[self.config.baseline](trajectories, self._judging, self._visits.of(met))
         largest = max(abs(total) for each in trajectories for total in each.returns(self._judging.gamma))
+        self._visits.add(returns_by_state(trajectories, self._judging.gamma))
         require_finite("the largest return", largest)
         return found if max(abs(advantage) for each in found for advantage in each) > _EQUAL * largest else None
 

@@ -65,9 +65,12 @@ class Judging:
 
 Advantages = list[list[float]]
 """For every member of a group the advantage of each of its decisions."""
+Known = Mapping[Hashable, Sequence[float]]
+"""For states that earlier groups visited, their returns from there on."""
+NOTHING: Known = {}
 
 
-def group_mean(members: Sequence[Trajectory], judging: Judging) -> Advantages:
+def group_mean(members: Sequence[Trajectory], judging: Judging, known: Known = NOTHING) -> Advantages:
     r""":math:`A_{i,t} = (G_i - \bar G) / F` with the mean of all members, the same for all decisions of an episode.
 
     With F the standard deviation it is GRPO's (Shao et al. 2024, arXiv 2402.03300, section 4.1.2), with 1 that of Dr.
@@ -77,7 +80,7 @@ def group_mean(members: Sequence[Trajectory], judging: Judging) -> Advantages:
     return _constant(members, [(total - fmean(returns)) / _spread(returns, judging) for total in returns])
 
 
-def leave_one_out(members: Sequence[Trajectory], judging: Judging) -> Advantages:
+def leave_one_out(members: Sequence[Trajectory], judging: Judging, known: Known = NOTHING) -> Advantages:
     r""":math:`A_{i,t} = (G_i - \frac{1}{n-1} \sum_{j \ne i} G_j) / F`, the same for all decisions of an episode.
 
     Unbiased where F is 1, as the baseline knows nothing of the episode (Kool et al. 2019; Ahmadian et al. 2024, RLOO,
@@ -88,42 +91,55 @@ def leave_one_out(members: Sequence[Trajectory], judging: Judging) -> Advantages
     return _constant(members, own)
 
 
-def state_group(members: Sequence[Trajectory], judging: Judging) -> Advantages:
-    r""":math:`A = A^E + \omega A^S`: the episode's, and that among all visits of the same state in the group.
+def state_group(members: Sequence[Trajectory], judging: Judging, known: Known = NOTHING) -> Advantages:
+    r""":math:`A = A^E + \omega A^S`: the episode's, and that among all visits of the same state.
 
     :math:`A^S_t = (G_t - \bar G(s_t)) / F(s_t)`, and 0 in a state that was visited once (Feng et al. 2025, GiGPO,
     arXiv 2505.10978, eq. 3 and 6 to 8). Prompts of a world of symbols repeat exactly, so no similarity is needed.
+    Published, the visits are the group's own; ``known`` adds those of earlier ones.
     """
     found = group_mean(members, judging)
-    for visits in _visits(members, judging).values():
-        returns = [total for _, _, total in visits]
+    for key, visits in _visits(members, judging).items():
+        returns = [*(total for _, _, total in visits), *known.get(key, ())]
         mean, spread = fmean(returns), _spread(returns, judging)
         for member, t, total in visits:
             found[member][t] += judging.state_weight * (total - mean) / spread
     return found
 
 
-def state_value(members: Sequence[Trajectory], judging: Judging) -> Advantages:
-    r"""Generalised advantages on :math:`V(s)`, the mean return of all visits of a state in the group.
+def state_value(members: Sequence[Trajectory], judging: Judging, known: Known = NOTHING) -> Advantages:
+    r"""Generalised advantages on :math:`V(s)`, the mean return of all visits of a state.
 
     .. math::
         \delta_t = r_t + \gamma^{d_t} V(s_{t+1}) - V(s_t), \qquad A_t = \delta_t + \gamma^{d_t} \lambda A_{t+1}
 
     (GAGPO 2026, arXiv 2605.13217, on the semi-MDP's clock). An episode that was cut goes on from V of the state it was
-    cut in, if the group visited that, and else ends with what it was paid.
+    cut in, if that was visited, and else ends with what it was paid. Published, the visits are the group's own;
+    ``known`` adds those of earlier ones.
     """
-    values = {key: fmean(total for _, _, total in visits) for key, visits in _visits(members, judging).items()}
+    values = {key: fmean(returns) for key, returns in known.items()}
+    for key, visits in _visits(members, judging).items():
+        values[key] = fmean([*(total for _, _, total in visits), *known.get(key, ())])
     found = [_generalized(member, values, judging) for member in members]
     spread = _spread([advantage for each in found for advantage in each], judging)
     return [[advantage / spread for advantage in each] for each in found]
 
 
-BASELINES: dict[str, Callable[[Sequence[Trajectory], Judging], Advantages]] = {
+BASELINES: dict[str, Callable[[Sequence[Trajectory], Judging, Known], Advantages]] = {
     "group_mean": group_mean,
     "leave_one_out": leave_one_out,
     "state_group": state_group,
     "state_value": state_value,
 }
+
+
+def returns_by_state(members: Sequence[Trajectory], gamma: float) -> dict[Hashable, list[float]]:
+    """For every state of a group the returns from each of its visits on, in the order of its members."""
+    found: defaultdict[Hashable, list[float]] = defaultdict(list)
+    for member in members:
+        for key, total in zip(member.keys, member.returns(gamma), strict=True):
+            found[key].append(total)
+    return dict(found)
 
 
 def _totals(members: Sequence[Trajectory], judging: Judging) -> list[float]:
