@@ -237,4 +237,5 @@ def _rollout(rows: Sequence[dict[str, Any]]) -> Rollout:
         padding = widest - row["action_log_probs"].shape[-1]
         row["action_log_probs"] = functional.pad(row["action_log_probs"], (0, padding), value=-torch.inf)
     texts: dict[str, Any] = {name: tuple(row.pop(name) for row in rows) for name in ("decisions", "followed")}
-    return Rollout(**texts, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+    tensors: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return Rollout(**texts, **tensors)

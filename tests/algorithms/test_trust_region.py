@@ -63,7 +63,9 @@ def test_where_nothing_moved_the_gradient_is_the_policy_gradient(kind: str) -> N
     for region in ("ratio", kind):
         policy = TablePolicy()
         ppo = make_ppo(policy, **BANDIT, trust_region=region, trust_radius=1e-9)
-        ppo._actor.accumulate(policy, ppo._samples(make_rollout(policy), Averages()), list(range(8)), Averages())
+        ppo._actor.accumulate(
+            policy, ppo._samples(policy, make_rollout(policy), Averages()), list(range(8)), Averages()
+        )
         assert policy.logits.grad is not None
         gradients.append(policy.logits.grad)
     assert torch.equal(*gradients)
@@ -76,7 +78,7 @@ def test_a_single_full_batch_gives_the_same_in_any_order_and_any_minibatch(kind:
         acted, policy = TablePolicy(), moved(0.6)
         policy._index([B, A])
         ppo = make_ppo(policy, **BANDIT, trust_region=kind, trust_radius=0.01, policy_minibatch=minibatch)
-        ppo._actor.accumulate(policy, ppo._samples(make_rollout(acted), Averages()), order, Averages())
+        ppo._actor.accumulate(policy, ppo._samples(policy, make_rollout(acted), Averages()), order, Averages())
         gradients.append(policy.logits.grad)
     for gradient in gradients[1:]:
         torch.testing.assert_close(gradient, gradients[0])
@@ -122,7 +124,7 @@ def entropy_pull(progress: float) -> float:
     ppo = make_ppo(policy, **config)
     ppo._actor.begin(progress)
     rollout = make_rollout(policy, rewards=torch.zeros(8, 1))
-    ppo._actor.accumulate(policy, ppo._samples(rollout, Averages()), list(range(8)), Averages())
+    ppo._actor.accumulate(policy, ppo._samples(policy, rollout, Averages()), list(range(8)), Averages())
     assert policy.logits.grad is not None
     return policy.logits.grad.norm().item()
 

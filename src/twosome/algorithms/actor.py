@@ -22,6 +22,7 @@ from twosome.arrival import check_moments
 from twosome.decision import Decision
 from twosome.functional.advantages import normalize
 from twosome.functional.losses import approximate_kl, clipped, clipped_surrogate
+from twosome.functional.trie import log_conditionals
 from twosome.functional.trust import DIVERGENCES, kl_from_acting, trusted, trusted_surrogate
 from twosome.types import BatchingPolicy, OnStage, Policy
 
@@ -37,6 +38,8 @@ class Samples:
         advantages: float32 [S].
         rounding: How far apart rounding alone may have put equal advantages.
         weight: What the mean loss of a step is multiplied by.
+        nodes: Bool [S, A], where what was chosen is how to go on with a phrase: those that began alike. Else None.
+        children: Bool [S, A], those of them that go on as chosen.
     """
 
     decisions: Sequence[Decision]
@@ -45,14 +48,26 @@ class Samples:
     advantages: Tensor
     rounding: float
     weight: float = 1.0
+    nodes: Tensor | None = None
+    children: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.decisions)
 
-    @property
-    def log_probs(self) -> Tensor:
-        """Float32 [S], of the actions taken, under the policy that acted."""
-        return self.action_log_probs.gather(-1, self.actions.unsqueeze(-1)).squeeze(-1)
+    def log_ratios(self, log_probs: Tensor, rows: list[int], picked: list[int]) -> Tensor:
+        """How much likelier than to the policy that acted some of the samples' choices are now: float32 [n], in nats.
+
+        Args:
+            log_probs: [decisions, A], of some decisions' actions now.
+            rows: The decision of each of the samples.
+            picked: The samples.
+        """
+        device, width = log_probs.device, log_probs.shape[-1]
+        taken, acting = self.actions[picked].to(device), self.action_log_probs[picked, :width].to(device)
+        if self.nodes is None or self.children is None:
+            return log_probs[rows, taken] - acting.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
+        nodes, children = (mask[picked, :width].to(device) for mask in (self.nodes, self.children))
+        return log_conditionals(log_probs[rows], nodes, children) - log_conditionals(acting, nodes, children)
 
 
 class Actor:
@@ -150,8 +165,7 @@ class Actor:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What each sample adds to the loss, by the configured trust region, and what is told of it."""
         config, device = self.config, log_probs.device
-        taken = samples.actions[picked].to(device)
-        log_ratio = log_probs[rows, taken] - samples.log_probs[picked].to(device)
+        log_ratio = samples.log_ratios(log_probs, rows, picked)
         told = {"approximate_kl": approximate_kl(log_ratio)}
         if config.trust_region == "ratio":
             told["clip_fraction"] = clipped(log_ratio, config.clip, config.clip_high).float()

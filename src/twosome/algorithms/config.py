@@ -139,3 +139,11 @@ class GroupsConfig:
         for name in ("memory", "state_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"groups.{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class TrieConfig:
+    """How the words of a phrase are credited; all else is ``ppo``."""
+
+    credit: Literal["bad", "ntpo"] = "bad"
+    """What happens to values between the words of a phrase: nothing (bad, of POAD), or gamma for each word (ntpo)."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,17 @@ from twosome.algorithms.actor import Actor, Samples, Stage, chunks, clip_gradien
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.paid import Paid, rounding
+from twosome.decision import Decision
 from twosome.functional.advantages import generalized_advantages, largest_return, normalize, semi_mdp_discounts
 from twosome.functional.losses import explained_variance, value_loss
 from twosome.types import OnStage, Policy, Rollout, ScalableValues, UpdateReport, unheard
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Samples(Samples):
-    """A rollout flattened to S = T x N samples, with its returns, all measured in ``unit``."""
+class PPOSamples(Samples):
+    """A rollout flattened to samples, with the returns from each of its states on, all measured in ``unit``."""
 
+    states: Sequence[Decision]
     values: Tensor
     returns: Tensor
     unit: float
@@ -53,21 +55,20 @@ class PPO:
         """Improve ``policy`` from ``rollout``; ``progress`` in [0, 1] anneals the learning rates."""
         metrics = Averages()
         self._take_note(policy, rollout, metrics)
-        samples = self._samples(rollout, metrics)
+        samples = self._samples(policy, rollout, metrics)
         rate = self._actor.begin(progress)
         scale = 1.0 - progress if self.config.anneal_learning_rates else 1.0
         set_learning_rate(self._critic, scale * self.config.value_learning_rate)
         warming_up = self._updates < self.config.critic_warmup_updates
         waiting = self.config.wait_for_reward and not self._paid.met
-        size = self.config.policy_minibatch * self.config.accumulation_steps
-        stage = Stage(on_stage, self.config.epochs * len(list(chunks(list(range(len(samples))), size))))
+        stage = Stage(on_stage, self.config.epochs * len(self._steps(list(range(len(samples))))))
         steps, stopped = 0, warming_up or waiting
         for epoch in range(self.config.epochs):
             order = torch.randperm(len(samples), generator=self._generator).tolist()
             on_stage(f"improving the critic, pass {epoch + 1} of {self.config.epochs}")
             self._train_critic(policy, samples, order, metrics)
             if not stopped:
-                taken, stopped = self._actor.train(policy, samples, list(chunks(order, size)), metrics, stage)
+                taken, stopped = self._actor.train(policy, samples, self._steps(order), metrics, stage)
                 steps += taken
         self._actor.finish(metrics)
         self._updates += 1
@@ -99,7 +100,11 @@ class PPO:
         self._updates = state["updates"]
         self._paid.load_state_dict(state.get("paid"))
 
-    def _samples(self, rollout: Rollout, metrics: Averages) -> _Samples:
+    def _steps(self, order: list[int]) -> list[list[int]]:
+        """The samples of each actor step of a pass."""
+        return list(chunks(order, self.config.policy_minibatch * self.config.accumulation_steps))
+
+    def _samples(self, policy: Policy, rollout: Rollout, metrics: Averages) -> PPOSamples:
         """Advantages and returns of a rollout, flattened and measured in the unit of the returns met so far."""
         config, unit = self.config, self._paid.unit
         discounts, ended = self._discounts(rollout)
@@ -112,8 +117,10 @@ class PPO:
         advantages = advantages / unit
         if config.normalize_advantages == "rollout":
             advantages = normalize(advantages, noise)
-        return _Samples(
-            decisions=[decision for row in rollout.decisions for decision in row],
+        decisions = [decision for row in rollout.decisions for decision in row]
+        return PPOSamples(
+            decisions=decisions,
+            states=decisions,
             actions=rollout.actions.flatten(),
             action_log_probs=rollout.action_log_probs.flatten(0, 1),
             advantages=advantages.flatten(),
@@ -141,10 +148,10 @@ class PPO:
         if not self._paid.met:
             metrics.add(unpaid_updates=self._paid.unpaid)
 
-    def _train_critic(self, policy: Policy, samples: _Samples, order: list[int], metrics: Averages) -> None:
+    def _train_critic(self, policy: Policy, samples: PPOSamples, order: list[int], metrics: Averages) -> None:
         """One pass of critic steps over the samples."""
         for chosen in chunks(order, self.config.value_minibatch):
-            values = policy.values([samples.decisions[i] for i in chosen]) / samples.unit
+            values = policy.values([samples.states[i] for i in chosen]) / samples.unit
             returns, old_values = (x[chosen].to(values.device) for x in (samples.returns, samples.values))
             loss = value_loss(values, old_values, returns, self.config.value_clip).mean()
             self._critic.zero_grad()

@@ -10,8 +10,9 @@ from jsonargparse import get_loader, set_loader
 
 from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument, positive
 from twosome.errors import ConfigError, TwosomeError
-from twosome.runs.config import PRESETS, RunConfig, check_shape, differing, preset_config, preset_files, to_yaml
+from twosome.runs.config import PRESETS, RunConfig, differing, preset_config, preset_files, to_yaml
 from twosome.runs.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
+from twosome.runs.shape import check_shape
 
 _load_yaml = get_loader("yaml")
 TRUST = "--loading.trust_remote_code"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 _EPSILON = 1e-6
 """Added to a deviation before something is divided by it, as GRPO's authors do."""
@@ -65,7 +66,7 @@ class Judging:
 
 Advantages = list[list[float]]
 """For every member of a group the advantage of each of its decisions."""
-Known = Mapping[Hashable, Sequence[float]]
+Known = Mapping[Any, Sequence[float]]
 """For states that earlier groups visited, their returns from there on."""
 NOTHING: Known = {}
 
@@ -133,9 +134,9 @@ BASELINES: dict[str, Callable[[Sequence[Trajectory], Judging, Known], Advantages
 }
 
 
-def returns_by_state(members: Sequence[Trajectory], gamma: float) -> dict[Hashable, list[float]]:
+def returns_by_state(members: Sequence[Trajectory], gamma: float) -> dict[Any, list[float]]:
     """For every state of a group the returns from each of its visits on, in the order of its members."""
-    found: defaultdict[Hashable, list[float]] = defaultdict(list)
+    found: defaultdict[Any, list[float]] = defaultdict(list)
     for member in members:
         for key, total in zip(member.keys, member.returns(gamma), strict=True):
             found[key].append(total)
