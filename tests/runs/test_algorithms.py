@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs.outcome import FILES, outcome
+from tests.runs.outcome import files_of, outcome
 from tests.runs.test_resume import stop_after
-from tests.tiny import small_run, trained
+from tests.tiny import SETTINGS, small_run, trained
 from twosome.algorithms import ALGORITHMS, WITHOUT_CRITIC
 from twosome.algorithms.config import GroupsConfig
 from twosome.cli import main
@@ -26,16 +26,6 @@ from twosome.runs.starting import adopt, describe_start
 from twosome.runs.trainer import resume, train
 
 WITHIN = {"trust_region": "tv", "entropy_coefficient_end": 0.0, "reference_kl_coefficient": 0.01, "target_kl": None}
-SETTINGS = {
-    "groups": {"groups": GroupsConfig(size=3, baseline="state_value", memory=2)},
-}
-"""What is set besides the name, where the defaults would not do."""
-
-
-def files(config: RunConfig) -> list[str]:
-    """The files that the same run of ``config`` writes the same."""
-    own = [name for name in FILES if config.has_critic or "critic" not in name]
-    return [*own, "best/best.json", "best/adapter/adapter_model.safetensors"]
 
 
 @pytest.fixture(scope="module", params=[*ALGORITHMS, "trust region"])
@@ -69,7 +59,7 @@ def test_stopped_at_any_update_it_ends_the_same(
 ) -> None:
     stop_after(config, tmp_path / "run", update, monkeypatch)
     resume(tmp_path / "run")
-    assert outcome(tmp_path / "run", files(config)) == outcome(undisturbed, files(config))
+    assert outcome(tmp_path / "run", files_of(config)) == outcome(undisturbed, files_of(config))
 
 
 def test_its_agent_plays_and_its_best_does(
