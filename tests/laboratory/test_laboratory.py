@@ -122,8 +122,9 @@ def test_a_comparison_goes_on_where_it_was_stopped(
 ) -> None:
     from twosome.reproduction.jobs import TrainJob
 
-    assert compare(tmp_path, "--dry-run") == 0
-    assert capsys.readouterr().out.count("missing") == 1 + 6 + 6
+    for further, jobs in (([], 1 + 6 + 6), (["--curves-only"], 1 + 6)):
+        assert compare(tmp_path, "--dry-run", *further) == 0
+        assert capsys.readouterr().out.count("missing") == jobs
     perform, done = TrainJob.perform, list[str]()
 
     def stop(job: TrainJob) -> Any:

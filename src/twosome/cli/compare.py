@@ -70,6 +70,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the preset)")
     parser.add_argument("--out", type=Path, default=Path("runs") / "comparison", help="directory")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
+    parser.add_argument("--curves-only", action="store_true", help="do not measure what each is worth at its end")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
     variants = read_variants(arguments.file)
@@ -85,5 +86,6 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
         preset=arguments.preset,
         decisions=arguments.decisions,
         model=arguments.model,
+        final=not arguments.curves_only,
     )
     return settings, arguments.jobs, arguments.dry_run

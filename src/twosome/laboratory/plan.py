@@ -32,6 +32,7 @@ class Settings:
         preset: What the variants are variants of.
         decisions: Decisions of every run, instead of the preset's.
         model: The language model, instead of the preset's.
+        final: Whether to measure every agent at its end; its curve tells when it had learned anyway.
     """
 
     out: Path
@@ -41,6 +42,7 @@ class Settings:
     preset: str = "tiny"
     decisions: int | None = None
     model: str | None = None
+    final: bool = True
 
     def __post_init__(self) -> None:
         for task in self.tasks:
@@ -78,4 +80,4 @@ def stages(settings: Settings) -> list[list[Job]]:
                 environments = {task: {**config.environment, **config.narration}}
                 seconds = STARTING + seconds_of_measuring(task)
                 measure.append(MeasureJob(f"measure {words}", seconds, subject, (task,), environments, run=place))
-    return [train, measure]
+    return [train, measure] if settings.final else [train]
