@@ -52,7 +52,8 @@ def _run(command: str, words: list[str]) -> int:
     import signal
     import warnings
 
-    from twosome.errors import TwosomeError
+    _wait_asleep()
+    from twosome.errors import TwosomeError, first_line
 
     # A cluster's polite request to stop is treated like Ctrl-C: what was learned is saved.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -74,12 +75,22 @@ def _run(command: str, words: list[str]) -> int:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not loaded for every command
             raise
         return _fail(
-            f"out of memory on the device ({str(error).splitlines()[0]}); loading.recompute and a smaller "
+            f"out of memory on the device ({first_line(error)}); loading.recompute and a smaller "
             "loading.token_budget need less, and a stopped run goes on with --resume"
         )
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{place}")
+
+
+def _wait_asleep() -> None:
+    """Let threads that wait for one another sleep soon: others may want the processor.
+
+    By default those of a build of torch with GNU's OpenMP look for work in a loop for milliseconds, after every
+    operation. A thousand looks last as long as waking up takes. What the user chose stays; read when torch is loaded.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _say_everything() -> None:

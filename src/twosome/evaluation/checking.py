@@ -10,7 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from twosome.decision import Decision
-from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
+from twosome.errors import (
+    EnvironmentFault,
+    InvalidDecision,
+    ModelError,
+    TokenizationError,
+    TwosomeError,
+    first_line,
+)
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
 from twosome.runs.building import check_joiner
@@ -212,7 +219,7 @@ def _context(source: str, name: str) -> int | None:
     try:
         return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read the configuration of the model {name!r}: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"cannot read the configuration of the model {name!r}: {first_line(error)}") from None
 
 
 def _valid(walked: Sequence[Seen]) -> Iterator[Decision]:
