@@ -54,7 +54,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "evaluation": ("runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
-    "reproduction": ("evaluation", "runs", *RUNS),
+    "reproduction": ("evaluation", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
     "cli": KNOWS_ALL,

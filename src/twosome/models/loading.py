@@ -17,6 +17,7 @@ from twosome.models.arrival import (
     check_adapter,
     check_base,
     check_is_model,
+    check_sizes,
     say_other_base,
 )
 from twosome.models.gguf.copies import directory_of
@@ -217,6 +218,7 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
             f"the adapter in {str(directory)!r} is an activated LoRA (alora_invocation_tokens), which acts on some "
             "tokens only, depending on the whole sentence; prompts and actions cannot be scored with it"
         )
+    check_sizes(path, settings)
     before = Weights(model)
     try:
         adapted = PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()

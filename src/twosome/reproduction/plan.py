@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, TrainJob
 from twosome.runs.config import RunConfig, preset_config
 from twosome.runs.wording import with_words
 from twosome.text.tasks import TASKS
+from twosome.tokens.prompting import Prompting
 
 TRAINED_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
 NORMALIZATIONS = ("sum", "token", "word")
@@ -54,6 +56,7 @@ class Settings:
         targets: What trained agents are tested on besides.
         decisions: Decisions of every run, instead of the presets'.
         model: The language model, instead of the preset's.
+        prompting: How prompts and phrases are put to it, instead of the preset's way.
     """
 
     out: Path
@@ -64,6 +67,7 @@ class Settings:
     targets: tuple[str, ...] = tuple(TASKS)
     decisions: int | None = None
     model: str | None = None
+    prompting: Prompting | None = None
 
     def __post_init__(self) -> None:
         _check("part", self.parts, PARTS)
@@ -161,6 +165,8 @@ def _config(settings: Settings, task: str, preset: str) -> RunConfig:
     config = preset_config(task, preset)
     if settings.decisions is not None:
         config = replace(config, decisions=settings.decisions)
+    if settings.prompting is not None and config.policy == "language":
+        config = replace(config, prompting=settings.prompting)
     return with_words(replace(config, model=settings.model) if settings.model is not None else config)
 
 
@@ -172,24 +178,25 @@ def _untrained(settings: Settings) -> Iterator[Job]:
     """Agents that were not trained: on everything that trained ones are tested on."""
     everything = tuple(dict.fromkeys((*settings.tasks, *settings.targets)))
     plain = {task: _environment(settings, task) for task in everything}
-    model = settings.model or preset_config(settings.tasks[0], settings.preset).model
+    own = _config(settings, settings.tasks[0], settings.preset)
+    measuring = partial(_measuring, model=own.model, prompting=own.prompting)
     yield _measuring("measure uniform play", Subject("uniform"), everything, plain)
     yield _measuring("find the optimum", Subject("optimum"), everything, plain)
     for name in NORMALIZATIONS:
         subject = Subject("zero-shot", normalization=name)
-        yield _measuring(f"measure zero-shot {name}", subject, everything, plain, model=model)
+        yield measuring(f"measure zero-shot {name}", subject, everything, plain)
         for seed in range(settings.seeds):
             permuted = {task: {**plain[task], "permute_phrases": seed} for task in settings.tasks}
             subject = Subject("zero-shot", normalization=name, control="permuted", seed=seed)
             words = f"measure zero-shot {name}, phrases permuted, seed {seed}"
-            yield _measuring(words, subject, settings.tasks, permuted, model=model)
+            yield measuring(words, subject, settings.tasks, permuted)
     oracle = Subject("saycan-oracle", normalization="sum")
-    yield _measuring("measure SayCan, oracle", oracle, settings.tasks, plain, model=model)
+    yield measuring("measure SayCan, oracle", oracle, settings.tasks, plain)
     for seed in range(settings.seeds):
         for task in settings.tasks:
             subject = Subject("saycan", normalization="sum", seed=seed)
             unmasked = {task: {**plain[task], **TASKS[task].unmasked}}
-            yield _measuring(f"measure SayCan, learned, {task}, seed {seed}", subject, (task,), unmasked, model=model)
+            yield measuring(f"measure SayCan, learned, {task}, seed {seed}", subject, (task,), unmasked)
 
 
 def _generalization(settings: Settings, arms: Sequence[_Arm]) -> Iterator[Job]:
@@ -217,9 +224,10 @@ def _measuring(
     *,
     run: Path | None = None,
     model: str | None = None,
+    prompting: Prompting | None = None,
 ) -> MeasureJob:
     seconds = sum(map(seconds_of_measuring, tasks)) if model or run else 1.0
-    return MeasureJob(name, STARTING + seconds, subject, tuple(tasks), environments, run, model)
+    return MeasureJob(name, STARTING + seconds, subject, tuple(tasks), environments, run, model, prompting)
 
 
 def _check(kind: str, names: Sequence[str], known: Any) -> None:
