@@ -48,7 +48,7 @@ def compare(columns: tuple[Columns, ...], vocabulary: int, row_of: Tensor, targe
     for number, start in enumerate(starts):
         end = min(start + COLUMNS, vocabulary)
         variation += (
-            (sides[0].probabilities(number, start, end) - sides[1].probabilities(number, start, end)).abs_().sum(-1)
+            (sides[0].probabilities(number, end - start) - sides[1].probabilities(number, end - start)).abs_().sum(-1)
         )
     changed = (sides[0].best != sides[1].best).float()
     losses = [normaliser[row_of] - side.found for normaliser, side in zip(normalisers, sides, strict=True)]
@@ -66,7 +66,8 @@ class _Side:
 
     def __init__(self, vocabulary: int, row_of: Tensor, targets: Tensor) -> None:
         rows = int(row_of.max()) + 1
-        self._odds = torch.empty(rows, vocabulary, device=targets.device)
+        # Part by part: rows as far apart as a vocabulary of a power of two would share one place of the cache.
+        self._odds = torch.empty(-(-vocabulary // COLUMNS), rows, COLUMNS, device=targets.device)
         self._top = self._odds.new_full((rows, 1), torch.finfo(self._odds.dtype).min)
         self._tops: list[Tensor] = []
         self.total = torch.zeros_like(self._top)
@@ -88,7 +89,7 @@ class _Side:
         shrink = (self._top - top).exp_()
         self._top = top
         self._tops.append(top)
-        odds = self._odds[:, start:end]
+        odds = self._odds[start // COLUMNS, :, : end - start]
         torch.sub(logits, top, out=odds)
         odds.exp_()
         self.total.mul_(shrink).add_(odds.sum(-1, keepdim=True))
@@ -98,9 +99,9 @@ class _Side:
         """Logarithm of the sum of all odds: [R]."""
         return (self._top + self.total.log())[:, 0]
 
-    def probabilities(self, number: int, start: int, end: int) -> Tensor:
-        """Of the tokens of a part, once all were taken in: [R, end - start]."""
-        return self._odds[:, start:end] * ((self._tops[number] - self._top).exp_() / self.total)
+    def probabilities(self, number: int, width: int) -> Tensor:
+        """Of the tokens of a part, once all were taken in: [R, width]."""
+        return self._odds[number, :, :width] * ((self._tops[number] - self._top).exp_() / self.total)
 
 
 def _expected(odds: Tensor, difference: Tensor) -> Tensor:
