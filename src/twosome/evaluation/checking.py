@@ -214,7 +214,7 @@ def _reader(model: str | None, skipped: dict[str, str]) -> _Reader | None:
 def _context(source: str, name: str) -> int | None:
     from transformers import AutoConfig
 
-    from twosome.scoring.scorer import context_length
+    from twosome.scorer import context_length
 
     try:
         return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))

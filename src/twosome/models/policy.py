@@ -18,15 +18,15 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
+from twosome.judging.probing import Path as ScoringPath
 from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
 from twosome.models.gguf.sameness import describe_base, note_base
+from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
 from twosome.scoring.memory import LIMIT, Memory, recall
-from twosome.scoring.probing import Path as ScoringPath
-from twosome.scoring.scorer import Scorer
 from twosome.tokens.encoding import LongPrompts, Tokenizer
 from twosome.tokens.prompting import Prompting
 
