@@ -19,7 +19,7 @@ from twosome.judging.probing import Path, Reading, choose_reader
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import check_eval, virtual_tokens
 from twosome.scoring.memory import LIMIT, Memory
-from twosome.scoring.readers import Reader
+from twosome.scoring.reader import Reader
 from twosome.tokens.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
 from twosome.tokens.prompting import Prompting
 from twosome.types import ActionScores

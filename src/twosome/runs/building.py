@@ -83,6 +83,7 @@ def build_policy(
         probe_again=loading.probe_again,
         frozen=frozen,
         prompting=config.prompting,
+        keep_readings=loading.keep_readings and config.one_step,
     )
 
 
