@@ -1,7 +1,7 @@
 """What all ways to read decisions with a causal language model share.
 
-They are :mod:`twosome.scoring.readers`, the fastest, and :mod:`twosome.scoring.row_readers`, which work for more models.
-All return the log-probability of every action token, decision by decision, action by action: float32 [M], and the final
+They are in :mod:`twosome.scoring.readers` (the fastest) and :mod:`twosome.scoring.row_readers` (for more models). All
+return the log-probability of every action token, decision by decision, action by action: float32 [M], and the final
 hidden state at a prompt's last token: float32 [B, H].
 """
 
