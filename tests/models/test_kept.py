@@ -101,3 +101,13 @@ def test_what_is_likely_to_come_survives_being_written_down() -> None:
     visited.add([b, a, c])
     again.load_state_dict(visited.state_dict())
     assert visited.turn() == again.turn() == [b, a, c]
+
+
+def test_after_the_first_rollout_there_is_only_hope() -> None:
+    a, b = (Decision(name, ("left", "right")) for name in "ab")
+    for hopeful, expected in ((False, []), (True, [a])):
+        visited = Visited(10_000)
+        visited.add([a])
+        assert visited.turn(hopeful) == expected
+        visited.add([b])
+        assert visited.turn(hopeful) == []  # it did not come again

@@ -11,20 +11,22 @@ from torch import Tensor
 from tests.scoring.oracle import DECISIONS
 from tests.tiny import build_model, byte_level
 from twosome.models.loading import add_adapter
+from twosome.models.policy import layers_below_adapter
 from twosome.scorer import Scorer
 from twosome.scoring import adapters
 from twosome.scoring.readers import PackedReader
 from twosome.scoring.tape import Tape
 
 
-def scorer_of(architecture: str, dtype: torch.dtype) -> Scorer:
+def scorer_of(architecture: str, dtype: torch.dtype, top_layers: int | None = None) -> Scorer:
     torch.manual_seed(0)
-    model = add_adapter(build_model(architecture).to(dtype), rank=2, alpha=4, targets="all-linear")
+    base = build_model(architecture).to(dtype)
+    model = add_adapter(base, rank=2, alpha=4, targets="all-linear", top_layers=top_layers)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
-    return Scorer(model, byte_level(bos=True))
+    return Scorer(model, byte_level(bos=True), frozen_layers=layers_below_adapter(model))
 
 
 def read(scorer: Scorer) -> tuple[Tensor, list[Tensor]]:
@@ -35,10 +37,10 @@ def read(scorer: Scorer) -> tuple[Tensor, list[Tensor]]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("architecture", ["llama", "mistral", "gemma2"])
-def test_scores_and_gradient_have_the_same_bits(architecture: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("architecture", "top"), [("llama", None), ("llama", 1), ("mistral", None), ("gemma2", None)])
+def test_scores_and_gradient_have_the_same_bits(architecture: str, top: int | None, dtype: torch.dtype) -> None:
     torch.set_num_threads(1)
-    scorer = scorer_of(architecture, dtype)
+    scorer = scorer_of(architecture, dtype, top)
     scores, gradients = read(scorer)
     assert isinstance(scorer.reader, PackedReader)
     scorer.reader.keep_products()

@@ -115,10 +115,15 @@ class Visited:
                 decision = Decision(prompt, tuple(actions))
                 memory.put(decision, None, _size(decision))
 
-    def turn(self) -> list[Decision]:
-        """The weights changed: what came since the last change, if half of what came before it came again."""
+    def turn(self, hopeful: bool = False) -> list[Decision]:
+        """The weights changed: what came since the last change, if half of what came before it came again.
+
+        Args:
+            hopeful: Believe so where nothing came before.
+        """
         again = sum(decision in self._now for decision in self._before)
-        likely = list(self._now) if self._before and 2 * again >= len(self._before) else []
+        known = hopeful or self._before
+        likely = list(self._now) if known and 2 * again >= len(self._before) else []
         self._before, self._now = self._now, Memory(self._limit)
         return likely
 

@@ -141,7 +141,7 @@ class LanguageModelPolicy:
             self._acting.clear()
             self._kept.clear()
             self._acting_version = version
-            self._expected = self.visited.turn()
+            self._expected = self.visited.turn(self.keeps_readings)  # what is read alone is dearer then
         self.visited.add(decisions)
         # Once something must be computed, what is likely to come is read with it: together they cost far less.
         expected, self._expected = self._expected, []
