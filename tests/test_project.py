@@ -25,9 +25,8 @@ WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
 WORDS = ("wordings", "text")
-RUNS = (*WORDS, "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
 READ_WITH = ("scoring", "judging", "scorer")  # of a model
-ACTING = ("text", "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
+ACTING = (*WORDS, "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
 RUNS = (*ACTING, "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 

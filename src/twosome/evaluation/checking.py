@@ -139,7 +139,7 @@ def _unlikely(model: str, walked: Walk, prompting: Prompting, seed: int) -> list
     from twosome.evaluation.unlikely import unlikely_phrases
     from twosome.runs.building import load_base
     from twosome.runs.config import LoadingConfig
-    from twosome.scoring.scorer import Scorer
+    from twosome.scorer import Scorer
 
     scorer = Scorer(*load_base(model, LoadingConfig()), prompting=prompting)
     return list(unlikely_phrases(PhraseScores(scorer), walked.seen, seed))
