@@ -11,9 +11,9 @@ from torch import Tensor
 from tests.scoring.oracle import DECISIONS
 from tests.tiny import build_model, byte_level
 from twosome.models.loading import add_adapter
-from twosome.models.policy import layers_below_adapter
 from twosome.scorer import Scorer
 from twosome.scoring import adapters
+from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.readers import PackedReader
 from twosome.scoring.tape import Tape
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
 from twosome.models.gguf.sameness import describe_base, note_base
-from twosome.models.kept import KeptReadings, Visited
 from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
+from twosome.scoring.kept import KeptReadings, Visited
+from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.memory import LIMIT, Memory, recall
 from twosome.scoring.readers import PackedReader
 from twosome.tokens.encoding import LongPrompts, Tokenizer
@@ -60,8 +62,7 @@ class LanguageModelPolicy:
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
         probe_again: Try how the model is read again, rather than believe what was found out before.
         prompting: How prompts and phrases are put to the model.
-        keep_readings: Keep, of what an adapter's model reads in packs while acting, what its gradient takes, so that
-            the first step of an update need not read it again; at most ``memory_limit`` bytes.
+        keep_readings: Keep, of what is read in packs while acting, what its gradient takes, for an update's first step.
     """
 
     def __init__(
@@ -306,17 +307,6 @@ class LanguageModelPolicy:
         self._effort["scored"] += len(decisions)
         return masked_log_softmax(self._normalize(scorer.scores(decisions)))
 
-    def _read_and_keep(self, reader: PackedReader, decisions: Sequence[Decision]) -> list[Tensor]:
-        """Log-probabilities of each decision, without gradient; as far as there is room, those with one are kept."""
-        found: dict[Decision, Tensor] = {}
-        for group in self.scorer.batches(decisions):
-            with torch.set_grad_enabled(not self._kept.full):
-                rows = self._log_probs(self.scorer, group)
-            if rows.requires_grad:
-                self._kept.put(group, rows, reader.held_bytes)
-            found |= zip(group, rows.detach(), strict=True)
-        return [found[decision] for decision in decisions]
-
     def _remembered(
         self,
         memory: Memory[Decision, Tensor],
@@ -327,20 +317,12 @@ class LanguageModelPolicy:
         """Log-probabilities without gradient, the missing ones computed and kept, and ``expected`` ones with them."""
 
         def compute(missing: list[Decision]) -> list[Tensor]:
-            keeping = self._keeping if memory is self._acting else None
-            found = self._log_probs(scorer, missing) if keeping is None else self._read_and_keep(keeping, missing)
+            if self._keeping is not None and memory is self._acting:
+                return self._kept.read(
+                    self._keeping, scorer.batches(missing), partial(self._log_probs, scorer), missing
+                )
+            found = self._log_probs(scorer, missing)
             return [row[: len(d.actions)] for d, row in zip(missing, found, strict=True)]
 
         rows = recall(memory, [*decisions, *expected], compute)[: len(decisions)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)
-
-
-def layers_below_adapter(model: Any) -> int:
-    """How many decoder layers, from the bottom, have no trainable parameter; 0 if anything below them trains."""
-    depth = model.config.get_text_config().num_hidden_layers
-    lowest = depth
-    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    for name in trainable:
-        numbers = [int(part) for part in name.split(".") if part.isdigit()]
-        lowest = min(lowest, numbers[0] if numbers else 0)
-    return lowest if trainable and lowest < depth else 0

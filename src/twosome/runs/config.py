@@ -213,11 +213,6 @@ class RunConfig:
         return self.num_envs * self.rollout_steps
 
     @property
-    def one_step(self) -> bool:
-        """Whether an actor step takes the whole rollout."""
-        return self.ppo.policy_minibatch * self.ppo.accumulation_steps >= self.decisions_per_update
-
-    @property
     def updates(self) -> int:
         """Updates in the run."""
         return -(-self.decisions // self.decisions_per_update)

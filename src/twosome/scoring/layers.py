@@ -140,6 +140,17 @@ class Layers:
             yield
 
 
+def layers_below_adapter(model: Any) -> int:
+    """How many decoder layers, from the bottom, have no trainable parameter; 0 if anything below them trains."""
+    depth = model.config.get_text_config().num_hidden_layers
+    lowest = depth
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for name in trainable:
+        numbers = [int(part) for part in name.split(".") if part.isdigit()]
+        lowest = min(lowest, numbers[0] if numbers else 0)
+    return lowest if trainable and lowest < depth else 0
+
+
 @contextmanager
 def _both(first: AbstractContextManager[Any], second: AbstractContextManager[Any]) -> Iterator[None]:
     with first, second:

@@ -8,8 +8,8 @@ from torch import Tensor
 from tests.models.test_policy import disturb, fed_tokens, make_policy
 from tests.scoring.oracle import DECISIONS
 from twosome import Decision
-from twosome.models.kept import Visited
 from twosome.models.policy import LanguageModelPolicy
+from twosome.scoring.kept import Visited
 
 
 def gradient(policy: LanguageModelPolicy, decisions: list[Decision]) -> tuple[list[Tensor], list[Tensor]]:

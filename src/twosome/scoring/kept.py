@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from twosome.decision import Decision
 from twosome.scoring.memory import Memory
+from twosome.scoring.readers import PackedReader
 
 
 class KeptReadings:
@@ -39,6 +40,30 @@ class KeptReadings:
     def clear(self) -> None:
         """Forget all."""
         self._groups, self._weights, self.nbytes = {}, [], 0
+
+    def read(
+        self,
+        reader: PackedReader,
+        groups: Sequence[Sequence[Decision]],
+        log_probs: Callable[[Sequence[Decision]], Tensor],
+        wanted: Sequence[Decision],
+    ) -> list[Tensor]:
+        """Log-probabilities [A] of ``wanted`` decisions, without gradient; as far as there is room, it is kept.
+
+        Args:
+            reader: What ``log_probs`` reads with.
+            groups: All of them, as they are best read together.
+            log_probs: Reads a group: [B, A].
+            wanted: The order in which they are wanted.
+        """
+        found: dict[Decision, Tensor] = {}
+        for group in groups:
+            with torch.set_grad_enabled(not self.full):
+                rows = log_probs(group)
+            if rows.requires_grad:
+                self.put(group, rows, reader.held_bytes)
+            found |= zip(group, rows.detach(), strict=True)
+        return [found[decision][: len(decision.actions)] for decision in wanted]
 
     def put(self, decisions: Sequence[Decision], log_probs: Tensor, nbytes: int) -> None:
         """Keep ``log_probs`` [B, A] of decisions that were read together, for whose gradient ``nbytes`` are held."""
