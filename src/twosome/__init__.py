@@ -1,6 +1,6 @@
 """Aligns a language model with an environment by practice: PPO over the joint probability of admissible phrases.
 
-    from twosome import Decision, score
+    from twosome import Agent, Decision, score
 
 Importing it registers the environments (``twosome/Overcooked-v0``...) with Gymnasium. What needs torch is imported when
 it is first used.
@@ -15,14 +15,16 @@ from twosome.envs import register_environments
 from twosome.errors import TwosomeError
 
 if TYPE_CHECKING:
+    from twosome.deciding.agent import Agent
     from twosome.scorer import score
     from twosome.text.environment import Narrator, Option, TextEnv
     from twosome.types import ActionScores
 
-__all__ = ["ActionScores", "Decision", "Narrator", "Option", "TextEnv", "TwosomeError", "score"]
+__all__ = ["ActionScores", "Agent", "Decision", "Narrator", "Option", "TextEnv", "TwosomeError", "score"]
 
 _LAZY = {
     "ActionScores": "twosome.types",
+    "Agent": "twosome.deciding.agent",
     "Narrator": "twosome.text.environment",
     "Option": "twosome.text.environment",
     "TextEnv": "twosome.text.environment",

@@ -4,6 +4,7 @@
     |-- InvalidDecision      a prompt or an action list that cannot be scored
     |-- InadmissibleAction   an action index past the end of the admissible list
     |-- TokenizationError    a tokenizer that does not keep prompt and action apart
+    |   `-- TooLong          a text longer than the model's context
     |-- ModelError           a model or adapter that cannot be loaded or scored exactly
     |-- ConfigError          an unknown or contradictory setting
     |-- EnvironmentFault     an environment that breaks its promises
@@ -29,6 +30,10 @@ class InadmissibleAction(TwosomeError, IndexError):
 
 class TokenizationError(TwosomeError, ValueError):
     """A tokenizer that does not keep prompt and action apart, or a text longer than the model's context."""
+
+
+class TooLong(TokenizationError):
+    """A prompt that does not fit into the model's context together with its longest action."""
 
 
 class ModelError(TwosomeError):

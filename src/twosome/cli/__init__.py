@@ -22,6 +22,7 @@ COMMANDS = {
     "words": "try wordings of a task on an untrained model",
     "bench": "measure the speed of worlds and of scoring",
     "score": "score action phrases after a prompt",
+    "serve": "answer questions over HTTP as an agent decides",
     "tasks": "list the tasks",
 }
 

@@ -24,32 +24,30 @@ def run(words: list[str]) -> int:
         raise InvalidDecision("the action list is empty; give at least one --action")
     decision = Decision(arguments.prompt, tuple(arguments.action))
 
-    import torch
-
-    from twosome.functional.categorical import masked_log_softmax
-    from twosome.functional.normalization import resolve_normalization
+    from twosome.deciding.agent import Agent, computing_with
     from twosome.functional.words import count_words
     from twosome.runs.agents import load_agent
 
-    agent = load_agent(arguments.adapter, **policy_arguments(arguments))
-    policy = agent.language
-    with torch.no_grad():
-        scores = policy.scorer.scores([decision])
-        log_probs = masked_log_softmax(resolve_normalization(policy.normalization)(scores))[0]
+    with computing_with(threads=1):
+        loaded = load_agent(arguments.adapter, **policy_arguments(arguments))
+    agent = Agent(loaded)
+    (judgement,) = agent.judge([decision])
     rows = [
         {
             "action": action,
-            "probability": float(log_probs[index].exp()),
-            "log_probability": float(scores.token_log_probs[0, index].sum()),
-            "tokens": int(scores.token_mask[0, index].sum()),
+            "probability": judgement.probabilities[index],
+            "logit": judgement.logits[index],
+            "log_probability": judgement.log_probabilities[index],
+            "tokens": judgement.action_tokens[index],
             "words": count_words(action),
         }
         for index, action in enumerate(decision.actions)
     ]
+    normalization = agent.policy.normalization
     if arguments.json:
-        print(json.dumps({"prompt": decision.prompt, "normalization": policy.normalization, "actions": rows}))
+        print(json.dumps({"prompt": decision.prompt, "normalization": normalization, "actions": rows}))
         return 0
-    print(f"{policy.normalization} normalisation\nprobability  joint log-prob  tokens  action")
+    print(f"{normalization} normalisation\nprobability  joint log-prob  tokens  action")
     for row in sorted(rows, key=lambda row: -float(str(row["probability"]))):
         print(f"{row['probability']:>11.4f}  {row['log_probability']:>14.4f}  {row['tokens']:>6}  {row['action']}")
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
+
+
+LoadBase = Callable[[str, LoadingConfig], tuple[Any, Any]]
+"""How a frozen base model and its tokenizer are got by name."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ def load_agent(
     trust_remote_code: bool = False,
     prompting: Prompting | None = None,
     joined: str | None = None,
+    load: LoadBase = load_base,
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
 
@@ -113,6 +118,7 @@ def load_agent(
         prompting: How prompts and phrases are put to a model that has no run to say so; default: joined as the
             environment says, without a template.
         joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
+        load: How base models are got; another one may share them between agents.
 
     Raises:
         ConfigError: If there is a run, and it was trained with another prompting.
@@ -134,16 +140,16 @@ def load_agent(
         if run.config.policy == "language":
             check_joiner(joined, own)
         run.check_trust(trust_remote_code)
-        return _run_agent(run, model, normalization)
+        return _run_agent(run, model, normalization, load)
     prompting = prompting or Prompting(joiner="none" if joined == "" else "space")
     check_joiner(joined, prompting)
     if path is None:
-        base, tokenizer = load_base(model or EMBEDDED, loading)
+        base, tokenizer = load(model or EMBEDDED, loading)
         return Agent(_acting(base, tokenizer, normalization, prompting), None, trained=False, model=model or EMBEDDED)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
-        base, tokenizer = load_base(name, loading)
+        base, tokenizer = load(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
         return Agent(_acting(adapted, tokenizer, normalization, prompting), None, trained=True, model=name)
@@ -158,7 +164,7 @@ def _acting(model: Any, tokenizer: Any, normalization: str | None, prompting: Pr
     return LanguageModelPolicy(model, tokenizer, normalization=normalization or "word", prompting=prompting)
 
 
-def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:
+def _run_agent(run: RunDirectory, model: str | None, normalization: str | None, load: LoadBase) -> Agent:
     config = run.config
     if config.policy == "vector":
         if model is not None or normalization is not None:
@@ -168,23 +174,25 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) 
         return Agent(networks, config, trained=True)
     name = run.base(model)
     if config.finetune == "full":
-        return _full_agent(run, model, name, normalization)
-    base, tokenizer = load_base(name, config.loading)
+        return _full_agent(run, model, name, normalization, load)
+    base, tokenizer = load(name, config.loading)
     policy = build_policy(config, base, tokenizer, adapter=run.adapter, normalization=normalization)
     if config.has_critic:
         policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
 
-def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: str | None) -> Agent:
+def _full_agent(
+    run: RunDirectory, model: str | None, base: str, normalization: str | None, load: LoadBase
+) -> Agent:
     """The agent of a run that trained all weights: a model of its own, and the frozen base for its critic."""
     config = run.config
     if model is not None:
         raise ConfigError("this run trained all weights of its model; leave out --model")
     if not run.model.is_dir():
         raise RunError(f"no model in {str(run.path)!r}: expected {run.model.name}, with all weights")
-    trained, tokenizer = load_base(str(run.model), config.loading)
-    frozen, _ = load_base(base, config.loading)
+    trained, tokenizer = load(str(run.model), config.loading)
+    frozen, _ = load(base, config.loading)
     policy = build_policy(config, trained, tokenizer, frozen=frozen, normalization=normalization)
     if config.has_critic:
         policy.load_critic(run.critic)

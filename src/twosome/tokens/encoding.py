@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from twosome.decision import Decision
-from twosome.errors import TokenizationError
+from twosome.errors import TokenizationError, TooLong
 from twosome.tokens.chat import ChatTemplate, shared_beginning
 from twosome.tokens.prompting import PLAIN, Frame, Plain, Prompting
 
@@ -135,7 +135,7 @@ class Encoder:
             return ids
         length = f"a prompt with its longest action has {len(ids) + action} tokens, but the model reads at most "
         if self.long_prompts == "refuse":
-            raise TokenizationError(
+            raise TooLong(
                 f"{length}{self._most}; shorten the prompt that begins {prompt[:60]!r}, or have it cut with "
                 "long_prompts keep_end or keep_start"
             )
@@ -143,7 +143,7 @@ class Encoder:
         room = self._max_length - action - front - back
         if room < 1:
             template = "" if self.frame.begins else f" and {front + back} the chat template's"
-            raise TokenizationError(
+            raise TooLong(
                 f"{length}{self._most}, and {action} of them are the action's{template}, which is never cut; shorten "
                 f"the actions after the prompt that begins {prompt[:60]!r}"
             )

@@ -1,0 +1,97 @@
+"""``twosome serve``: answer questions over HTTP as an agent decides."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from twosome.cli.parsing import Parser, add_policy_arguments, policy_arguments, positive
+from twosome.errors import ConfigError
+
+KEY = "TWOSOME_KEY"
+"""Environment variable with the key, which does not show in the list of processes as an argument does."""
+
+
+def run(words: list[str]) -> int:
+    """Run the command."""
+    arguments = _parser().parse_args(words)
+    key = arguments.key if arguments.key is not None else os.environ.get(KEY)
+    if key is not None and (not key or not key.isascii() or not key.isprintable() or " " in key):
+        raise ConfigError("the key must be a word of printable ASCII; leave it out to let everyone ask")
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"serving needs {error.name}; install it with: pip install 'twosome[serve]'") from None
+
+    import warnings
+
+    from twosome.serving.app import Service
+    from twosome.serving.engine import Engine, Limits
+    from twosome.serving.loading import born, load_agents, named_sources
+    from twosome.serving.server import address_of, listen, serve
+
+    sources = named_sources(arguments.agents, arguments.model)
+    with listen(arguments.host, arguments.port) as listening:
+        settings = {name: getattr(arguments, name) for name in ("temperature", "threads")}
+        agents = load_agents(sources, {**policy_arguments(arguments), **settings})
+        warnings.simplefilter("ignore")  # from here on they would quote what clients send
+        service = Service(
+            Engine(agents, Limits(together=arguments.together), values=not arguments.no_values),
+            key=key,
+            most_bytes=arguments.most_bytes,
+            log=_nothing if arguments.quiet else _write,
+            born={name: born(source) for name, source in sources.items()},
+        )
+        _tell(agents, address_of(listening), key, arguments.host)
+        serve(service, listening)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="twosome serve", description="Answer questions over HTTP as an agent decides.")
+    parser.add_argument(
+        "agents",
+        nargs="*",
+        metavar="RUN_OR_ADAPTER",
+        help="a run, an adapter or a model; NAME=RUN for several by name; none for the untrained --model",
+    )
+    add_policy_arguments(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    parser.add_argument("--port", type=_port, default=8017, help="port to listen on, 0 for any free one (default: 8017)")
+    parser.add_argument("--key", help=f"what clients must send as their API key (default: ${KEY}, else no key)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="what logits are divided by (default: 1)")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")
+    parser.add_argument("--together", type=positive, default=32, help="most decisions read at a time (default: 32)")
+    parser.add_argument("--most-bytes", type=positive, default=4 * 2**20, help="largest body (default: 4 MiB)")
+    parser.add_argument("--no-values", action="store_true", help="do not ask the critic, which reads the prompt again")
+    parser.add_argument("--quiet", action="store_true", help="no log; it is a JSON object per request, without texts")
+    return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 65_536:
+        raise ConfigError(f"--port must be between 0 and 65535, got {number}")
+    return number
+
+
+def _tell(agents: dict[str, Any], address: str, key: str | None, host: str) -> None:
+    for name, agent in agents.items():
+        kind = "trained" if agent.trained else "untrained"
+        print(f"{name}: {kind}, {agent.policy.normalization} normalisation, {agent.policy.scorer.reader.describe()}")
+    print(f"System One clients: base_url {address}")
+    print(f"OpenAI clients:     base_url {address}/v1")
+    print(f"every field:        {address}/docs", flush=True)
+    if key is None and host not in ("127.0.0.1", "localhost", "::1"):
+        print("anyone who reaches this address may ask; give a --key to change that", file=sys.stderr, flush=True)
+
+
+def _write(line: dict[str, Any]) -> None:
+    print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+def _nothing(line: dict[str, Any]) -> None:
+    """For nobody."""
