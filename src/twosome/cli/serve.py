@@ -60,7 +60,9 @@ def _parser() -> Parser:
     )
     add_policy_arguments(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", type=_port, default=8017, help="port to listen on, 0 for any free one (default: 8017)")
+    parser.add_argument(
+        "--port", type=_port, default=8017, help="port to listen on, 0 for any free one (default: 8017)"
+    )
     parser.add_argument("--key", help=f"what clients must send as their API key (default: ${KEY}, else no key)")
     parser.add_argument("--temperature", type=float, default=1.0, help="what logits are divided by (default: 1)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")

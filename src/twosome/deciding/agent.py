@@ -147,12 +147,18 @@ class Agent:
             NumericalError: If the model's numbers are none.
         """
         with self._computing, computing_with(self.threads), torch.no_grad():
-            known = {decision: self.recall(decision) for decision in decisions}
-            missing = [decision for decision, answer in known.items() if answer is None]
+            known: dict[Decision, Judgement] = {}
+            missing: list[Decision] = []
+            for decision in dict.fromkeys(decisions):
+                answer = self.recall(decision)
+                if answer is None:
+                    missing.append(decision)
+                else:
+                    known[decision] = answer
             for answer in self._computed(missing):
                 known[answer.decision] = answer
                 self._keep(answer)
-            answers = [answer for decision in decisions if (answer := known[decision]) is not None]
+            answers = [known[decision] for decision in decisions]
             if not values or not self.has_critic:
                 return [replace(answer, value=None) for answer in answers]
             unvalued = [answer for answer in answers if answer.value is None]
@@ -255,4 +261,3 @@ def computing_with(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-

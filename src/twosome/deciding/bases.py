@@ -29,14 +29,17 @@ class Bases:
         """
         # By what makes the weights; how they are read is each agent's own affair.
         own = LoadingConfig()
-        key = name, replace(
-            config,
-            token_budget=own.token_budget,
-            path=own.path,
-            attention=own.attention,
-            probe_again=own.probe_again,
-            recompute=own.recompute,
-            memory_megabytes=own.memory_megabytes,
+        key = (
+            name,
+            replace(
+                config,
+                token_budget=own.token_budget,
+                path=own.path,
+                attention=own.attention,
+                probe_again=own.probe_again,
+                recompute=own.recompute,
+                memory_megabytes=own.memory_megabytes,
+            ),
         )
         if key not in self._loaded:
             model, tokenizer = load_base(name, config)

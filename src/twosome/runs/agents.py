@@ -182,9 +182,7 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None, 
     return Agent(policy, config, trained=True)
 
 
-def _full_agent(
-    run: RunDirectory, model: str | None, base: str, normalization: str | None, load: LoadBase
-) -> Agent:
+def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: str | None, load: LoadBase) -> Agent:
     """The agent of a run that trained all weights: a model of its own, and the frozen base for its critic."""
     config = run.config
     if model is not None:

@@ -95,8 +95,7 @@ class Service:
 
     def application(self) -> ASGIApp:
         """The application of this service."""
-        methods = {path: self._decide for path in FORMATS}
-        routes = [Route(path, endpoint, methods=["POST"]) for path, endpoint in methods.items()]
+        routes = [Route(path, self._decide, methods=["POST"]) for path in FORMATS]
         routes += [
             Route("/v1/models", self._models),
             Route("/models", self._models),
@@ -189,7 +188,9 @@ class Service:
         if self.draining or not self.engine.alive:
             raise Refusal(503, "the server takes no questions now", headers=_LEAVING)
         counts = self.engine.counts
-        return reply({"status": "ready", "agents": list(self.engine.agents), "waiting": self.engine.waiting, **vars(counts)})
+        return reply(
+            {"status": "ready", "agents": list(self.engine.agents), "waiting": self.engine.waiting, **vars(counts)}
+        )
 
     async def _openapi(self, _: Request) -> Response:
         return reply(openapi.document(list(self.engine.agents), self.most_bytes, secured=self.key is not None))

@@ -41,7 +41,8 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
         refusal = Refusal(415, f"the media type is {media[:60]!r}; send {asked}")
     elif encoding not in ("", "identity", "gzip", "zstd"):
         refusal = Refusal(
-            415, f"the content encoding is {encoding[:60]!r}; send gzip, zstd or none (in typesafe-sdk: compression=False)"
+            415,
+            f"the content encoding is {encoding[:60]!r}; send gzip, zstd or none (in typesafe-sdk: compression=False)",
         )
     elif encoding == "zstd" and _zstd() is None:
         refusal = Refusal(415, "this server was installed without zstd; send gzip or none (compression=False)")
@@ -50,7 +51,10 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
             packed = await _received(request, most, refusal)
     except TimeoutError:
         raise Refusal(
-            400, f"the body did not arrive within {seconds:g} seconds", code="body_late", headers={"Connection": "close"}
+            400,
+            f"the body did not arrive within {seconds:g} seconds",
+            code="body_late",
+            headers={"Connection": "close"},
         ) from None
     return unpacked(packed, encoding, most)
 
@@ -135,4 +139,3 @@ def _zstd() -> Any:
 
 def _too_large(most: int) -> Refusal:
     return Refusal(413, f"the body is larger than {most} bytes; ask fewer or shorter questions")
-

@@ -133,7 +133,9 @@ def _part(place: Place, part: Any) -> str:
         if not isinstance(part.get("data"), dict | list):
             raise _wrong((*place, "data"), "invalid_type", "data must be an object or an array", part.get("data"))
         return text_of(part["data"])
-    raise _wrong((*place, "type"), "text_only", "this model reads text only: parts of type input_text or input_json", kind)
+    raise _wrong(
+        (*place, "type"), "text_only", "this model reads text only: parts of type input_text or input_json", kind
+    )
 
 
 def _question(state: str, index: int, question: Any) -> Question:
@@ -167,7 +169,9 @@ def _choice(state: str, name: str | None, instructions: str, choices: Any, place
     for index, choice in enumerate(choices):
         value = _entry((*place, index), choice, "value")
         if not isinstance(value, str | bool):
-            raise _wrong((*place, index, "value"), "invalid_type", "a choice's value must be a text, true or false", value)
+            raise _wrong(
+                (*place, index, "value"), "invalid_type", "a choice's value must be a text, true or false", value
+            )
         values.append(value)
     phrases = [value if isinstance(value, str) else str(value).lower() for value in values]
     for index, phrase in enumerate(phrases):

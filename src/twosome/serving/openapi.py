@@ -45,7 +45,9 @@ def document(agents: list[str], most_bytes: int, *, secured: bool) -> dict[str, 
                 "requestBody": {"required": True, "content": _json(_ref(f"{format_}Request"))},
                 "responses": {
                     "200": answer,
-                    **{status: error for status, error in errors.items() if status not in {"400", "422"} - {str(wrong)}},
+                    **{
+                        status: error for status, error in errors.items() if status not in {"400", "422"} - {str(wrong)}
+                    },
                 },
             }
         }

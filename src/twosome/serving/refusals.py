@@ -17,8 +17,8 @@ class Kind:
     """How a status is told.
 
     Attributes:
-        type: OpenAI's ``error.type``. LiteLLM looks for words in the body before it looks at the status, so that the one
-            of a 429 or a 5xx must not say that the request was wrong.
+        type: OpenAI's ``error.type``. LiteLLM looks for words in the body before it looks at the status, so that of a
+            429 or a 5xx must not say that the request was wrong.
         code: OpenAI's ``error.code``, where there is nothing more precise.
         error_type: TypeSafe's ``detail.error_type``.
     """

@@ -46,7 +46,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            message = f"port {port} of {host} is taken, maybe by another server; choose another --port (0: any free one)"
+            message = (
+                f"port {port} of {host} is taken, maybe by another server; choose another --port (0: any free one)"
+            )
         else:
             message = f"cannot listen on port {port} of {host}: {error.strerror}; choose another --host or --port"
         raise ConfigError(message) from None

@@ -35,7 +35,9 @@ def read_json(body: bytes, status: int) -> Any:
             body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_number
         )
     except UnicodeDecodeError as error:
-        raise Refusal(status, f"the body is not UTF-8: {error.reason} at byte {error.start}", (), "json_invalid") from None
+        raise Refusal(
+            status, f"the body is not UTF-8: {error.reason} at byte {error.start}", (), "json_invalid"
+        ) from None
     except RecursionError:
         raise _too_deep(status, ()) from None
     except json.JSONDecodeError as error:
@@ -56,7 +58,11 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
     made = _Object(pairs)
     if len(made) < len(pairs):
         seen: set[str] = set()
-        made.repeated = next(name for name, _ in pairs if name in seen or seen.add(name))
+        for name, _ in pairs:
+            if name in seen:
+                made.repeated = name
+                break
+            seen.add(name)
     return made
 
 

@@ -83,7 +83,9 @@ def _question(state: str, name: str, question: Any) -> Question:
         raise _wrong(place, "object_type", "a question must be an object with a type", question)
     kind = question.get("type")
     if kind == "box":
-        raise _wrong((*place, "type"), "text_only", "questions of the type box are about images; this model reads text only")
+        raise _wrong(
+            (*place, "type"), "text_only", "questions of the type box are about images; this model reads text only"
+        )
     if kind not in ("noul", "choice", "score"):
         code = "missing" if "type" not in question else "literal_error"
         raise _wrong((*place, "type"), code, "type must be choice, score or noul", kind)
