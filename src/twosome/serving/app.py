@@ -106,7 +106,7 @@ class Service:
         ]
         app = Starlette(
             routes=routes,
-            exception_handlers={HTTPException: _no_route, Refusal: _refused},
+            exception_handlers={HTTPException: _no_route, Refusal: _refused, Exception: _failed},
             lifespan=self._lifespan,
         )
         app.router.redirect_slashes = False
@@ -245,12 +245,9 @@ class _Identified:
         try:
             await self._app(scope, receive, identified)
         except Exception as error:
-            # Where it happened, but not what it says: that may be a text of the request.
+            # It was answered with a 500. Where it happened, but not what it says: that may be a text of the request.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             noted["fault"] = f"{type(error).__name__} at {frame.name}, line {frame.lineno}"
-            if not status:
-                fault = Refusal(500, "the server failed to answer this request; its log says where")
-                await _reply_to(fault)(scope, receive, identified)
         finally:
             path = scope["path"] if scope["path"] in KNOWN else "(unknown)"
             self._log(
@@ -284,6 +281,10 @@ async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     request.state.noted["code"] = refusal.code
     return _reply_to(refusal)
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return _reply_to(Refusal(500, "the server failed to answer this request; its log says where"))
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
