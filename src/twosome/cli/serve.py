@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -76,7 +77,7 @@ def _parser() -> Parser:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number < 65_536:
-        raise ConfigError(f"--port must be between 0 and 65535, got {number}")
+        raise argparse.ArgumentTypeError(f"must be between 0 and 65535, got {number}")
     return number
 
 
