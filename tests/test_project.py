@@ -55,10 +55,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "algorithms": LEARNING,
     "baselines": ("safetensors", "rollout", *LEARNING),
     "runs": ("filelock", "matplotlib", "tokens", *RUNS),
+    "deciding": ("tokens", *RUNS, "runs"),
     "evaluation": ("runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("evaluation", "runs", "tokens", *RUNS),
+    "reproduction": ("evaluation", "runs", *RUNS),
+    "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
     "cli": KNOWS_ALL,
@@ -70,11 +73,12 @@ LARGEST_ROOM, LARGEST_MODULE = 2500, 350  # lines
 # `envs` is among them because importing twosome registers its worlds with Gymnasium.
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
-PUBLIC = {"Decision", "score"}
+PUBLIC = {"Agent", "Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
 COMMANDS |= {"play", "score", "tasks", "check-env", "words", "bench"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report"}
 COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
+COMMANDS |= {"play", "score", "serve", "tasks", "check-env", "bench"}
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ def test_what_help_passes_through_imports_inside_functions() -> None:
 def test_every_import_is_a_declared_dependency() -> None:
     project = CONFIGURATION["project"]
     extras = project["optional-dependencies"]
-    wishes = [*project["dependencies"], *extras["tensorboard"], *extras["language"], *extras["gguf"]]
+    wishes = [*project["dependencies"], *extras["tensorboard"], *extras["language"], *extras["gguf"], *extras["serve"]]
     declared = {re.match(r"[\w-]+", wish).group().lower() for wish in wishes}  # type: ignore[union-attr]
     used = {item.target for path in MODULES for item in foreign(path)} - set(LAYERS)
     undeclared = {name for name in used if DISTRIBUTIONS.get(name, name).lower() not in declared}

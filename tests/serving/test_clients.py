@@ -357,4 +357,6 @@ def test_the_asynchronous_client_s_requests_are_read_together(agent: Agent) -> N
         assert counts.computed == 3 * 24
         assert counts.batches <= 24
     for number, response in enumerate(responses):
-        assert dict(response.answers["next"].probabilities) == agent.decide(f"Kitchen {number}. you should now", ACTIONS)
+        assert dict(response.answers["next"].probabilities) == agent.decide(
+            f"Kitchen {number}. you should now", ACTIONS
+        )

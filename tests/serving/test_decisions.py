@@ -130,7 +130,11 @@ WRONG: list[tuple[Any, str | None, str]] = [
     (question(type="choice", choices=[]), "questions[0].choices", "at least one"),
     (question(type="choice", choices=["a"]), "questions[0].choices[0]", "an object with value"),
     (question(type="choice", choices=[{}]), "questions[0].choices[0].value", "missing"),
-    (question(type="choice", choices=[{"value": "a", "description": 7}]), "questions[0].choices[0].description", "text"),
+    (
+        question(type="choice", choices=[{"value": "a", "description": 7}]),
+        "questions[0].choices[0].description",
+        "text",
+    ),
     (choices(1, 2), "questions[0].choices[0].value", "a text, true or false"),
     (choices("a", "a"), "questions[0].choices[1].value", "twice"),
     (choices(True, "true"), "questions[0].choices[1].value", "once as a boolean"),

@@ -156,7 +156,11 @@ WRONG: list[tuple[Any, list[Any], str]] = [
         "null",
     ),
     ({"state": "x", "questions": {"q": {"type": "score"}}}, ["questions", "q", "criteria"], "array of levels"),
-    ({"state": "x", "questions": {"q": {"type": "score", "criteria": {"a": "b"}}}}, ["questions", "q", "criteria"], "ar"),
+    (
+        {"state": "x", "questions": {"q": {"type": "score", "criteria": {"a": "b"}}}},
+        ["questions", "q", "criteria"],
+        "ar",
+    ),
     ({"state": "x", "questions": {"q": {"type": "score", "criteria": []}}}, ["questions", "q", "criteria"], "at least"),
     (
         {"state": "x", "questions": {"q": {"type": "score", "criteria": list("abcdefghijk")}}},
@@ -225,5 +229,7 @@ def test_a_prompt_that_is_too_long_is_refused_with_both_numbers(server: Running)
 
 def test_unknown_fields_are_ignored(server: Running) -> None:
     question = {**CHOICE, "weight": 3, "images": []}
-    body = ask(server, {"state": "x", "questions": {"q": question}, "model": "jev-latest", "stream": True, "assets": []})
+    body = ask(
+        server, {"state": "x", "questions": {"q": question}, "model": "jev-latest", "stream": True, "assets": []}
+    )
     assert body["model"] == "embedded"

@@ -128,7 +128,11 @@ def test_a_doubled_version_is_explained(path: str, server: Running) -> None:
 
 def test_every_answer_has_an_identity_and_a_line_of_log_without_its_text(server: Running) -> None:
     secret = "Nobody should ever read this sentence"
-    for reply in (server.choose(secret, ["go"]), server.post("/v1/systemone", {"state": secret}), server.send("GET", "/x")):
+    for reply in (
+        server.choose(secret, ["go"]),
+        server.post("/v1/systemone", {"state": secret}),
+        server.send("GET", "/x"),
+    ):
         identity = reply.headers["x-request-id"]
         assert reply.headers["x-typesafe-request-id"] == identity
         assert eventually(lambda identity=identity: any(line["id"] == identity for line in server.lines))
@@ -159,7 +163,9 @@ def test_the_openapi_document_names_every_path_and_holds_together(server: Runnin
     text = json.dumps(document)
     for name in document["components"]["schemas"]:
         assert f"#/components/schemas/{name}" in text
-    identities = [told["operationId"] for path in document["paths"].values() for told in path.values() if "operationId" in told]
+    identities = [
+        told["operationId"] for path in document["paths"].values() for told in path.values() if "operationId" in told
+    ]
     assert len(set(identities)) == len(identities)
 
 

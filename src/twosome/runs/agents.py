@@ -23,7 +23,6 @@ from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 
-
 LoadBase = Callable[[str, LoadingConfig], tuple[Any, Any]]
 """How a frozen base model and its tokenizer are got by name."""
 
