@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,15 +122,37 @@ def test_the_end_loses_no_running_request_and_takes_no_new_one(agent: Agent) -> 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_killed_server_can_be_started_again_on_its_port_at_once() -> None:
+def test_a_server_that_is_killed_under_load_can_be_started_again_on_its_port_at_once(agent: Agent) -> None:
+    expected = [agent.decide(f"{PROMPT} {number}", ACTIONS) for number in range(4)]
+    restarted, failures, found = threading.Event(), [], list[bool]()
+
+    def ask(server: Process, number: int) -> None:
+        after = 0
+        while after < 3:
+            try:
+                status, answer = server.post(body(str(number)))
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(error)
+                time.sleep(0.1)
+                continue
+            assert status == 200
+            found.append(answer["answers"][str(number)]["probabilities"] == expected[number])
+            after += restarted.is_set()
+
     with started("--port", "0") as server:
-        first = server.post(body("x"))
+        asking = [threading.Thread(target=ask, args=(server, number)) for number in range(4)]
+        for thread in asking:
+            thread.start()
+        assert eventually(lambda: len(found) > 20)
         with socket.create_connection(("127.0.0.1", server.port)) as half:
             half.sendall(b"POST /v1/systemone HTTP/1.1\r\n")
             assert server.end(signal.SIGKILL)[0] == -signal.SIGKILL
             with started("--port", str(server.port)) as again:
-                second = again.post(body("x"))
-                assert second[1]["answers"] == first[1]["answers"]
+                restarted.set()
+                for thread in asking:
+                    thread.join(60)
+                assert failures
+                assert all(found)
                 assert again.end(signal.SIGINT)[0] == 0
 
 
