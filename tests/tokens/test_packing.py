@@ -17,7 +17,8 @@ from twosome.scoring.readers import PackedReader
 from twosome.tokens.blocks import GROUP, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision
 from twosome.tokens.layout import key_width, similar
-from twosome.tokens.packing import MULTIPLE, Pack, build_pack, savings, split_by_budget
+from twosome.tokens.packing import MULTIPLE, Pack, build_pack
+from twosome.tokens.splitting import savings, split_by_budget
 
 TOKENS = st.integers(3, 6)
 COMMON = st.lists(TOKENS, min_size=30, max_size=30).map(tuple)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from twosome.deciding.beginnings import Beginnings, remembering
 from twosome.deciding.judgement import Judgement
 from twosome.decision import Decision
 from twosome.errors import ConfigError
@@ -58,6 +59,8 @@ class Agent:
         self._normalize = resolve_normalization(self.policy.normalization)
         self._together = _same_in_company(self.policy)
         self._answers: Memory[Decision, Judgement] = Memory(memory_limit)
+        # Of one state of the weights each: the critic reads with the adapter off.
+        self._beginnings, self._frozen_beginnings = Beginnings(memory_limit), Beginnings(memory_limit)
         self._computing = threading.Lock()
         self._remembering = threading.Lock()  # of its own: a look at what is known must not wait for a computation
 
@@ -192,7 +195,8 @@ class Agent:
     def _computed(self, decisions: Sequence[Decision]) -> Iterator[Judgement]:
         scorer = self.policy.scorer
         for company in _companies(decisions, self._together):
-            scores = scorer.scores(company)
+            with remembering(scorer.reader, self._beginnings):
+                scores = scorer.scores(company)
             for row, decision in enumerate(company):
                 encoded = scorer.encode(decision)
                 lengths = tuple(map(len, encoded.action_ids))
@@ -214,7 +218,8 @@ class Agent:
         by_prompt = {decision.prompt: decision for decision in decisions}
         found: dict[str, float] = {}
         for company in _companies(list(by_prompt.values()), self._together):
-            self.policy.features([decision.prompt for decision in company])
+            with remembering(self.policy.frozen_reader, self._frozen_beginnings):
+                self.policy.features([decision.prompt for decision in company])
             # One at a time: a product of few rows rounds otherwise than one of many.
             found.update((decision.prompt, float(self.policy.values([decision])[0])) for decision in company)
         return found

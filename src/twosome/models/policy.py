@@ -30,7 +30,7 @@ from twosome.scoring.condition import adapter_off
 from twosome.scoring.kept import KeptReadings, Visited
 from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.memory import LIMIT, Memory, recall
-from twosome.scoring.readers import PackedReader
+from twosome.scoring.readers import PackedReader, Reader
 from twosome.tokens.encoding import LongPrompts, Tokenizer
 from twosome.tokens.prompting import Prompting
 
@@ -261,6 +261,11 @@ class LanguageModelPolicy:
         """What a run notes of its policy: the device, how the model is scored, and the GGUF file it was read from."""
         file = {"model_file": self.gguf_file.note()} if self.gguf_file is not None else {}
         return {"device": str(self.model.device), "scoring": self.scorer.reader.describe(), **file}
+
+    @property
+    def frozen_reader(self) -> Reader:
+        """What reads the frozen base: the actor's reader with the adapter off, or that of the frozen copy."""
+        return self._frozen.reader
 
     @property
     def gguf_file(self) -> GgufFile | None:

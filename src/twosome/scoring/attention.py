@@ -102,6 +102,7 @@ def block_attention(
         return sparse_attention(
             query, key, value, s_aux, pack, wanted=wanted, window=sliding_window, scaling=scaling, softcap=softcap
         ), None
+    key, value = pack.with_beginnings(id(module), key, value)
     kernel = _Kernel(scaling, softcap)
     return _attend(query, key, value, s_aux, layout_of(pack, wanted, sliding_window, query), kernel), None
 

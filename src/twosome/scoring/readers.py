@@ -22,7 +22,8 @@ from twosome.scoring.tape import Tape
 from twosome.scoring.vocabulary import target_log_probs
 from twosome.tokens.blocks import Block, Integers, build_blocks
 from twosome.tokens.encoding import EncodedDecision
-from twosome.tokens.packing import Pack, build_pack, savings, split_by_budget
+from twosome.tokens.packing import Known, Pack, build_pack
+from twosome.tokens.splitting import savings, split_by_budget
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class PackedReader:
         self.lean = lean
         self._tapes: list[Tape] | None = None
         self.tokens = 0
+        self.beginnings: Known | None = None  # what need not be read again, while no weight changes
         self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._decoder = self._base.get_decoder()
         self._depth = model.config.get_text_config().num_hidden_layers
@@ -221,7 +223,7 @@ class PackedReader:
         ]
 
     def _pack(self, blocks: Sequence[Block]) -> Pack:
-        pack = build_pack(blocks, self.model.device, share=self.economies.share)
+        pack = build_pack(blocks, self.model.device, share=self.economies.share, known=self.beginnings)
         self.tokens += pack.ids.numel()
         return pack
 
@@ -322,3 +324,4 @@ class PackedReader:
                 f"{type(self._base).__name__} has {layers} layers to read with, but {len(pack.readers)} of them let "
                 "attention be confined to segments"
             )
+        pack.remember()

@@ -13,7 +13,7 @@ from twosome.scoring.reader import PromptIds
 from twosome.scoring.reference import one_feature_at_a_time, own_rows, padded_rows
 from twosome.tokens.blocks import Block, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision
-from twosome.tokens.packing import split_by_budget
+from twosome.tokens.splitting import split_by_budget
 
 
 class _RowReader:

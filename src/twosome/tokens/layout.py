@@ -54,9 +54,10 @@ def layout_of(pack: Pack, wanted: bool, window: int | None, like: Tensor) -> Lay
     name = (wanted, window, like.dtype)
     if name not in pack.layouts:
         segments = pack.wanted if wanted else pack.segments
-        positions = pack.positions[0].cpu().numpy()
+        own = pack.positions[0].cpu().numpy()
+        positions = np.concatenate([own, *(np.arange(count) for _, count in pack.before)]) if pack.before else own
         masks = [_windowed(segment, positions, window) for segment in segments]
-        pack.layouts[name] = lay_out(segments, masks, len(positions), like)
+        pack.layouts[name] = lay_out(segments, masks, len(own), like)
     return cast(Layout, pack.layouts[name])
 
 

@@ -8,8 +8,9 @@ own and to its ancestors within it, to nothing else. Its scores do not depend on
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ how many others are in the pack, so that the same decision scores the same to th
 
 WORTH_SHARING = 8
 """A common beginning gets a segment of its own if that saves at least this many tokens."""
+
+_BEFORE = 2**40  # rows from here on were read before, while a pack is built
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,10 @@ class Segment:
         return _rows(self.keys)
 
 
+LayersRead = dict[int, tuple[Tensor, Tensor]]
+"""Keys [1, heads, n, D] and values [1, heads, n, E] of n tokens, by ``id`` of the attention module."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pack:
     """Blocks in one row of T tokens.
@@ -69,6 +76,11 @@ class Pack:
         kind: int64 [T], for every row the place of its token in ``distinct``.
         layouts: What attention works out from the segments, kept for the next layer.
         readers: The attention layers that honoured the segments, filled in while the pack is read.
+        prompts: The prompts of the blocks.
+        before: Beginnings of prompts that are not among the T rows, as they were read before: what is remembered of
+            each, and of how many tokens. Keys of segments count them behind the rows, one after the other.
+        known: Where they come from, and the prompts of this pack go to; or None.
+        kept: Takes the keys and values of every layer for that.
     """
 
     ids: Tensor
@@ -84,17 +96,52 @@ class Pack:
     kind: Tensor
     layouts: dict[object, object] = field(default_factory=dict)
     readers: dict[int, int | None] = field(default_factory=dict)
+    before: tuple[tuple[LayersRead, int], ...] = ()
+    prompts: tuple[tuple[int, ...], ...] = ()
+    known: Known | None = None
+    kept: LayersRead = field(default_factory=dict)
+
+    def with_beginnings(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys [1, heads, n, D] and values of a layer: those of the T rows, and behind them those read before."""
+        if self.known is None:
+            return key, value
+        if self.before:
+            known = [(read[layer], count) for read, count in self.before]
+            key = torch.cat([key, *(keys[:, :, :count] for (keys, _), count in known)], dim=2)
+            value = torch.cat([value, *(values[:, :, :count] for (_, values), count in known)], dim=2)
+        self.kept[layer] = key, value
+        return key, value
+
+    def remember(self) -> None:
+        """It was read: hand what its prompts are on to where that is remembered, if anywhere."""
+        if self.known is not None:
+            self.known.add(self)
 
 
-def build_pack(blocks: Sequence[Block], device: torch.device, *, share: bool = True) -> Pack:
+class Known(Protocol):
+    """What is remembered of prompts that were read before."""
+
+    def longest(self, ids: Sequence[int], most: int) -> tuple[LayersRead, int] | None:
+        """What begins most as ``ids`` does, and how many tokens of it agree, at most ``most``."""
+        ...
+
+    def add(self, pack: Pack) -> None:
+        """Remember the prompts of a pack that was read."""
+        ...
+
+
+def build_pack(
+    blocks: Sequence[Block], device: torch.device, *, share: bool = True, known: Known | None = None
+) -> Pack:
     """Put blocks into one row on ``device``.
 
     Args:
         blocks: In the order of their prompts' tokens, so that those that begin alike are neighbours.
         device: Where the tensors go.
         share: Whether common beginnings of prompts are read once.
+        known: Beginnings that need not be read again.
     """
-    builder = _Builder(blocks)
+    builder = _Builder(blocks, known)
     if share:
         builder.grow(range(len(blocks)), 0, ())
     else:
@@ -106,9 +153,11 @@ def build_pack(blocks: Sequence[Block], device: torch.device, *, share: bool = T
 class _Builder:
     """Lays out the rows of a pack."""
 
-    def __init__(self, blocks: Sequence[Block]) -> None:
+    def __init__(self, blocks: Sequence[Block], known: Known | None = None) -> None:
         self.blocks = blocks
-        self.common = [_common_prefix(a.prompt_ids, b.prompt_ids) for a, b in pairwise(blocks)]
+        self.known = known
+        self.before: list[tuple[LayersRead, int]] = []
+        self.common = [common_prefix(a.prompt_ids, b.prompt_ids) for a, b in pairwise(blocks)]
         self.ids: list[Integers] = []
         self.positions: list[Integers] = []
         self.segments: list[Segment] = []
@@ -124,6 +173,7 @@ class _Builder:
             return
         common = self.common[members.start : members.stop - 1]
         shared = min(common)
+        depth, above = self._recalled(members.start, shared, depth, above)
         if (shared - depth) * (len(members) - 1) >= WORTH_SHARING:
             above = self._chain(self.blocks[members.start].prompt_ids[depth:shared], depth, above)
             depth = shared
@@ -134,6 +184,7 @@ class _Builder:
     def leaf(self, index: int, depth: int, above: tuple[Span, ...]) -> None:
         """Lay out what one block has to itself: the rest of its prompt, and its tries."""
         block = self.blocks[index]
+        depth, above = self._recalled(index, len(block.prompt_ids) - 1, depth, above)
         rest = block.prompt_ids[depth:]
         start = self.length
         tree = start + len(rest)
@@ -154,11 +205,33 @@ class _Builder:
             block.context < len(block.prompt_ids), last, block.context - len(block.prompt_ids) + tree
         )
 
+    def _recalled(self, index: int, most: int, depth: int, above: tuple[Span, ...]) -> tuple[int, tuple[Span, ...]]:
+        """How far a block need not be read, and where that stands: as it was, or as remembered if that is more."""
+        if self.known is None or (above and above[0][0] < _BEFORE):  # some of it is read in this pack
+            return depth, above
+        found = self.known.longest(self.blocks[index].prompt_ids, most)
+        if found is None or found[1] - depth < WORTH_SHARING:
+            return depth, above
+        start = _BEFORE + sum(count for _, count in self.before)
+        self.before.append(found)
+        return found[1], ((start, start + found[1]),)
+
+    def _settle(self) -> None:
+        """Give what was read before its place behind all rows, now that their number is known."""
+
+        def settled(span: Span) -> Span:
+            return span if span[0] < _BEFORE else (span[0] - _BEFORE + self.length, span[1] - _BEFORE + self.length)
+
+        self.segments = [replace(each, keys=tuple(map(settled, each.keys))) for each in self.segments]
+        self.members = [np.where(rows < _BEFORE, rows, rows - _BEFORE + self.length) for rows in self.members]
+
     def pack(self, device: torch.device) -> Pack:
         """The finished pack, filled up to a multiple of :data:`MULTIPLE` tokens."""
         missing = -self.length % MULTIPLE
         if missing:
             self._chain((0,) * missing, 0, ())
+        if self.before:
+            self._settle()
         contexts = np.concatenate(self.contexts)
         needed = np.unique(np.concatenate([contexts, self.lasts]))
         rows = _filled(needed, self.length)
@@ -178,6 +251,9 @@ class _Builder:
             members=tuple(self.members),
             distinct=torch.from_numpy(distinct).to(device),
             kind=torch.from_numpy(kind).to(device),
+            prompts=tuple(block.prompt_ids for block in self.blocks),
+            before=tuple(self.before),
+            known=self.known,
         )
 
     def _positions(self, block: Block, depth: int) -> Integers:
@@ -199,7 +275,7 @@ class _Builder:
         return keys
 
 
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """How many tokens two prompts share at the front; each keeps at least one to itself."""
     limit = min(len(a), len(b)) - 1
     return next((i for i in range(limit) if a[i] != b[i]), limit)
@@ -237,48 +313,3 @@ def _restricted(segments: Sequence[Segment], rows: Integers, length: int) -> Ite
         chosen = asked[segment.queries]
         if chosen.any():
             yield Segment(segment.queries[chosen], segment.keys, segment.mask[chosen])
-
-
-def savings(blocks: Sequence[Block]) -> list[int]:
-    """How many tokens less each block takes behind the one before it, where what they share is read once."""
-    common = [_common_prefix(a.prompt_ids, b.prompt_ids) for a, b in pairwise(blocks)]
-    return [0, *(length if length >= WORTH_SHARING else 0 for length in common)]
-
-
-def split_by_budget(lengths: Sequence[int], budget: int, saved: Sequence[int] | None = None) -> list[range]:
-    """Consecutive ranges whose lengths add up to at most ``budget``; a longer item stands alone.
-
-    As few as possible, and of about one size: what many small operations cost is the same for a small pack as for a
-    large one.
-
-    Args:
-        lengths: Of the items, each by itself.
-        budget: Most in a range.
-        saved: How much less each takes behind the one before it; None for nothing.
-    """
-    spared = [0] * len(lengths) if saved is None else saved
-    fewest = _split(lengths, budget, spared)
-    # The smallest budget that needs no more of them; below the average there is none.
-    low, high = (sum(lengths) - sum(spared)) // max(1, len(fewest)), budget
-    while low < high:
-        middle = (low + high) // 2
-        if len(_split(lengths, middle, spared)) > len(fewest):
-            low = middle + 1
-        else:
-            high = middle
-    return _split(lengths, high, spared)
-
-
-def _split(lengths: Sequence[int], budget: int, saved: Sequence[int]) -> list[range]:
-    """Consecutive ranges, each filled before the next begins."""
-    ranges: list[range] = []
-    start, total = 0, 0
-    for index, length in enumerate(lengths):
-        more = length - saved[index] if index > start else length
-        if index > start and total + more > budget:
-            ranges.append(range(start, index))
-            start, total, more = index, 0, length
-        total += more
-    if start < len(lengths):
-        ranges.append(range(start, len(lengths)))
-    return ranges
