@@ -100,6 +100,14 @@ def test_readings_that_depend_on_company_read_each_decision_by_itself(tmp_path: 
     assert "padded" in reader.describe()
 
 
+def test_mixtures_of_experts_read_each_decision_by_itself(tmp_path: Path) -> None:
+    path = save_model(tmp_path / "model", "gpt_oss")
+    met = [Decision("Room" + " and room" * n, ("go", "stay here for a while")) for n in range(6)]
+    together = Agent.load(path).judge(met)
+    assert [Agent.load(path).judge([decision])[0] for decision in met[::-1]] == together[::-1]
+    assert Agent.load(path).policy.scorer.reader.describe().startswith("packed")
+
+
 def test_the_critic_is_asked_if_wanted_and_there(run: Path, agent: Agent) -> None:
     decision = Decision(f"Now. {PROMPT}", ACTIONS)
     assert agent.has_critic

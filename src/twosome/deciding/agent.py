@@ -195,7 +195,7 @@ class Agent:
     def _computed(self, decisions: Sequence[Decision]) -> Iterator[Judgement]:
         scorer = self.policy.scorer
         for company in _companies(decisions, self._together):
-            with remembering(scorer.reader, self._beginnings):
+            with remembering(scorer.reader, self._beginnings if self._together else None):
                 scores = scorer.scores(company)
             for row, decision in enumerate(company):
                 encoded = scorer.encode(decision)
@@ -218,7 +218,7 @@ class Agent:
         by_prompt = {decision.prompt: decision for decision in decisions}
         found: dict[str, float] = {}
         for company in _companies(list(by_prompt.values()), self._together):
-            with remembering(self.policy.frozen_reader, self._frozen_beginnings):
+            with remembering(self.policy.frozen_reader, self._frozen_beginnings if self._together else None):
                 self.policy.features([decision.prompt for decision in company])
             # One at a time: a product of few rows rounds otherwise than one of many.
             found.update((decision.prompt, float(self.policy.values([decision])[0])) for decision in company)

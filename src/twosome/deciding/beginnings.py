@@ -94,14 +94,14 @@ class Beginnings:
 
 
 @contextmanager
-def remembering(reader: Any, beginnings: Beginnings) -> Iterator[None]:
+def remembering(reader: Any, beginnings: Beginnings | None) -> Iterator[None]:
     """Let a reader make use of beginnings, and add to them, while the context lasts.
 
     Only where that leaves no trace in any bit: packs on a CPU whose prompts may be cut anywhere.
 
     Args:
         reader: A :class:`~twosome.scoring.readers.Reader`.
-        beginnings: Those of the state that the weights are in.
+        beginnings: Those of the state that the weights are in; None for a model whose tokens depend on their company.
     """
     economies = getattr(reader, "economies", None)
     exact = economies is not None and economies.share and reader.attention == "segments" and not reader.frozen_layers

@@ -1,0 +1,112 @@
+"""What is remembered of how prompts begin saves reading and changes no bit."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import READERS, build_model
+from twosome.deciding.beginnings import WORTH_RECALLING, Beginnings, remembering
+from twosome.scoring.probing import Reading, choose_reader
+from twosome.scoring.readers import PackedReader
+from twosome.tokens.encoding import EncodedDecision
+
+
+def made(seed: int, count: int) -> list[EncodedDecision]:
+    """Decisions of a few families, each beginning as others of its family do, some for longer than others."""
+    rng = random.Random(seed)
+
+    def tokens(length: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(5, 60) for _ in range(length))
+
+    families = [tokens(90) for _ in range(3)]
+    found = []
+    for _ in range(count):
+        prompt = rng.choice(families)[: rng.randrange(1, 90)] + tokens(rng.randrange(1, 20))
+        actions = {tokens(rng.randrange(1, 5)) for _ in range(rng.randrange(1, 6))}
+        found.append(EncodedDecision(prompt, tuple(sorted(actions))))
+    return found
+
+
+def packed(architecture: str) -> PackedReader:
+    torch.manual_seed(0)
+    reader = choose_reader(build_model(architecture), None, Reading("packed"))
+    assert isinstance(reader, PackedReader)
+    return reader
+
+
+def test_no_bit_changes_whatever_was_read_before(architecture: str) -> None:
+    if architecture in READERS or architecture == "gpt_oss":
+        pytest.skip("not read in packs, or a mixture of experts")
+    reader = packed(architecture)
+    beginnings, features, rng = Beginnings(), Beginnings(), random.Random(1)
+    read = plain = 0
+    with torch.no_grad():
+        for seed in range(4):
+            decisions = made(seed % 2 + 10, 24) + made(seed, 6)
+            rng.shuffle(decisions)
+            size = (1, 3, 7, 30)[seed]
+            for start in range(0, len(decisions), size):
+                some = decisions[start : start + size]
+                before = reader.tokens
+                expected = reader.log_probs(some)
+                plain += reader.tokens - before
+                before = reader.tokens
+                with remembering(reader, beginnings):
+                    found = reader.log_probs(some)
+                read += reader.tokens - before
+                assert torch.equal(found, expected)
+                prompts = [each.prompt_ids for each in some]
+                with remembering(reader, features):
+                    hidden = reader.features(prompts)
+                assert torch.equal(hidden, reader.features(prompts))
+    assert reader.beginnings is None
+    if reader.economies.share:
+        assert read < plain
+        assert len(beginnings) > 20
+
+
+def test_the_longest_beginning_is_found_and_never_a_whole_prompt() -> None:
+    reader = packed("llama")
+    common = tuple(range(3, 50))
+    known, decision = Beginnings(), EncodedDecision((*common, 51, 52), ((5,),))
+    with torch.no_grad(), remembering(reader, known):
+        reader.log_probs([decision, EncodedDecision((*common[:40], 53), ((5,),))])
+    lengths = {
+        (*common, 51, 54): len(common) + 1,
+        (*common[:40], 55): 40,
+        common: len(common),
+        (*common, 51, 52): len(common) + 2,
+        common[: WORTH_RECALLING - 1]: None,
+        (99, *common): None,
+    }
+    for ids, length in lengths.items():
+        found = known.longest(ids, len(ids))
+        assert (found and found[1]) == length
+    found = known.longest((*common, 51, 52), len(common) + 1)
+    assert found is not None
+    assert found[1] == len(common) + 1  # the last token's own output is wanted, so it is read
+
+
+def test_memory_is_bounded_and_what_is_forgotten_is_not_found() -> None:
+    reader = packed("llama")
+    known = Beginnings(300_000)
+    with torch.no_grad(), remembering(reader, known):
+        for start in range(60):
+            reader.log_probs([EncodedDecision(tuple((start + n) % 60 for n in range(60)), ((5,),))])
+    assert known.nbytes <= 300_000
+    assert 0 < len(known) < 60
+    assert known.longest(tuple(n % 60 for n in range(60)), 59) is None
+    assert known.longest(tuple((59 + n) % 60 for n in range(60)), 59) is not None
+
+
+@pytest.mark.parametrize("change", [{"attention": "sparse"}, {"frozen_layers": 1}])
+def test_where_it_might_show_nothing_is_remembered(change: dict[str, Any]) -> None:
+    reader, known = packed("llama"), Beginnings()
+    for name, value in change.items():
+        setattr(reader, name, value)
+    with remembering(reader, known):
+        assert reader.beginnings is None
