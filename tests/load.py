@@ -38,6 +38,9 @@ CHECKED = 40
 """Answers of each measurement that are computed again in process."""
 
 
+WAYS = {"plain": ("--together", "1", "--memory-megabytes", "0"), "alone": ("--together", "1"), "own": ()}
+
+
 @dataclass
 class Measurement:
     """What some clients met."""
@@ -155,23 +158,25 @@ def main() -> int:
     parser.add_argument("--warm", type=float, default=3, help="seconds before it (default 3)")
     parser.add_argument("--task", default="tomato-lettuce-salad")
     parser.add_argument("--work", choices=("fresh", "task"), default="fresh")
-    parser.add_argument("--together", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--memory-megabytes", type=int, default=256, help="as twosome serve takes it (default 256)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     words = ["--model", arguments.model] if arguments.model else []
     agent = Agent.load(model=arguments.model)
     wrong = 0
-    print("clients  together   answers/s  CPU ms each   p50 ms   p95 ms   p99 ms   MiB  growth  failed  other bits")
+    print("clients       way   answers/s  CPU ms each   p50 ms   p95 ms   p99 ms   MiB  growth  failed  other bits")
     for clients in arguments.clients:
-        for together in arguments.together:
-            found = measured([*words, "--together", str(together)], clients, arguments.seconds, arguments)
+        for way in arguments.ways:
+            memory_words = ["--memory-megabytes", str(arguments.memory_megabytes)]
+            found = measured([*words, *memory_words, *WAYS[way]], clients, arguments.seconds, arguments)
             rng = random.Random(0)
             checked = rng.sample(found.answers, min(CHECKED, len(found.answers)))
             other = sum(agent.decide(each.prompt, each.actions) != answer for each, answer in checked)
             each = 1000 * found.cpu / max(1, len(found.latencies))
             times = "  ".join(f"{found.percentile(share):7.1f}" for share in (0.5, 0.95, 0.99))
             memory = f"{statistics.fmean(found.memory[-3:]):5.0f}  {found.growth:6.3f}"
-            row = f"{clients:>7}  {together:>8}  {found.throughput:>10.1f}  {each:>11.2f}  {times} {memory}"
+            row = f"{clients:>7}  {way:>8}  {found.throughput:>10.1f}  {each:>11.2f}  {times} {memory}"
             print(f"{row}  {len(found.failures):>6}  {other} of {len(checked)}", flush=True)
             print(*found.failures[:3], sep="\n", end="", file=sys.stderr)
             wrong += bool(found.failures) + bool(other) + (found.growth > ALLOWED_GROWTH)

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from twosome.cli.parsing import Parser, add_policy_arguments, policy_arguments, positive
+from twosome.cli.parsing import Parser, add_policy_arguments, not_negative, policy_arguments, positive
 from twosome.errors import ConfigError
 
 KEY = "TWOSOME_KEY"
@@ -37,6 +37,7 @@ def run(words: list[str]) -> int:
     sources = named_sources(arguments.agents, arguments.model)
     with listen(arguments.host, arguments.port) as listening:
         settings = {name: getattr(arguments, name) for name in ("temperature", "threads")}
+        settings["memory_limit"] = arguments.memory_megabytes * 2**20
         agents = load_agents(sources, {**policy_arguments(arguments), **settings})
         warnings.simplefilter("ignore")  # from here on they would quote what clients send
         service = Service(
@@ -68,6 +69,12 @@ def _parser() -> Parser:
     parser.add_argument("--temperature", type=float, default=1.0, help="what logits are divided by (default: 1)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")
     parser.add_argument("--together", type=positive, default=32, help="most decisions read at a time (default: 32)")
+    parser.add_argument(
+        "--memory-megabytes",
+        type=not_negative,
+        default=256,
+        help="most memory for answers, and for how prompts begin, of each agent (default: 256)",
+    )
     parser.add_argument("--most-bytes", type=positive, default=4 * 2**20, help="largest body (default: 4 MiB)")
     parser.add_argument("--no-values", action="store_true", help="do not ask the critic, which reads the prompt again")
     parser.add_argument("--quiet", action="store_true", help="no log; it is a JSON object per request, without texts")
