@@ -62,6 +62,13 @@ def test_a_body_that_grows_past_the_limit_is_not_unpacked(encoding: str) -> None
     assert refused.value.status == 413
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_bomb_is_a_413(encoding: str, agent: Agent) -> None:
+    with serving({"a": agent}, most_bytes=10_000) as running:
+        bomb = packed(b'{"state": "' + b" " * 200_000 + b'"}', encoding)
+        assert running.post("/v1/systemone", bomb, Content_Encoding=encoding).status == 413
+
+
 def test_a_zstd_frame_may_not_ask_for_a_large_window() -> None:
     module = zstd()
     options = {module.CompressionParameter.window_log: 27, module.CompressionParameter.content_size_flag: 0}
