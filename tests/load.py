@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import random
 import signal
@@ -59,7 +60,7 @@ class Measurement:
 
     def percentile(self, share: float) -> float:
         """Latency in milliseconds."""
-        ordered = sorted(self.latencies)
+        ordered = sorted(self.latencies) or [math.nan]
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     @property
@@ -130,10 +131,9 @@ def measured(words: list[str], clients: int, seconds: float, arguments: argparse
         works = [decisions(arguments.task, arguments.seed + n, arguments.work == "fresh") for n in range(clients)]
         for work in works:
             next(work)
-        warm = time.monotonic() + arguments.warm
-        for pause, into in ((warm, Measurement()), (warm + seconds, found)):
+        for duration, into in ((arguments.warm, Measurement()), (seconds, found)):
             before, began = process.cpu_times(), time.monotonic()
-            threads = [Client(port, work, pause, into, lock) for work in works]
+            threads = [Client(port, work, began + duration, into, lock) for work in works]
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
