@@ -60,7 +60,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "bench": ("tokens", "transformers", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("evaluation", "runs", "tokens", *RUNS),
-    "reproduction": ("evaluation", "runs", *RUNS),
     "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),

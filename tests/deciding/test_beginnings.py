@@ -10,7 +10,7 @@ import torch
 
 from tests.tiny import READERS, build_model
 from twosome.deciding.beginnings import WORTH_RECALLING, Beginnings, remembering
-from twosome.scoring.probing import Reading, choose_reader
+from twosome.judging.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
 from twosome.tokens.encoding import EncodedDecision
 

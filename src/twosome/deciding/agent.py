@@ -218,7 +218,8 @@ class Agent:
         by_prompt = {decision.prompt: decision for decision in decisions}
         found: dict[str, float] = {}
         for company in _companies(list(by_prompt.values()), self._together):
-            with remembering(self.policy.frozen_reader, self._frozen_beginnings if self._together else None):
+            # (Where a frozen copy reads, in place of the same reader with its adapter off, nothing is remembered.)
+            with remembering(self.policy.scorer.reader, self._frozen_beginnings if self._together else None):
                 self.policy.features([decision.prompt for decision in company])
             # One at a time: a product of few rows rounds otherwise than one of many.
             found.update((decision.prompt, float(self.policy.values([decision])[0])) for decision in company)

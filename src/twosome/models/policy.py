@@ -263,11 +263,6 @@ class LanguageModelPolicy:
         return {"device": str(self.model.device), "scoring": self.scorer.reader.describe(), **file}
 
     @property
-    def frozen_reader(self) -> Reader:
-        """What reads the frozen base: the actor's reader with the adapter off, or that of the frozen copy."""
-        return self._frozen.reader
-
-    @property
     def gguf_file(self) -> GgufFile | None:
         """The file that the frozen model was read from, if it was a GGUF file."""
         frozen = self._frozen.model
