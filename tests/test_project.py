@@ -73,11 +73,8 @@ LARGEST_ROOM, LARGEST_MODULE = 2500, 350  # lines
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Agent", "Decision", "score"}
-COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
-COMMANDS |= {"play", "score", "tasks", "check-env", "words", "bench"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report"}
-COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
-COMMANDS |= {"play", "score", "serve", "tasks", "check-env", "bench"}
+COMMANDS |= {"play", "score", "serve", "tasks", "check-env", "words", "bench"}
 
 
 @dataclass(frozen=True)

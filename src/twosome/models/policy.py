@@ -30,7 +30,7 @@ from twosome.scoring.condition import adapter_off
 from twosome.scoring.kept import KeptReadings, Visited
 from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.memory import LIMIT, Memory, recall
-from twosome.scoring.readers import PackedReader, Reader
+from twosome.scoring.readers import PackedReader
 from twosome.tokens.encoding import LongPrompts, Tokenizer
 from twosome.tokens.prompting import Prompting
 
