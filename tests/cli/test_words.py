@@ -42,7 +42,8 @@ def test_every_wording_is_measured_and_kept(file: Path, tmp_path: Path, capsys: 
     assert permuted["best"] < own["best"]
     read = phrases.read_text(encoding="utf-8").count("\n")
     assert main([*command, "--json"]) == 0  # nothing is read or measured again
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == lines
+    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert again == lines
     assert len(kept.read_text(encoding="utf-8").splitlines()) == 3
     assert phrases.read_text(encoding="utf-8").count("\n") == read
 

@@ -48,3 +48,11 @@ def test_where_nobody_knows_what_is_best_all_that_is_offered_counts_and_is_a_not
     (fault,) = found([Seen("You may", ("go", LONG)), Seen("Now", ("go", LONG))])
     assert fault[0] == "note"
     assert "at most 5.5e-04 in 2 decisions that offer it" in fault[1]
+
+
+def test_where_it_is_one_of_several_best_they_count_together() -> None:
+    """Nobody need say it where another way is as good and likely."""
+    either = Seen("You may", ("go", "sit down there now", LONG), best=frozenset([LONG, "go"]))
+    assert not found([either])
+    alone = Seen("So", ("go", LONG), best=frozenset([LONG]))
+    assert len(found([either, alone])) == 1

@@ -19,6 +19,9 @@ from twosome.cli.parsing import (
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
+    import argparse
+
+    from twosome.evaluation.phrases import PhraseScores
     from twosome.evaluation.wordings import Choice
 
 
@@ -52,33 +55,47 @@ def run(words: list[str]) -> int:
 
     from twosome.caching import key_of
     from twosome.cli.waiting import waiting
-    from twosome.evaluation.phrases import PhraseScores
     from twosome.evaluation.wordings import choices, seen_of, try_wording
     from twosome.models.loading import EMBEDDED
+
+    model = arguments.model or EMBEDDED
+    label = model if prompting_of(arguments) is None else f"{model}, {prompting_of(arguments)}"
+    environments = {name: {**arguments.environment, **given} for name, given in candidates.items()}
+    # All are made first, so that a mistake in the last wording is told before a model is loaded.
+    seen = {name: seen_of(arguments.task, environment) for name, environment in environments.items()}
+    keys = {
+        name: key_of([label, arguments.task, environment, [[one.prompt, one.actions] for one in seen[name]]])
+        for name, environment in environments.items()
+    }
+    known = _kept(arguments.out)
+    phrases = None
+    if arguments.worst or not set(keys.values()) <= known.keys():
+        phrases = _phrases(arguments, model, label)
+    for name, environment in environments.items():
+        line = {**known.get(keys[name], {}), "name": name}
+        if keys[name] not in known:
+            assert phrases is not None
+            with waiting(f"reading {name}"):
+                trial = try_wording(phrases, arguments.task, name, environment)
+            line = {"key": keys[name], "model": model, "environment": environment, **asdict(trial)}
+            _keep(arguments.out, line)
+        print(json.dumps(line) if arguments.json else describe(line), flush=True)
+        if arguments.worst:
+            assert phrases is not None
+            found = choices(phrases, seen[name], "sum")
+            print("\n".join(map(describe_choice, sorted(found, key=lambda one: one.probability)[: arguments.worst])))
+    return 0
+
+
+def _phrases(arguments: argparse.Namespace, model: str, label: str) -> PhraseScores:
+    """The model, loaded, with what it read before."""
+    from twosome.evaluation.phrases import PhraseScores
     from twosome.runs.building import load_base
     from twosome.runs.config import LoadingConfig
     from twosome.scorer import Scorer
 
-    model = arguments.model or EMBEDDED
-    environments = {name: {**arguments.environment, **given} for name, given in candidates.items()}
-    known = _kept(arguments.out, model, arguments.task)
-    # All are made first, so that a mistake in the last wording is told before a model is loaded.
-    seen = {name: seen_of(arguments.task, environment) for name, environment in environments.items()}
     base, tokenizer = load_base(model, LoadingConfig(trust_remote_code=arguments.trust_remote_code))
-    phrases = PhraseScores(Scorer(base, tokenizer, prompting=prompting_of(arguments)), arguments.phrases, model)
-    for name, environment in environments.items():
-        texts = key_of([[one.prompt, one.actions, sorted(one.best or ())] for one in seen[name]])
-        line = known.get(texts)
-        if line is None:
-            with waiting(f"reading {name}"):
-                trial = try_wording(phrases, arguments.task, name, environment)
-            line = {"model": model, "environment": environment, "texts": texts, **asdict(trial)}
-            _keep(arguments.out, line)
-        print(json.dumps(line) if arguments.json else describe(line), flush=True)
-        if arguments.worst:
-            found = choices(phrases, seen[name], "sum")
-            print("\n".join(map(describe_choice, sorted(found, key=lambda one: one.probability)[: arguments.worst])))
-    return 0
+    return PhraseScores(Scorer(base, tokenizer, prompting=prompting_of(arguments)), arguments.phrases, label)
 
 
 def read_wordings(file: Path) -> dict[str, dict[str, Any]]:
@@ -121,8 +138,8 @@ def _percent(success: float | None) -> str:
     return "-" if success is None else f"{100 * success:.1f} %"
 
 
-def _kept(file: Path | None, model: str, task: str) -> dict[str, dict[str, Any]]:
-    """Results of this model and task that are in a file, by what was read."""
+def _kept(file: Path | None) -> dict[str, dict[str, Any]]:
+    """Results that are in a file, by what they depend on."""
     if file is None or not file.is_file():
         return {}
     lines = []
@@ -131,8 +148,7 @@ def _kept(file: Path | None, model: str, task: str) -> dict[str, dict[str, Any]]
             lines.append(json.loads(line))
         except ValueError:
             continue  # a line that was cut short is measured again
-    mine = [line for line in lines if (line["model"], line["task"]) == (model, task)]
-    return {line["texts"]: line for line in mine}
+    return {line["key"]: line for line in lines}
 
 
 def _keep(file: Path | None, line: dict[str, Any]) -> None:

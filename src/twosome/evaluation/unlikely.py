@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from twosome.decision import Decision
 from twosome.evaluation.phrases import PhraseScores, ScoredPolicy
@@ -22,8 +23,9 @@ def unlikely_phrases(phrases: PhraseScores, walked: Sequence[Seen], seed: int) -
     """Yield the phrases that a model would hardly ever say.
 
     By their joint probability among the phrases of the decision, whatever a run divides it by: this is what the model
-    would say. Where the best actions are known, decisions count in which the phrase is the best or among them;
-    elsewhere all that offer it, and what is found is a note only.
+    would say. Where the best actions are known, decisions count in which the phrase is the only best one; if there are
+    none, those in which it is one of several, which count together. Elsewhere all decisions count that offer it, and
+    what is found is a note only.
 
     Args:
         phrases: The model.
@@ -33,12 +35,12 @@ def unlikely_phrases(phrases: PhraseScores, walked: Sequence[Seen], seed: int) -
     known = any(seen.best for seen in walked)
     drawn = _drawn(walked, known, seed)
     policy = ScoredPolicy(phrases, "sum")
-    phrases.read([decision for _, where in drawn for decision in where])
-    for phrase, where in drawn:
-        found = [_Likelihood.of(policy, decision, phrase) for decision in where]
+    phrases.read([case.decision for cases in drawn.values() for case in cases])
+    for phrase, cases in drawn.items():
+        found = [_Likelihood.of(policy, case) for case in cases]
         most = max(found, key=lambda likelihood: likelihood.share)
         if most.share < SHARE:
-            count = f"{len(where)} decision{'' if len(where) == 1 else 's'}"
+            count = f"{len(cases)} decision{'' if len(cases) == 1 else 's'}"
             told = f"at most {most.probability:.1e} in {count} {'where it is best' if known else 'that offer it'}"
             advice = "reword it" if known else "reword it, if it ever is the best to do"
             message = f"the model would hardly ever say {phrase!r}: {told}; {advice}"
@@ -46,9 +48,16 @@ def unlikely_phrases(phrases: PhraseScores, walked: Sequence[Seen], seed: int) -
             yield Fault("likely", "warning" if known else "note", message, example)
 
 
+class _Case(NamedTuple):
+    """A decision, and the phrases of it that are judged together."""
+
+    decision: Decision
+    phrases: frozenset[str]
+
+
 @dataclass(frozen=True)
 class _Likelihood:
-    """How likely a phrase is in a decision, beside uniform play and beside the likeliest."""
+    """How likely the phrases of a case are, beside uniform play and beside the likeliest."""
 
     decision: Decision
     probability: float
@@ -56,19 +65,24 @@ class _Likelihood:
     favourite: str
 
     @classmethod
-    def of(cls, policy: ScoredPolicy, decision: Decision, phrase: str) -> _Likelihood:
-        row = policy.action_log_probs([decision])[0].exp()
-        probability = float(row[decision.actions.index(phrase)])
-        favourite = decision.actions[int(row.argmax())]
-        return cls(decision, probability, probability * len(decision.actions), favourite)
+    def of(cls, policy: ScoredPolicy, case: _Case) -> _Likelihood:
+        actions = case.decision.actions
+        row = policy.action_log_probs([case.decision])[0].exp()
+        probability = sum(float(row[actions.index(phrase)]) for phrase in case.phrases)
+        share = probability * len(actions) / len(case.phrases)
+        return cls(case.decision, probability, share, actions[int(row.argmax())])
 
 
-def _drawn(walked: Sequence[Seen], known: bool, seed: int) -> list[tuple[str, list[Decision]]]:
+def _drawn(walked: Sequence[Seen], known: bool, seed: int) -> dict[str, list[_Case]]:
     """Of every phrase some of the decisions that count, drawn by lot."""
-    where: dict[str, dict[Decision, None]] = {}
+    met: dict[str, dict[_Case, None]] = {}
     for seen in walked:
         decision = Decision(seen.prompt, seen.actions)
         for phrase in sorted(seen.best or ()) if known else seen.actions:
-            where.setdefault(phrase, {})[decision] = None
-    lots = random.Random(seed)
-    return [(phrase, lots.sample(list(found), min(READ, len(found)))) for phrase, found in where.items()]
+            judged = seen.best if known and seen.best else frozenset([phrase])
+            met.setdefault(phrase, {})[_Case(decision, judged)] = None
+    lots, drawn = random.Random(seed), {}
+    for phrase, cases in met.items():
+        counting = [case for case in cases if len(case.phrases) == 1] or list(cases)
+        drawn[phrase] = lots.sample(counting, min(READ, len(counting)))
+    return drawn
