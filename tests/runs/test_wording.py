@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twosome.cli.train import parse
+from twosome.laboratory import plan as laboratory_plan
 from twosome.runs.agents import Agent
 from twosome.runs.config import RunConfig, to_yaml
 from twosome.runs.wording import carried, worded
@@ -26,6 +27,11 @@ def test_any_other_model_is_met_in_everyday_words_unless_others_are_named() -> N
     assert config(PIZZA, "--model", "./other").environment == {"wording": "everyday"}
     named = config(PIZZA, "--model", "./other", "--environment", '{"wording": "first"}')
     assert named.environment == {"wording": "first"}
+
+
+def test_plans_of_many_runs_have_the_same_words(tmp_path: Path) -> None:
+    laboratory = laboratory_plan.Settings(tmp_path, {"usual": {}}, (PIZZA,), model="./other")
+    assert laboratory.config("usual", PIZZA, 0).environment == {"wording": "everyday"}
 
 
 def test_what_reads_numbers_and_what_brings_its_own_words_is_left_alone() -> None:

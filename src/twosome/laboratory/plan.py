@@ -17,6 +17,7 @@ from twosome.laboratory.variants import Variant, vary
 from twosome.reproduction.jobs import Job, MeasureJob, TrainJob
 from twosome.reproduction.plan import STARTING, seconds_of_measuring, seconds_of_training
 from twosome.runs.config import RunConfig, preset_config
+from twosome.runs.wording import with_words
 from twosome.text.tasks import TASKS
 
 
@@ -59,7 +60,7 @@ class Settings:
             config = replace(config, decisions=self.decisions)
         if self.model is not None:
             config = replace(config, model=self.model)
-        return vary(config, self.variants[variant])
+        return with_words(vary(config, self.variants[variant]))
 
 
 def stages(settings: Settings) -> list[list[Job]]:
