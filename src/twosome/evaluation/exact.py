@@ -17,7 +17,7 @@ from twosome.errors import ConfigError
 from twosome.success import Way
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import open_task
-from twosome.types import Policy
+from twosome.types import ForeseeingPolicy, Policy
 
 JUDGED_AT = 0.999
 """Discount that decides which actions are best where a task has none: success counts, and the sooner the better."""
@@ -94,7 +94,10 @@ def evaluate_exactly(
         )
     graph = explore(shown.world)
     rows = _read(shown, graph)
-    asked = _ask(policy, list(dict.fromkeys(row.decision for row in rows)), batch_size, on_progress)
+    distinct = list(dict.fromkeys(row.decision for row in rows))
+    if isinstance(policy, ForeseeingPolicy):
+        policy.foresee(distinct)
+    asked = _ask(policy, distinct, batch_size, on_progress)
     table, favourites = np.zeros(graph.admissible.shape), np.zeros(len(graph.states), dtype=np.int64)
     for row in rows:
         probabilities = asked[row.decision]
