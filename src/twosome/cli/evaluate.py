@@ -16,11 +16,14 @@ from twosome.cli.parsing import (
     policy_arguments,
     positive,
 )
+from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
 
+    from twosome.evaluation.exact import ExactEvaluation
+    from twosome.evaluation.sampled import Evaluation
     from twosome.types import Policy
 
 EPISODES = 100
@@ -53,6 +56,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_environment_argument(parser)
     add_policy_arguments(parser)
+    add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
     policy, name, setting = _subject(arguments)
@@ -66,6 +70,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
     from twosome.evaluation.saycan import learned_saycan, oracle_saycan, unmasked
     from twosome.runs.agents import check_task, load_agent
 
+    server = server_settings(arguments, arguments.model)
     if arguments.exact and arguments.episodes is not None:
         raise ConfigError("--exact runs no episodes; leave out --episodes, or --exact")
     if arguments.exact and arguments.longest is not None:
@@ -89,7 +94,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(_source(arguments), joined=joined, **policy_arguments(arguments))
+    agent = load_agent(_source(arguments), joined=joined, server=server, **policy_arguments(arguments))
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}
@@ -99,7 +104,8 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         policy = learned_saycan(agent.language, setting.task, seed=arguments.seed, environment=environment)
         where["environment"] = unmasked(setting.task, environment)
         return policy, "SayCan, learned affordances", where
-    return agent.policy, "trained" if agent.trained else "untrained", where
+    name = "decision server" if server is not None else "trained" if agent.trained else "untrained"
+    return agent.policy, name, where
 
 
 def _source(arguments: argparse.Namespace) -> Path | None:
@@ -131,9 +137,10 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
             on_progress=partial(told.episodes, episodes),
         )
     if arguments.json:
-        print(json.dumps(asdict(result)))
-    else:
-        print_evaluations([(f"{name}, {'greedy' if arguments.greedy else 'sampled'}", result)])
+        _print_json(result, policy)
+        return
+    print_evaluations([(f"{name}, {'greedy' if arguments.greedy else 'sampled'}", result)])
+    _print_server(policy)
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
@@ -148,7 +155,7 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
 
         result = evaluate_exactly(policy, **setting, greedy=arguments.greedy, on_progress=progress)
     if arguments.json:
-        print(json.dumps(asdict(result)))
+        _print_json(result, policy)
         return
     print(f"{result.task}, {name}{', greedy' if arguments.greedy else ''}, exact")
     print(f"  success              {'-' if result.success is None else f'{result.success:.4%}'}")
@@ -160,3 +167,17 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
     )
     if note := success_note(result.success_by):
         print(note)
+    _print_server(policy)
+
+
+def _print_json(result: Evaluation | ExactEvaluation, policy: Policy) -> None:
+    """One JSON object: the result, and the server that was asked, if one was."""
+    facts = server_facts(policy)
+    print(json.dumps({**asdict(result), **({} if facts is None else {"server": facts})}))
+
+
+def _print_server(policy: Policy) -> None:
+    """What has to be known of the server that was asked, if one was."""
+    facts = server_facts(policy)
+    for line in [] if facts is None else server_lines(facts):
+        print(line)

@@ -17,6 +17,7 @@ from twosome.models.arrival import (
     check_adapter,
     check_base,
     check_is_model,
+    check_is_no_server,
     say_other_base,
 )
 from twosome.models.gguf.copies import directory_of
@@ -95,10 +96,11 @@ def locate(name: str, revision: str | None = None) -> tuple[str, GgufFile | None
     """From where a model is loaded, a directory or a hub id; and the GGUF file that the directory was made of, if any.
 
     Raises:
-        ModelError: If it is a GGUF file that cannot be read.
+        ModelError: If it is a GGUF file that cannot be read, or a decision server.
     """
     if name == EMBEDDED:
         return str(EMBEDDED_DIRECTORY), None
+    check_is_no_server(name)
     file = find_gguf(name, revision)
     if file is None:
         return name, None

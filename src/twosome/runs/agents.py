@@ -1,4 +1,4 @@
-"""Agents to act with: a trained run, a bare adapter, or an untrained model."""
+"""Agents to act with: a trained run, a bare adapter, an untrained model, or a decision server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.arrival import adapter_base
+from twosome.models.arrival import adapter_base, is_server
 from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
+from twosome.remote import RemotePolicy, ServerSettings
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
@@ -55,8 +56,13 @@ class Agent:
         """The policy as the language model's that it is.
 
         Raises:
-            ConfigError: If it reads numbers.
+            ConfigError: If it reads numbers, or is a decision server.
         """
+        if isinstance(self.policy, RemotePolicy):
+            raise ConfigError(
+                f"{self.policy.settings.url!r} is a decision server, which shows no scores of tokens; name a model's "
+                "hub id, directory or GGUF file"
+            )
         if not isinstance(self.policy, LanguageModelPolicy):
             raise ConfigError("this run's agent reads the observation vector, so it has no language model")
         return self.policy
@@ -97,8 +103,11 @@ def load_agent(
     trust_remote_code: bool = False,
     prompting: Prompting | None = None,
     joined: str | None = None,
+    server: ServerSettings | None = None,
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
+
+    The untrained model may be a decision server, by its address.
 
     Args:
         source: A run directory, an adapter directory, or None.
@@ -109,14 +118,19 @@ def load_agent(
         prompting: How prompts and phrases are put to a model that has no run to say so; default: joined as the
             environment says, without a template.
         joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
+        server: How a decision server is asked; default: ``model`` with its usual settings, if that is an address.
 
     Raises:
-        ConfigError: If there is a run, and it was trained with another prompting.
+        ConfigError: If there is a run, and it was trained with another prompting; or a server, and more was said.
         RunError: If ``source`` is neither a run nor an adapter, or a run that asks for code you do not trust.
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
     if normalization is not None:
         resolve_normalization(normalization)
+    if server is None and model is not None and is_server(model):
+        server = ServerSettings(model)
+    if server is not None:
+        return _remote_agent(server, source, normalization, prompting)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
     path = Path(source) if source is not None else None
     if path is not None and (path / CONFIG_FILE).is_file():
@@ -146,6 +160,22 @@ def load_agent(
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )
+
+
+def _remote_agent(
+    server: ServerSettings, source: str | Path | None, normalization: str | None, prompting: Prompting | None
+) -> Agent:
+    """A decision server as the untrained model that it is here."""
+    if source is not None:
+        raise ConfigError(f"{str(source)!r} has weights for a model of its own; leave it out, or the decision server")
+    if normalization is not None:
+        raise ConfigError("a decision server normalises its probabilities itself; leave out --normalization")
+    if prompting is not None:
+        raise ConfigError(
+            "a decision server puts a prompt to its model itself; leave out --template, --system and --joiner "
+            "(--server-instruction says what is asked)"
+        )
+    return Agent(RemotePolicy(server), None, trained=False)
 
 
 def _acting(model: Any, tokenizer: Any, normalization: str | None, prompting: Prompting) -> LanguageModelPolicy:

@@ -16,6 +16,7 @@ import yaml
 from twosome.algorithms import ALGORITHMS
 from twosome.algorithms.config import PPOConfig
 from twosome.errors import ConfigError
+from twosome.models.arrival import check_is_no_server
 from twosome.runs.notation import HOLDS_ITSELF, with_numbers
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
@@ -169,6 +170,7 @@ class RunConfig:
                 raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.start is not None and (self.policy != "language" or self.finetune != "lora"):
             raise ConfigError("start names an adapter, which only policy=language with finetune=lora has; leave it out")
+        check_is_no_server(self.model)
         if self.algorithm not in ALGORITHMS:
             raise ConfigError(f"algorithm must be {' or '.join(ALGORITHMS)}, got {self.algorithm!r}")
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
