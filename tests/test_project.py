@@ -53,7 +53,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "evaluation": ("runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
-    "reproduction": ("evaluation", "runs", *RUNS),
+    "reproduction": ("remote", "evaluation", "runs", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,

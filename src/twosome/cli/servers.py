@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 PREFIX = "server_"
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+def add_server_arguments(parser: argparse.ArgumentParser, named: str = "--model http://... or https://...") -> None:
     """Arguments for a decision server; each has its own default in :class:`twosome.remote.ServerSettings`."""
-    group = parser.add_argument_group("a decision server (--model http://... or https://...)")
+    group = parser.add_argument_group(f"a decision server ({named})")
     group.add_argument(
         "--server-format",
         choices=("systemone", "decisions"),
@@ -52,6 +52,8 @@ def server_settings(arguments: argparse.Namespace, address: str | None) -> Serve
     from twosome.models.arrival import is_server
 
     if address is None or not is_server(address):
+        if address is not None and hasattr(arguments, "server"):
+            raise ConfigError(f"--server {address!r} is no address of a decision server: expected http:// or https://")
         if given:
             flag = f"--{PREFIX}{next(iter(given))}".replace("_", "-")
             raise ConfigError(f"{flag} is about a decision server; name one by its address, http:// or https://")
@@ -74,7 +76,7 @@ def server_lines(facts: dict[str, Any]) -> list[str]:
     """The same for people."""
     asked = facts["instruction"] or "nothing"
     lines = [
-        f"server: {', '.join(facts['models']) or 'a model without a name'} at {facts['url']}, asked {asked!r}",
+        f"server: {', '.join(facts['answered_by']) or 'a model without a name'} at {facts['url']}, asked {asked!r}",
         f"  {facts['answers']} decisions, {facts['from_disk']} of them answered before; {facts['requests']} requests",
     ]
     if facts["sum"] is not None:

@@ -83,11 +83,8 @@ class RemotePolicy(Untrained):
         known = [self._answers[decision] for decision in self._answers if decision != PROBE]
         totals = [answer.total for answer in known]
         return {
-            "url": self.settings.endpoint,
-            "format": self.settings.spoken,
-            "models": sorted(self._models()),
-            "instruction": self.settings.instruction,
-            "descriptions": dict(self.settings.descriptions),
+            **self.settings.framing,
+            "answered_by": sorted(self._models()),
             "answers": len(known),
             "from_disk": self._recalled,
             "requests": self._transport.requests,

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from twosome.errors import ConfigError
@@ -83,6 +83,23 @@ class ServerSettings:
         if base.endswith(f"/{self.spoken}"):
             return base
         return f"{base}/{self.spoken}" if base.endswith("/v1") else f"{base}/v1/{self.spoken}"
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables: its host, and the model if one was chosen."""
+        host = urlsplit(self.url).netloc
+        return f"{host}, {self.model}" if self.model else host
+
+    @property
+    def framing(self) -> dict[str, Any]:
+        """What decides its answers, as JSON: other framings of the same server are other policies."""
+        return {
+            "url": self.endpoint,
+            "format": self.spoken,
+            "model": self.asked_model,
+            "instruction": self.instruction,
+            "descriptions": dict(self.descriptions),
+        }
 
     @property
     def asked_model(self) -> str:

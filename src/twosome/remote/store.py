@@ -15,8 +15,6 @@ from twosome.remote.answers import Answer
 from twosome.remote.formats import read_answer, request_body
 from twosome.remote.settings import ServerSettings
 
-FRAMING = ("instruction", "descriptions")
-
 
 class AnswerStore:
     """The answers of one server to questions put in one way.
@@ -30,10 +28,8 @@ class AnswerStore:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        framing = {name: getattr(settings, name) for name in FRAMING}
-        facts = {"endpoint": settings.endpoint, "model": settings.asked_model, **framing}
         host = urlsplit(settings.endpoint).netloc.replace(":", "-")
-        self.folder: Path = cache_directory("answers") / f"{host}-{key_of(facts)[:12]}"
+        self.folder: Path = cache_directory("answers") / f"{host}-{key_of(settings.framing)[:12]}"
 
     def recall(self, decision: Decision) -> Answer | None:
         """The answer that was kept, or None if there is none that can be used."""
