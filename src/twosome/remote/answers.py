@@ -14,6 +14,8 @@ from twosome.errors import RemoteError
 
 SLACK = 0.05
 """How far probabilities may sum from 1, unless their rounding explains more."""
+FEWEST_DECIMALS = 2
+"""No server is known that rounds to fewer; an answer of 1.0 and 0.0 shows one."""
 SHOWN = 300
 """Characters of an answer, or of a prompt, that an error shows."""
 
@@ -101,15 +103,10 @@ def checked(decision: Decision, found: Iterable[tuple[str, Any]], model: Any) ->
         max(number.decimals for number in numbers),
         str(model) if isinstance(model, str) else None,
     )
-    slack = max(SLACK, len(numbers) * half_last_digit(answer.decimals))
+    slack = max(SLACK, len(numbers) * 0.5 * 10.0 ** -max(answer.decimals, FEWEST_DECIMALS))
     if abs(answer.total - 1) > slack or answer.total == 0:
         raise ValueError(f"the probabilities sum to {answer.total:.4g}, further from 1 than {slack:.3g}")
     return answer
-
-
-def half_last_digit(decimals: int) -> float:
-    """The most that rounding to so many decimals changes a number by."""
-    return 0.5 * 10.0**-decimals
 
 
 def unusable(decision: Decision, text: str, why: str) -> RemoteError:

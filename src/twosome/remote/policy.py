@@ -13,19 +13,15 @@ from torch import Tensor
 from twosome.baselines.untrained import Untrained
 from twosome.decision import Decision
 from twosome.errors import ConfigError, RemoteError
-from twosome.remote.answers import Answer
+from twosome.remote.answers import FEWEST_DECIMALS, Answer
 from twosome.remote.asking import ask_all
 from twosome.remote.settings import ServerSettings
 from twosome.remote.store import AnswerStore
 from twosome.remote.transport import Transport
 
-PROBE = Decision(
-    "A word is drawn from a list of eight, and nobody says how.",
-    ("river", "lamp", "seven", "green", "window", "north", "paper", "spoon"),
-)
+PROBE = "A word is drawn from a list, and nobody says how."
+PROBE_WORDS = ("river", "lamp", "seven", "green", "window", "north", "paper", "spoon")
 """What is asked to see how many decimals a server shows, before anything depends on it."""
-FEWEST_DECIMALS = 2
-"""No server is known that rounds to fewer; an answer of 1.0 and 0.0 shows one."""
 
 
 class RemotePolicy(Untrained):
@@ -42,6 +38,7 @@ class RemotePolicy(Untrained):
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
+        self._probe = Decision(PROBE, PROBE_WORDS[: settings.options])
         self._store = AnswerStore(settings)
         self._transport = Transport(settings)
         self._answers: dict[Decision, Answer] = {}
@@ -57,7 +54,7 @@ class RemotePolicy(Untrained):
         self.foresee(decisions)
         asked = [decision for decision in dict.fromkeys(decisions) if len(decision.actions) > 1]
         if asked and self.settings.decimals is None:
-            asked.insert(0, PROBE)
+            asked.insert(0, self._probe)
         self._answer(asked)
         table = torch.full((len(decisions), max(len(decision.actions) for decision in decisions)), -torch.inf)
         for row, decision in enumerate(decisions):
@@ -80,7 +77,7 @@ class RemotePolicy(Untrained):
 
     def facts(self) -> dict[str, Any]:
         """What a result must say of it: who answered, to which framing, how exactly, after how many requests."""
-        known = [self._answers[decision] for decision in self._answers if decision != PROBE]
+        known = [self._answers[decision] for decision in self._answers if decision != self._probe]
         totals = [answer.total for answer in known]
         return {
             **self.settings.framing,
@@ -106,7 +103,7 @@ class RemotePolicy(Untrained):
                 missing.append(decision)
             else:
                 self._remember({decision: kept})
-                self._recalled += decision != PROBE
+                self._recalled += decision != self._probe
         if missing:
             self._remember(ask_all(self._transport, self.settings, self._store, missing))
 
@@ -136,5 +133,5 @@ class RemotePolicy(Untrained):
         """Decimals that an answer was rounded to."""
         if self.settings.decimals is not None:
             return max(self.settings.decimals, answer.decimals)
-        probe = self._answers.get(PROBE)
+        probe = self._answers.get(self._probe)
         return max(FEWEST_DECIMALS, answer.decimals, 0 if probe is None else probe.decimals)

@@ -63,8 +63,8 @@ class ServerSettings:
                 raise ConfigError(f"{name} of a decision server must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.timeout < float("inf"):
             raise ConfigError(f"the timeout of a decision server must be a number of seconds, got {self.timeout}")
-        if self.decimals is not None and not 1 <= self.decimals <= 300:
-            raise ConfigError(f"the decimals of a decision server must be from 1 to 300, got {self.decimals}")
+        if self.decimals is not None and not 2 <= self.decimals <= 300:
+            raise ConfigError(f"the decimals of a decision server must be from 2 to 300, got {self.decimals}")
         route = self.url.rstrip("/").rsplit("/", 1)[-1]
         if self.format is not None and route in MODELS and route != self.format:
             raise ConfigError(f"the address {self.url!r} is a route of {route!r}, and the format is {self.format!r}")
