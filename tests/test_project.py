@@ -66,7 +66,7 @@ LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__i
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
-COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
+COMMANDS |= {"play", "score", "tasks", "calibrate", "check-env", "bench"}
 
 
 @dataclass(frozen=True)

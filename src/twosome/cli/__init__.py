@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "train on tomato salad and compare with untrained play",
     "train": "align a language model with a task by practice",
     "evaluate": "measure a trained run, an adapter, or an untrained model",
+    "calibrate": "fit a temperature to an agent, so that its probabilities mean more",
     "evaluate-language": "measure what training changed of a model's language",
     "reproduce": "train and measure everything the paper claims, and report",
     "report": "write one HTML file about runs: curves, tables, episodes",

@@ -12,6 +12,7 @@ from twosome.cli.parsing import (
     Parser,
     add_environment_argument,
     add_policy_arguments,
+    add_temperature_argument,
     not_negative,
     policy_arguments,
     positive,
@@ -56,6 +57,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_environment_argument(parser)
     add_policy_arguments(parser)
+    add_temperature_argument(parser)
     add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
@@ -80,6 +82,8 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
     if arguments.source is None and arguments.task is None:
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None
+    if arguments.uniform and arguments.temperature is not None:
+        raise ConfigError("uniform play has no temperature; leave out --temperature")
     if arguments.uniform and arguments.greedy:
         raise ConfigError("uniform play has no most probable action; leave out --greedy")
     if arguments.uniform:
@@ -94,7 +98,13 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(_source(arguments), joined=joined, server=server, **policy_arguments(arguments))
+    agent = load_agent(
+        _source(arguments),
+        joined=joined,
+        server=server,
+        temperature=arguments.temperature,
+        **policy_arguments(arguments),
+    )
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}
@@ -105,6 +115,8 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         where["environment"] = unmasked(setting.task, environment)
         return policy, "SayCan, learned affordances", where
     name = "decision server" if server is not None else "trained" if agent.trained else "untrained"
+    if (temperature := _temperature(agent.policy)) != 1:
+        name += f" at temperature {temperature:.4g}"
     return agent.policy, name, where
 
 
@@ -165,6 +177,10 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
     print(
         f"  most probable action {result.accuracy:.1%} optimal over {result.states} states ({result.prompts} prompts)"
     )
+    print(
+        f"  calibration error    {result.calibration_error:.4f} between the probability of what it does and how often "
+        "that is optimal"
+    )
     if note := success_note(result.success_by):
         print(note)
     _print_server(policy)
@@ -172,8 +188,14 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
 
 def _print_json(result: Evaluation | ExactEvaluation, policy: Policy) -> None:
     """One JSON object: the result, and the server that was asked, if one was."""
-    facts = server_facts(policy)
-    print(json.dumps({**asdict(result), **({} if facts is None else {"server": facts})}))
+    facts, temperature = server_facts(policy), _temperature(policy)
+    more = {} if facts is None else {"server": facts}
+    print(json.dumps({**asdict(result), **({} if temperature == 1 else {"temperature": temperature}), **more}))
+
+
+def _temperature(policy: Policy) -> float:
+    """What its logits are divided by; 1 of whoever has none."""
+    return float(getattr(policy, "temperature", 1.0))
 
 
 def _print_server(policy: Policy) -> None:

@@ -18,10 +18,14 @@ from twosome.remote import RemotePolicy, ServerSettings
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.temperature import check_temperature, fitted_temperature
 from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
+
+USUAL = "word"
+"""The normalization where nothing says another."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def load_agent(
     prompting: Prompting | None = None,
     joined: str | None = None,
     server: ServerSettings | None = None,
+    temperature: float | None = None,
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
 
@@ -118,6 +123,8 @@ def load_agent(
         prompting: How prompts and phrases are put to a model that has no run to say so; default: joined as the
             environment says, without a template.
         joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
+        temperature: What logits are divided by; default: what was fitted to the agent, else 1
+            (:mod:`twosome.runs.temperature`).
         server: How a decision server is asked; default: ``model`` with its usual settings, if that is an address.
 
     Raises:
@@ -127,9 +134,13 @@ def load_agent(
     """
     if normalization is not None:
         resolve_normalization(normalization)
+    if temperature is not None:
+        check_temperature(temperature)
     if server is None and model is not None and is_server(model):
         server = ServerSettings(model)
     if server is not None:
+        if temperature is not None:
+            raise ConfigError("a decision server has its own temperature; leave out --temperature")
         return _remote_agent(server, source, normalization, prompting)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
     path = Path(source) if source is not None else None
@@ -144,19 +155,20 @@ def load_agent(
         if run.config.policy == "language":
             check_joiner(joined, own)
         run.check_trust(trust_remote_code)
-        return _run_agent(run, model, normalization)
+        return _run_agent(run, model, normalization, temperature)
     prompting = prompting or Prompting(joiner="none" if joined == "" else "space")
     check_joiner(joined, prompting)
     if path is None:
         base, tokenizer = load_base(model or EMBEDDED, loading)
-        return Agent(_acting(base, tokenizer, normalization, prompting), None, trained=False)
+        return Agent(_acting(base, tokenizer, normalization, prompting, temperature or 1.0), None, trained=False)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
-        return Agent(_acting(adapted, tokenizer, normalization, prompting), None, trained=True)
+        temperature = temperature or fitted_temperature(path, normalization or USUAL)
+        return Agent(_acting(adapted, tokenizer, normalization, prompting, temperature), None, trained=True)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )
@@ -178,15 +190,21 @@ def _remote_agent(
     return Agent(RemotePolicy(server), None, trained=False)
 
 
-def _acting(model: Any, tokenizer: Any, normalization: str | None, prompting: Prompting) -> LanguageModelPolicy:
+def _acting(
+    model: Any, tokenizer: Any, normalization: str | None, prompting: Prompting, temperature: float
+) -> LanguageModelPolicy:
     """A policy that is only asked to act."""
     tell_unused_template(tokenizer, prompting)
-    return LanguageModelPolicy(model, tokenizer, normalization=normalization or "word", prompting=prompting)
+    return LanguageModelPolicy(
+        model, tokenizer, normalization=normalization or USUAL, prompting=prompting, temperature=temperature
+    )
 
 
-def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:
+def _run_agent(run: RunDirectory, model: str | None, normalization: str | None, temperature: float | None) -> Agent:
     config = run.config
     if config.policy == "vector":
+        if temperature is not None:
+            raise ConfigError("this run's agent reads numbers: it has no --temperature")
         if model is not None or normalization is not None:
             raise ConfigError("this run's agent reads numbers: it has no --model and no --normalization")
         networks = vector_policy(config)
@@ -194,14 +212,19 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) 
         return Agent(networks, config, trained=True)
     name = run.base(model)
     if config.finetune == "full":
-        return _full_agent(run, model, name, normalization)
+        return _full_agent(run, model, name, normalization, temperature)
     base, tokenizer = load_base(name, config.loading)
-    policy = build_policy(config, base, tokenizer, adapter=run.adapter, normalization=normalization)
+    temperature = temperature or fitted_temperature(run.path, normalization or config.normalization)
+    policy = build_policy(
+        config, base, tokenizer, adapter=run.adapter, normalization=normalization, temperature=temperature
+    )
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
 
-def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: str | None) -> Agent:
+def _full_agent(
+    run: RunDirectory, model: str | None, base: str, normalization: str | None, temperature: float | None
+) -> Agent:
     """The agent of a run that trained all weights: a model of its own, and the frozen base for its critic."""
     config = run.config
     if model is not None:
@@ -210,6 +233,9 @@ def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: 
         raise RunError(f"no model in {str(run.path)!r}: expected {run.model.name}, with all weights")
     trained, tokenizer = load_base(str(run.model), config.loading)
     frozen, _ = load_base(base, config.loading)
-    policy = build_policy(config, trained, tokenizer, frozen=frozen, normalization=normalization)
+    temperature = temperature or fitted_temperature(run.path, normalization or config.normalization)
+    policy = build_policy(
+        config, trained, tokenizer, frozen=frozen, normalization=normalization, temperature=temperature
+    )
     policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
