@@ -28,7 +28,7 @@ from twosome.text.tasks import TASKS
 
 FIELDS = [
     *("agent", "trained_on", "task", "normalization", "control", "seed", "method", "episodes", "success"),
-    *("success_interval", "return", "return_interval", "optimum", "greedy"),
+    *("success_interval", "return", "return_interval", "optimum", "greedy", "calibration_error"),
 ]
 
 

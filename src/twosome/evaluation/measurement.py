@@ -60,6 +60,8 @@ class Measurement:
         discounted_return: Mean return, discounted by the task's gamma.
         return_interval: Its 95 % interval, or None where it is exact.
         optimum: Return of the best policy, or None where that is not known.
+        calibration_error: Of the probabilities of what it does (:mod:`twosome.evaluation.calibration`); None where
+            they were not computed exactly.
         server: What is known of the decision server that was asked, if it was one: framing, model, rounding.
     """
 
@@ -73,6 +75,7 @@ class Measurement:
     discounted_return: float
     return_interval: tuple[float, float] | None
     optimum: float | None
+    calibration_error: float | None = None
     server: Mapping[str, Any] | None = None
 
     @property
@@ -132,6 +135,7 @@ def measure(
         discounted_return=exact.discounted_return,
         return_interval=None,
         optimum=exact.optimal_return,
+        calibration_error=exact.calibration_error,
     )
 
 

@@ -120,7 +120,7 @@ class MeasureJob:
         from twosome.runs.agents import load_agent
 
         if self.run is not None:
-            return load_agent(self.run).policy
+            return load_agent(self.run, temperature=1.0).policy
         if self.subject.agent == "uniform":
             return UniformPolicy()
         agent = load_agent(model=self.model, normalization=self.subject.normalization)
