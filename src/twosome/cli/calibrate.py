@@ -29,9 +29,8 @@ def run(words: list[str]) -> int:
 
     from twosome.cli.waiting import waiting
     from twosome.evaluation.exact import evaluate_exactly
-    from twosome.evaluation.fitting import Tempered, fitted
+    from twosome.evaluation.fitting import Tempered, fitted, keep_temperature
     from twosome.runs.agents import check_task, load_agent
-    from twosome.runs.temperature import keep_temperature
 
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None
     agent = load_agent(arguments.source, joined=joined, temperature=1.0, **policy_arguments(arguments))

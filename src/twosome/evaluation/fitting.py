@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from torch import Tensor
 from twosome.baselines.untrained import Untrained
 from twosome.decision import Decision
 from twosome.envs.visiting import visits
+from twosome.errors import RunError
 from twosome.evaluation.calibration import COLDEST, WARMEST, fit_temperature, log_loss
 from twosome.evaluation.exact import look
 from twosome.functional.categorical import masked_log_softmax
+from twosome.runs.files import write_json
+from twosome.temperature import TEMPERATURE_FILE, weights_of
 from twosome.types import Policy
 
 
@@ -83,3 +87,17 @@ def fitted(
         states=len(known.rows),
         at_bound=temperature in (COLDEST, WARMEST),
     )
+
+
+def keep_temperature(agent: Path, temperature: float, facts: Mapping[str, Any]) -> Path:
+    """Write a temperature beside the weights that it was fitted to: the file.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    file = agent / TEMPERATURE_FILE
+    try:
+        write_json(file, {"temperature": temperature, **facts, "sha256": weights_of(agent)})
+    except OSError as error:
+        raise RunError(f"cannot write {str(file)!r}: {error.strerror or error}") from None
+    return file

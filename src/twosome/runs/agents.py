@@ -18,7 +18,7 @@ from twosome.remote import RemotePolicy, ServerSettings
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.temperature import check_temperature, fitted_temperature
+from twosome.temperature import check_temperature, fitted_temperature
 from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
@@ -124,7 +124,7 @@ def load_agent(
             environment says, without a template.
         joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
         temperature: What logits are divided by; default: what was fitted to the agent, else 1
-            (:mod:`twosome.runs.temperature`).
+            (:mod:`twosome.temperature`).
         server: How a decision server is asked; default: ``model`` with its usual settings, if that is an address.
 
     Raises:

@@ -9,15 +9,13 @@ count any more.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from twosome.errors import ConfigError, RunError
-from twosome.runs.files import file_sha256, write_json
 
 TEMPERATURE_FILE = "temperature.json"
 
@@ -61,25 +59,16 @@ def fitted_temperature(agent: Path, normalization: str) -> float:
     return temperature
 
 
-def keep_temperature(agent: Path, temperature: float, facts: Mapping[str, Any]) -> Path:
-    """Write a temperature beside the weights that it was fitted to: the file.
-
-    Raises:
-        RunError: If it cannot be written.
-    """
-    file = agent / TEMPERATURE_FILE
-    try:
-        write_json(file, {"temperature": temperature, **facts, "sha256": weights_of(agent)})
-    except OSError as error:
-        raise RunError(f"cannot write {str(file)!r}: {error.strerror or error}") from None
-    return file
-
-
 def weights_of(agent: Path) -> dict[str, str]:
     """SHA-256 of the weights that act, by their place below a run or in an adapter's directory."""
     folders = [folder for folder in (agent / "adapter", agent / "model") if folder.is_dir()] or [agent]
     files = sorted(file for folder in folders for file in folder.glob("*.safetensors"))
-    return {file.relative_to(agent).as_posix(): file_sha256(file) for file in files}
+    return {file.relative_to(agent).as_posix(): _sha256(file) for file in files}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _tell(what: str, why: str) -> None:
