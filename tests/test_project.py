@@ -53,6 +53,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "runs": ("remote", "temperature", "filelock", "matplotlib", "tokens", *RUNS),
     "evaluation": ("temperature", "runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
+    "exporting": ("temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("remote", "evaluation", "runs", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
@@ -67,7 +68,7 @@ LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__i
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
-COMMANDS |= {"play", "score", "tasks", "calibrate", "check-env", "bench"}
+COMMANDS |= {"play", "score", "tasks", "calibrate", "export", "check-env", "bench"}
 
 
 @dataclass(frozen=True)

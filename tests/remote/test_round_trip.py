@@ -21,9 +21,7 @@ from twosome.runs.agents import load_agent
 
 
 @pytest.mark.parametrize("format", ["systemone", "decisions"])
-def test_served_and_in_process_are_one_agent(
-    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_served_and_in_process_are_one_agent(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path))
     here = load_agent(normalization="sum").policy
     expected = evaluate_exactly(here, "food-preparation", gamma=0.95)

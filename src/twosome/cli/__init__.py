@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate-language": "measure what training changed of a model's language",
     "reproduce": "train and measure everything the paper claims, and report",
     "report": "write one HTML file about runs: curves, tables, episodes",
+    "export": "take an agent elsewhere: merged, as an adapter with a card, as GGUF",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",
     "bench": "measure the speed of worlds and of scoring",
