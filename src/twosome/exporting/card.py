@@ -169,6 +169,8 @@ def _words(facts: Facts) -> list[str]:
 def _use(facts: Facts) -> list[str]:
     flags = f"--normalization {facts.normalization} --template {facts.template} --joiner {facts.joiner}"
     what = "twosome evaluate . --model BASE" if facts.kind == "adapter" else "twosome evaluate --model ."
+    if facts.kind != "adapter" and facts.temperature != 1:
+        flags += f" --temperature {facts.temperature!r}"
     lines = ["```", f"{what} --task {facts.task} {flags}", "```"]
     if facts.kind == "adapter":
         lines += ["", "`peft.PeftModel.from_pretrained(base, DIRECTORY)` puts it on its base without twosome."]
