@@ -53,7 +53,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "runs": ("remote", "temperature", "filelock", "matplotlib", "tokens", *RUNS),
     "evaluation": ("temperature", "runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
-    "exporting": ("temperature", "evaluation", "runs", *RUNS),
+    "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("remote", "evaluation", "runs", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),

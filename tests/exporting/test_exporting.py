@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from twosome.cli import main
 from twosome.errors import ModelError
 from twosome.exporting import merging
-from twosome.exporting.merging import write_merged
+from twosome.exporting.merging import copy_vocabulary, write_merged
 from twosome.exporting.sameness import compare, decisions_met, scored
 from twosome.models.loading import load_model
 from twosome.runs.agents import load_agent
@@ -89,6 +89,17 @@ def test_an_adapter_goes_as_it_is_with_its_card_and_temperature(
     here, there = load_agent(source).language, load_agent(out, normalization="sum").language
     assert here.temperature == there.temperature != 1
     assert compare(scored(here, decisions), scored(there, decisions)).probability < 1e-6
+
+
+def test_a_vocabulary_that_only_the_converter_needs_goes_along(tmp_path: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "out"
+    base.mkdir(), out.mkdir()
+    copy_vocabulary(str(base), out)
+    copy_vocabulary("nobody/has-such-a-model", out)
+    assert not list(out.iterdir())
+    (base / "tokenizer.model").write_bytes(b"pieces")
+    copy_vocabulary(str(base), out)
+    assert (out / "tokenizer.model").read_bytes() == b"pieces"
 
 
 def test_what_scores_otherwise_is_not_kept(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import cached_file
 
 from twosome.decision import Decision
 from twosome.errors import ModelError
 from twosome.exporting.sameness import Sameness, compare, scored
-from twosome.models.loading import load_model
+from twosome.models.loading import load_model, locate
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.quiet import quiet_unless_watched
 
+VOCABULARY = "tokenizer.model"
 BOUND = 1e-3
 """Nats per token: pretrained models in float32 are within 2e-5 of themselves, read otherwise; this is another model."""
 
@@ -34,9 +37,12 @@ def write_merged(policy: LanguageModelPolicy, out: Path, decisions: Sequence[Dec
     """
     policy = raised(policy)
     expected = scored(policy, decisions)
+    base = policy.model.get_base_model() if hasattr(policy.model, "get_base_model") else policy.model
+    name = str(base.name_or_path)
     with quiet_unless_watched():
         _merged(policy.model).save_pretrained(str(out), safe_serialization=True)
         policy.scorer.encoder.tokenizer.save_pretrained(str(out))
+    copy_vocabulary(name, out)
     found = compare(expected, scored(reloaded(str(out), policy), decisions))
     if found.largest > BOUND:
         raise ModelError(
@@ -44,6 +50,19 @@ def write_merged(policy: LanguageModelPolicy, out: Path, decisions: Sequence[Dec
             f"less than {BOUND:g}, and nothing was kept"
         )
     return found
+
+
+def copy_vocabulary(base: str, out: Path) -> None:
+    """Put the SentencePiece vocabulary of the base beside the tokenizer that was made of it, where it is at hand.
+
+    transformers does without, but llama.cpp's converter would take the tokenizer for one of another kind.
+    """
+    try:
+        kept = cached_file(locate(base)[0], VOCABULARY, local_files_only=True)
+    except OSError:  # it has none, or none that is here
+        return
+    if kept is not None:
+        shutil.copyfile(kept, out / VOCABULARY)
 
 
 def raised(policy: LanguageModelPolicy) -> LanguageModelPolicy:
