@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from twosome.caching import cache_directory, keep_record, key_of, recall_record
+from twosome import caching
+from twosome.caching import cache_directory, keep_record, key_of, recall_record, sha256_of
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +39,28 @@ def test_a_folder_that_cannot_be_written_is_no_fault(folder: Path) -> None:
     folder.write_text("a file, not a folder")
     keep_record("readings", "x", {"way": "packed"})
     assert recall_record("readings", "x") is None
+
+
+def test_a_large_file_is_hashed_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two gigabytes of weights took a second and a half of every start."""
+    hashed: list[str] = []
+    real = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: hashed.append(file.name) or real(file, kind))
+    monkeypatch.setattr(caching, "_SETTLED", 0)
+    file = tmp_path / "weights"
+    for content in (bytes(2**20), b"x" * 2**20):
+        file.write_bytes(content)
+        assert [sha256_of(file) for _ in range(3)] == 3 * [hashlib.sha256(content).hexdigest()]
+    assert len(hashed) == 2
+    changed = file.stat()
+    file.write_bytes(b"y" * 2**20)
+    os.utime(file, ns=(changed.st_atime_ns, changed.st_mtime_ns))  # as if nothing had happened
+    assert sha256_of(file) == hashlib.sha256(b"y" * 2**20).hexdigest()
+
+
+def test_what_was_just_written_is_hashed_again(tmp_path: Path, folder: Path) -> None:
+    """Another change within the same tick of the clock would not show."""
+    file = tmp_path / "weights"
+    file.write_bytes(bytes(2**20))
+    sha256_of(file)
+    assert not (folder / "digests").exists()

@@ -41,10 +41,10 @@ def documented(command: str) -> list[str]:
 
 
 def test_check_env_finds_nothing(garden: str, model_directory: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check-env", garden, "--model", model_directory, "--json"]) == 0
+    assert main(["check-env", garden, "--model", model_directory, "--tokenizer-only", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["findings"] == []
-    assert report["skipped"] == {}
+    assert set(report["skipped"]) == {"likely"}  # weights drawn by lot have no words that they like
     assert report["exhaustive"]
     assert report["measures"]["states"] == 14
 

@@ -24,7 +24,8 @@ FOUNDATION = ("decision", "errors")
 WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
-RUNS = ("text", "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
+WORDS = ("wordings", "text")
+RUNS = (*WORDS, "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
@@ -40,7 +41,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "envs": ("gymnasium", "numpy", "success", "errors"),
     "overcooked": WORLD,
     "virtualhome": WORLD,
-    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "success", *FOUNDATION),
+    "wordings": ("errors",),
+    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "wordings", "success", *FOUNDATION),
     "tokens": ("torch", "numpy", *FOUNDATION),
     "scoring": READING,
     "models": ("scoring", "safetensors", "filelock", "tokenizers", "gguf", *READING),
@@ -56,7 +58,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
     "reproduction": ("remote", "evaluation", "runs", *RUNS),
+    "reproduction": ("evaluation", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
+    "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,
@@ -69,6 +73,9 @@ DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "report"}
 COMMANDS |= {"play", "score", "tasks", "calibrate", "export", "check-env", "bench"}
+COMMANDS |= {"play", "score", "tasks", "check-env", "words", "bench"}
+COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report"}
+COMMANDS |= {"play", "score", "tasks", "check-env", "bench"}
 
 
 @dataclass(frozen=True)

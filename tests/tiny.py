@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from twosome.algorithms.config import PPOConfig
+from twosome.algorithms.config import GroupsConfig, PPOConfig
 from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
 from twosome.runs.trainer import train
 
@@ -126,6 +126,10 @@ def trained(config: RunConfig, factory: pytest.TempPathFactory) -> Path:
     directory = factory.mktemp("runs") / "run"
     train(config, directory)
     return directory
+
+
+SETTINGS: dict[str, dict[str, Any]] = {"groups": {"groups": GroupsConfig(size=3, baseline="state_value", memory=2)}}
+"""What a small run needs besides an algorithm's name, where the defaults would not do."""
 
 
 def small_run(model: str, **changes: Any) -> RunConfig:

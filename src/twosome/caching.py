@@ -10,11 +10,17 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
+
+_LARGE = 2**20
+"""Bytes from which on a file's digest is worth a record."""
+_SETTLED = 2 * 10**9
+"""Nanoseconds since the last change from which on another change would show in a file's times."""
 
 
 def cache_directory(kind: str) -> Path:
@@ -49,3 +55,26 @@ def keep_record(kind: str, key: str, record: Mapping[str, Any]) -> None:
             partial.replace(folder / f"{key}.json")
         finally:
             partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes; of a large one remembered for as long as its size and its times are the same.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    state, now = path.stat(), time.time_ns()
+    changed = max(state.st_mtime_ns, state.st_ctime_ns)
+    key = key_of([str(path.absolute()), *_state(state)])
+    known = recall_record("digests", key) if state.st_size >= _LARGE else None
+    if known is not None and isinstance(known.get("sha256"), str):
+        return str(known["sha256"])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if state.st_size >= _LARGE and now - changed > _SETTLED and _state(path.stat()) == _state(state):
+        keep_record("digests", key, {"sha256": digest})
+    return digest
+
+
+def _state(state: os.stat_result) -> tuple[int, ...]:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -54,3 +54,17 @@ class RemoteError(TwosomeError):
 
 class RunError(TwosomeError):
     """A run directory that is missing, occupied, unwritable or damaged."""
+
+
+def first_line(error: BaseException, most: int = 400) -> str:
+    """What another library's error says, as far as it fits into a sentence; its kind where it says nothing.
+
+    Args:
+        error: The error.
+        most: Characters that are kept.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # "Error(s) in loading state_dict for LlamaForCausalLM:" says nothing without what comes next: both sizes.
+    return (" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])[:most]

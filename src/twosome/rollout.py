@@ -34,6 +34,7 @@ class Collector:
             whenever each of them gets there.
         longest: Decisions after which an episode that has not ended is left, and the next one begins. While training
             there is no need to: a rollout ends anyway.
+        values: Ask the policy for values; else they are 0 in the rollout, and none in the episodes.
 
     Raises:
         ConfigError: If the environments cannot be divided into groups of that size.
@@ -48,6 +49,7 @@ class Collector:
         greedy: bool = False,
         group_size: int = 1,
         longest: float = math.inf,
+        values: bool = True,
     ) -> None:
         if group_size < 1 or envs.num_envs % group_size:
             raise ConfigError(f"{envs.num_envs} environments cannot be divided into groups of {group_size}")
@@ -55,6 +57,7 @@ class Collector:
         self._generator = generator
         self._greedy = greedy
         self._longest = longest
+        self._values = values
         self._seeds = np.random.default_rng(seed)
         self._began = self._drawn = 0
         self._group_size = group_size
@@ -74,8 +77,11 @@ class Collector:
             row, ended = self._step(policy)
             rows.append(row)
             finished += ended
-        on_stage("valuing what was collected")
-        _add_values(policy, rows)
+        if self._values:
+            on_stage("valuing what was collected")
+            _add_values(policy, rows)
+        else:
+            _add_none(rows)
         return _rollout(rows), finished
 
     def run_episodes(
@@ -209,7 +215,7 @@ def _numbers(log_probs: torch.Tensor) -> torch.Tensor:
 def _add_values(policy: Policy, rows: Sequence[dict[str, Any]]) -> None:
     """Value the decisions of a rollout and what followed them, all at once: acting does not wait for values."""
     asked = [decision for row in rows for decision in row["decisions"]]
-    asked += [decision for row in rows for decision in row.pop("followed")]
+    asked += [decision for row in rows for decision in row["followed"]]
     with torch.no_grad():
         now, then = policy.values(asked).cpu().view(2, len(rows), -1)
     for row, values, next_values in zip(rows, now, then, strict=True):
@@ -218,10 +224,18 @@ def _add_values(policy: Policy, rows: Sequence[dict[str, Any]]) -> None:
             episode.steps[number] = replace(episode.steps[number], value=value)
 
 
+def _add_none(rows: Sequence[dict[str, Any]]) -> None:
+    """Zeros where values would be."""
+    for row in rows:
+        row["values"] = row["next_values"] = torch.zeros_like(row["rewards"])
+        del row["steps"]
+
+
 def _rollout(rows: Sequence[dict[str, Any]]) -> Rollout:
     widest = max(row["action_log_probs"].shape[-1] for row in rows)
     for row in rows:
         padding = widest - row["action_log_probs"].shape[-1]
         row["action_log_probs"] = functional.pad(row["action_log_probs"], (0, padding), value=-torch.inf)
-    tensors = {name: torch.stack([row[name] for row in rows]) for name in rows[0] if name != "decisions"}
-    return Rollout(decisions=tuple(row["decisions"] for row in rows), **tensors)
+    texts: dict[str, Any] = {name: tuple(row.pop(name) for row in rows) for name in ("decisions", "followed")}
+    tensors: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return Rollout(**texts, **tensors)

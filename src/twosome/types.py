@@ -133,7 +133,7 @@ class ForeseeingPolicy(Protocol):
 
 @dataclass(frozen=True)
 class Rollout:
-    """T decisions in each of N environments. Every tensor is [T, N].
+    """T decisions in each of N environments. Every tensor is [T, N]; without a critic values are 0.
 
     Attributes:
         decisions: T x N decisions.
@@ -148,6 +148,7 @@ class Rollout:
         truncated: bool, the episode was cut by a limit.
         episodes: int64, which episode the decision belongs to: how many its collector began before it.
         groups: int64, equal for episodes that began from the same seed; see :class:`twosome.rollout.Collector`.
+        followed: T x N decisions of the states that really followed, final states included; empty if nobody kept them.
     """
 
     decisions: tuple[tuple[Decision, ...], ...]
@@ -161,6 +162,7 @@ class Rollout:
     truncated: Tensor
     episodes: Tensor
     groups: Tensor
+    followed: tuple[tuple[Decision, ...], ...] = ()
 
     @property
     def log_probs(self) -> Tensor:

@@ -106,8 +106,8 @@ def test_accumulation_in_parts_gives_the_gradient_of_the_whole() -> None:
         policy = TablePolicy()
         rollout = make_rollout(policy)
         ppo = make_ppo(policy, policy_minibatch=minibatch, accumulation_steps=8 // minibatch)
-        samples = ppo._samples(rollout, _Ignore())
-        ppo._accumulate(policy, samples, list(range(8)), _Ignore())
+        samples = ppo._samples(policy, rollout, _Ignore())
+        ppo._actor.accumulate(policy, samples, list(range(8)), _Ignore())
         gradients.append(policy.logits.grad)
     torch.testing.assert_close(gradients[0], gradients[2])
     torch.testing.assert_close(gradients[1], gradients[2])
@@ -126,7 +126,7 @@ def test_gradient_accumulation_sums_over_samples_not_decisions() -> None:
     ppo = make_ppo(
         policy, entropy_coefficient=0.0, normalize_advantages="none", policy_minibatch=4, accumulation_steps=1
     )
-    ppo._accumulate(policy, ppo._samples(rollout, _Ignore()), [0, 1, 2, 3], _Ignore())
+    ppo._actor.accumulate(policy, ppo._samples(policy, rollout, _Ignore()), [0, 1, 2, 3], _Ignore())
     assert policy.logits.grad is not None
     # d(-advantage log p(right)) with p = 1/2 and 1/3, averaged over four samples
     row_of_a, row_of_b = policy._index([A, B])
@@ -171,7 +171,7 @@ def test_actor_and_critic_parameters_are_in_one_optimizer_each() -> None:
     """Published trap 8: there, the adapter was in both."""
     policy = TablePolicy()
     ppo = make_ppo(policy)
-    actor = {id(p) for group in ppo._actor.param_groups for p in group["params"]}
+    actor = {id(p) for group in ppo._actor.optimizer.param_groups for p in group["params"]}
     critic = {id(p) for group in ppo._critic.param_groups for p in group["params"]}
     assert actor == {id(policy.logits)}
     assert critic == {id(policy.table)}
@@ -225,7 +225,7 @@ def test_truncation_bootstraps_unless_the_published_treatment_is_asked_for(boots
     )
     ppo = make_ppo(policy, bootstrap_truncated=bootstrap, gamma=0.9, normalize_advantages="none")
     expected = [0.9 * 2.0, 0.9**3 * 2.0] if bootstrap else [0.0, 0.0]
-    assert ppo._samples(rollout, _Ignore()).advantages.tolist() == pytest.approx(expected)
+    assert ppo._samples(policy, rollout, _Ignore()).advantages.tolist() == pytest.approx(expected)
 
 
 def test_without_semi_mdp_every_decision_counts_as_one_step() -> None:
@@ -239,7 +239,7 @@ def test_without_semi_mdp_every_decision_counts_as_one_step() -> None:
         durations=torch.tensor([[5]]),
     )
     ppo = make_ppo(policy, semi_mdp=False, gamma=0.9, normalize_advantages="none")
-    assert ppo._samples(rollout, _Ignore()).advantages.tolist() == pytest.approx([0.9])
+    assert ppo._samples(policy, rollout, _Ignore()).advantages.tolist() == pytest.approx([0.9])
 
 
 def test_an_update_goes_on_exactly_after_saving_and_loading() -> None:

@@ -17,11 +17,11 @@ from twosome.runs.config import RunConfig
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_is_made_by_its_name_from_its_settings(name: str) -> None:
-    config = replace(RunConfig(), algorithm=name)
+    config = replace(RunConfig(), algorithm=name, num_envs=4)
     algorithm = make_algorithm(name, TablePolicy(), config.algorithm_settings, torch.Generator().manual_seed(0))
     state = algorithm.state_dict()
     algorithm.load_state_dict(state)
-    assert config.algorithm_settings is getattr(config, name)
+    assert getattr(config, name) in config.algorithm_settings
 
 
 def test_an_unknown_algorithm_is_refused_with_those_there_are() -> None:

@@ -28,11 +28,9 @@ def test_check_env_reports_and_is_content(capsys: pytest.CaptureFixture[str]) ->
     assert out.endswith("0 errors, 0 warnings, 1 note\n")
 
 
-def test_check_env_exits_with_1_where_there_are_errors(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("twosome.text.overcooked._phrase_chopping", lambda scene: "chop tomato")
-    status, out, _ = run(capsys, "check-env", "tomato-salad", "--json", "--environment", '{"view_radius": 0}')
+def test_check_env_exits_with_1_where_there_are_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    environment = '{"view_radius": 0, "wording": {"chop_nothing": "chop tomato"}}'
+    status, out, _ = run(capsys, "check-env", "tomato-salad", "--json", "--environment", environment)
     assert status == 1
     finding = json.loads(out)["findings"][0]
     assert (finding["check"], finding["severity"]) == ("articles", "error")

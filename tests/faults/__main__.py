@@ -22,6 +22,7 @@ def main() -> int:
     # Inside the function, because every environment process begins by importing this module.
     from tests.faults.campaign import Arena, Outcome
     from tests.faults.faults import FAULTS
+    from twosome.algorithms import ALGORITHMS
 
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
     for name, fault in FAULTS.items():
@@ -29,6 +30,7 @@ def main() -> int:
             f"--{name}", type=int, default=fault.trials, help=f"{fault.summary} (default {fault.trials})"
         )
     parser.add_argument("--only", action="append", choices=FAULTS, help="only this fault; may be repeated")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, default="ppo", help="what trains (default: ppo)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600, help="begin no trial after this (default 3600)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -38,7 +40,7 @@ def main() -> int:
     counts: dict[str, Counter[Outcome]] = {name: Counter() for name in FAULTS}
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        arena = Arena(Path(folder))
+        arena = Arena(Path(folder), arguments.algorithm)
         for name in arguments.only or FAULTS:
             fault = FAULTS[name]
             for trial in range(getattr(arguments, name.replace("-", "_"))):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from tests.runs.outcome import outcome
-from tests.tiny import save_model, small_run
+from tests.runs.outcome import files_of, outcome
+from tests.tiny import SETTINGS, save_model, small_run
 from twosome.errors import TwosomeError
 from twosome.runs.config import RunConfig
 from twosome.runs.trainer import resume, train
@@ -36,18 +36,19 @@ class Outcome(Enum):
 class Arena:
     """A tiny model, a run of it that nothing disturbed, and room for others."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, algorithm: str = "ppo") -> None:
         torch.set_num_threads(1)  # also so that forking is safe
         self.folder = folder
         self.log = folder / "log.txt"
-        self.config = small_run(save_model(folder / "model"), decisions=10 * 24)
+        further = {"algorithm": algorithm, **SETTINGS.get(algorithm, {})}
+        self.config = small_run(save_model(folder / "model"), decisions=10 * 24, **further)
         undisturbed = folder / "undisturbed"
         train(self.config, undisturbed)  # once to import and warm up everything
         shutil.rmtree(undisturbed)
         began = time.monotonic()
         train(self.config, undisturbed)
         self.seconds = time.monotonic() - began
-        self.expected = outcome(undisturbed)
+        self.expected = outcome(undisturbed, files_of(self.config))
         folder.chmod(0o755)  # for processes that give up their rights
 
     def fresh(self) -> Path:
@@ -117,6 +118,6 @@ class Arena:
         """What a trial that should have ended well came to."""
         if status != 0:
             return Outcome.WRONG, f"status {status}: {self.said()}"
-        found = outcome(run)
+        found = outcome(run, files_of(self.config))
         different = [name for name in found if found[name] != self.expected[name]]
         return (Outcome.WRONG, f"differs in {different}") if different else (Outcome.IDENTICAL, "")

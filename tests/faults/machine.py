@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.faults.campaign import REFUSED, Arena, Outcome
-from twosome.algorithms import ppo
+from twosome.algorithms import actor, ppo
 
 NOBODY = 65534
 
@@ -30,7 +30,8 @@ def losses(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
 
 
 def _spoil(name: str, fatal: int, wrong: float) -> None:
-    right: Callable[..., Any] = getattr(ppo, name)
+    module = ppo if name == "value_loss" else actor
+    right: Callable[..., Any] = getattr(module, name)
     calls = [0]
 
     def spoiled(*arguments: Any) -> Any:
@@ -38,7 +39,7 @@ def _spoil(name: str, fatal: int, wrong: float) -> None:
         result = right(*arguments)
         return result * wrong if calls[0] == fatal else result
 
-    setattr(ppo, name, spoiled)
+    setattr(module, name, spoiled)
 
 
 def clocks(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:

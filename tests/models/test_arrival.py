@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -73,6 +73,21 @@ def test_an_adapter_whose_weights_do_not_all_arrive_is_refused(tmp_path: Path, d
     place = saved_adapter(tmp_path)
     change(place / "adapter_model.safetensors", how)
     with pytest.raises(ModelError, match=told):
+        load_adapter(build_model("llama"), place)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"r": 10**9}, {"rank_pattern": {"q_proj": 10**9}}, {"peft_type": "LOHA", "r": 10**9}], ids=str
+)
+def test_a_configuration_that_asks_for_more_than_the_file_holds_is_refused_before_it_is_made(
+    tmp_path: Path, setting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEFT took the memory for a rank of a million first, and the system ended the process."""
+    place = saved_adapter(tmp_path)
+    file = place / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **setting}))
+    monkeypatch.setattr(PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("made before it was refused"))
+    with pytest.raises(ModelError, match=r"is 1000000000, but no side of its weights is longer than 32; get both"):
         load_adapter(build_model("llama"), place)
 
 

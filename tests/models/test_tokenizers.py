@@ -11,6 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerBase
 
 from tests.tiny import TEXT, VOCABULARY, build_model, byte_level, save_model, sentencepiece
 from twosome.decision import Decision
@@ -85,6 +86,54 @@ def test_a_class_that_splits_otherwise_is_told_with_a_text_and_both_splits(tmp_p
     save(tmp_path, CUTS["each digit"], False, "GPT2Tokenizer", "gpt2")
     with pytest.warns(UserWarning, match=r"class GPT2Tokenizer splits '12 .* into 12 \| .*json into 1 \| 2 .* is foll"):
         load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["GPT2Tokenizer", "CohereTokenizer", "LlamaTokenizer", "PreTrainedTokenizerFast"])
+def test_what_was_chosen_is_loaded_at_once_the_next_time(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vocabulary was read three times, a second of every start."""
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path / "cache"))
+    save(tmp_path / "model", CUTS["each digit"], True, kind, CLASSES.get(kind, "llama"), extra_special_tokens=["bowl"])
+    loads: list[str] = []
+    real = PreTrainedTokenizerBase._from_pretrained.__func__
+
+    def counting(cls: type, *arguments: Any, **more: Any) -> Any:
+        loads.append(cls.__name__)
+        return real(cls, *arguments, **more)
+
+    monkeypatch.setattr(PreTrainedTokenizerBase, "_from_pretrained", classmethod(counting))
+    seen = []
+    for _ in range(2):
+        loads.append("start")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            loaded = load_tokenizer(str(tmp_path / "model"))
+        backend = loaded.backend_tokenizer.to_str()
+        special = [getattr(loaded, name) for name in module._SPECIAL]
+        ids = [loaded(text)["input_ids"] for text in PROBES]
+        seen.append((type(loaded), backend, special, ids, [str(warning.message) for warning in told]))
+    assert seen[0] == seen[1]
+    assert len(loads[loads.index("start", 1) :]) == 2
+    (tmp_path / "model" / "tokenizer_config.json").write_text("{}")  # everything beside it counts
+    loads.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        load_tokenizer(str(tmp_path / "model"))
+    assert loads
+    assert len(list((tmp_path / "cache" / "tokenizers").iterdir())) == 2
+
+
+@pytest.mark.parametrize("record", ["{}", '{"follows": "file", "special": [], "told": []}', "[", '{"follows": "x"}'])
+def test_a_damaged_choice_is_made_again(record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path / "cache"))
+    own = save(tmp_path / "model", CUTS["each digit"], False, "GPT2Tokenizer", "gpt2")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="described in two ways"):
+            loaded = load_tokenizer(str(tmp_path / "model"))
+        assert loaded("2024")["input_ids"] == own.encode("2024").ids
+        (kept,) = (tmp_path / "cache" / "tokenizers").iterdir()
+        kept.write_text(record)
 
 
 def test_a_class_that_splits_as_the_file_does_is_kept_in_silence(tmp_path: Path) -> None:

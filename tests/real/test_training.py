@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tests.runs.outcome import outcome
-from twosome.algorithms import ppo
+from twosome.algorithms import actor
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.models.policy import LanguageModelPolicy
@@ -33,13 +33,13 @@ def test_the_first_ratio_of_an_update_is_exactly_1(
 ) -> None:
     """The rollout reads decisions as they come, the update in shuffled minibatches with a gradient."""
     seen: list[Tensor] = []
-    surrogate = ppo.clipped_surrogate
+    surrogate = actor.clipped_surrogate
 
     def watched(log_ratio: Tensor, *rest: Any) -> Tensor:
         seen.append(log_ratio.detach().clone())
         return surrogate(log_ratio, *rest)
 
-    monkeypatch.setattr(ppo, "clipped_surrogate", watched)
+    monkeypatch.setattr(actor, "clipped_surrogate", watched)
     with closing(make_vector_task("tomato-salad", 2)) as envs:
         collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
         rollout, _ = collector.collect(policy, 4)

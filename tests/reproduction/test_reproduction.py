@@ -25,6 +25,7 @@ from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings, stages
 from twosome.runs.config import PRESETS, preset_config
 from twosome.runs.journal import read_lines
 from twosome.text.tasks import TASKS
+from twosome.tokens.prompting import Prompting
 
 FIELDS = [
     *("agent", "trained_on", "task", "normalization", "control", "seed", "method", "episodes", "success"),
@@ -165,6 +166,16 @@ def test_nonsense_is_refused(more: list[str], message: str, tmp_path: Path, caps
     assert main(["reproduce", "--out", str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_template_reaches_every_run_and_measurement_of_a_language_model_and_no_other() -> None:
+    chat = Prompting(template="chat", system="")
+    for job in (job for stage in stages(Settings(Path("out"), seeds=1, prompting=chat)) for job in stage):
+        if isinstance(job, TrainJob):
+            assert job.config.prompting == (chat if job.config.policy == "language" else Prompting()), job.name
+        if isinstance(job, MeasureJob) and job.run is None and job.model is not None:
+            assert job.prompting == chat, job.name
+            assert job.subject.agent in ("zero-shot", "saycan", "saycan-oracle")
 
 
 def test_the_whole_plan_has_every_agent_normalization_and_task() -> None:

@@ -94,7 +94,7 @@ class TestPrinciples:
     def test_prompt_and_option_read_as_one_sentence(self, task: str, faithful: bool) -> None:
         for situation in situations(task, faithful):
             prompt, options = narrate(task, situation)
-            assert prompt.endswith(f" To {WORDS[task].goal}, you should now")
+            assert prompt.endswith(f" To {VirtualHomeNarrator(task).goal}, you should now")
             assert all(re.fullmatch(r"[a-z]+( [a-zA-Z]+)+", option.text) for option in options)
 
     def test_articles_stay(self, task: str, faithful: bool) -> None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from twosome.errors import ConfigError
 
+TrustRegion = Literal["ratio", "tv", "kl"]
+Baseline = Literal["group_mean", "leave_one_out", "state_group", "state_value"]
 AdvantageScope = Literal["rollout", "step", "minibatch", "none"]
 
 
@@ -39,7 +41,13 @@ class PPOConfig:
     normalize_advantages: AdvantageScope = "minibatch"
     """Over what advantages get mean 0 and deviation 1; published: each minibatch of 4."""
     clip: float = 0.2
-    """Clip range of the probability ratio."""
+    """Clip range of the probability ratio, where trust_region is ratio."""
+    clip_high: float | None = None
+    """How far a ratio may grow, if not as far as it may shrink (clip); 0.28 with clip 0.2 is DAPO's. Null: the same."""
+    trust_region: TrustRegion = "ratio"
+    """What bounds a step: the ratio of the action taken, or the exact total variation (tv) or KL of its state."""
+    trust_radius: float = 0.1
+    """Divergence of a state from the policy that acted, beyond which no step takes it farther; for tv and kl."""
     value_clip: float | None = 0.2
     """Clip range of the value change, in the unit of scale_returns; null for none."""
     scale_returns: bool = True
@@ -48,14 +56,21 @@ class PPOConfig:
     """Train the critic alone until a reward that is not 0 was met: before it, advantages are noise."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus, exact over the admissible actions."""
+    entropy_coefficient_end: float | None = None
+    """Weight of the entropy bonus at the end of the run, to which it goes linearly; null for the same throughout."""
+    tsallis_coefficient: float = 0.0
+    """Weight of the exact bonus 1 - sum of squared probabilities, which fades where a policy is sure."""
     value_coefficient: float = 0.5
     """Weight of the value loss in the critic's step."""
     reference_kl_coefficient: float = 0.0
     """Weight of the exact KL of the action distribution to the frozen base's."""
+    reference_kl_target: float | None = None
+    """Change that weight after every update so that the KL comes near this; null for the same weight throughout."""
     max_gradient_norm: float = 0.5
     """Gradient norm to clip to, actor and critic each on their own."""
     target_kl: float | None = 0.02
-    """Stop an update's actor steps when the estimated KL exceeds this; null for never."""
+    """Stop an update's actor steps when the KL to the policy that acted exceeds this (estimated from the actions taken
+    where trust_region is ratio, else exact); null for never."""
     critic_warmup_updates: int = 0
     """First updates that train the critic alone."""
     adam_epsilon: float = 1e-5
@@ -63,13 +78,14 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         positive = ("epochs", "value_minibatch", "policy_minibatch", "accumulation_steps", "clip", "max_gradient_norm")
-        for name in (*positive, "adam_epsilon"):
+        for name in (*positive, "adam_epsilon", "trust_radius"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"ppo.{name} must be positive, got {getattr(self, name)}")
         for name in (
             "policy_learning_rate",
             "value_learning_rate",
             "entropy_coefficient",
+            "tsallis_coefficient",
             "value_coefficient",
             "reference_kl_coefficient",
             "critic_warmup_updates",
@@ -79,11 +95,55 @@ class PPOConfig:
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"ppo.{name} must be between 0 and 1, got {getattr(self, name)}")
-        for name in ("target_kl", "value_clip"):
+        for name in ("target_kl", "value_clip", "clip_high", "reference_kl_target"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ConfigError(f"ppo.{name} must be positive, or null for none, got {getattr(self, name)}")
+        if self.entropy_coefficient_end is not None and not self.entropy_coefficient_end >= 0:
+            raise ConfigError(f"ppo.entropy_coefficient_end must not be negative, got {self.entropy_coefficient_end}")
+        if self.reference_kl_target is not None and not self.reference_kl_coefficient:
+            raise ConfigError(
+                "ppo.reference_kl_target changes the weight that ppo.reference_kl_coefficient begins with, and that is "
+                "0; give it a positive one, such as 0.01"
+            )
         if self.normalize_advantages == "minibatch" and self.policy_minibatch == 1:
             raise ConfigError(
                 "ppo.normalize_advantages=minibatch with ppo.policy_minibatch=1 would make every advantage 0; "
                 "use rollout or step, or a larger minibatch"
             )
+
+
+@dataclass(frozen=True)
+class GroupsConfig:
+    """How episodes that began alike are judged by each other; how the actor is improved is ``ppo``."""
+
+    size: int = 4
+    """Episodes that begin from one seed and are judged together; num_envs must be a multiple of it."""
+    baseline: Baseline = "state_value"
+    """What an action is compared with: the group's mean return (group_mean; Dr. GRPO), that of the other members
+    (leave_one_out), both of the episode and of all visits of the same state (state_group; GiGPO), or values of states
+    that are their mean return (state_value; GAGPO)."""
+    scale: Literal["none", "std"] = "none"
+    """Divide by the group's standard deviation (std; with group_mean it is GRPO) or not."""
+    memory: int = 0
+    """Earlier groups whose visits of a state count, too, for state_group and state_value; published: 0."""
+    state_weight: float = 1.0
+    """Weight of the part of state_group that compares visits of the same state."""
+    horizon: int = 50
+    """Decisions that an episode's sum is divided by: a constant, as its own length would favour long failures."""
+
+    def __post_init__(self) -> None:
+        if self.size < 2:
+            raise ConfigError(f"groups.size must be at least 2, for episodes to be compared with, got {self.size}")
+        if self.horizon < 1:
+            raise ConfigError(f"groups.horizon must be at least 1, got {self.horizon}")
+        for name in ("memory", "state_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"groups.{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class TrieConfig:
+    """How the words of a phrase are credited; all else is ``ppo``."""
+
+    credit: Literal["bad", "ntpo"] = "bad"
+    """What happens to values between the words of a phrase: nothing (bad, of POAD), or gamma for each word (ntpo)."""

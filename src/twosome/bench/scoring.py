@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +23,6 @@ from twosome.bench.matrix_products import counting_products, matmul_peak
 from twosome.bench.plain import PlainPolicy
 from twosome.bench.precision import Comparison, Errors
 from twosome.bench.scoring_report import (
-    ACCUMULATION,
     ENVS,
     MINIBATCH,
     STEPS,
@@ -42,7 +41,6 @@ from twosome.types import Rollout
 _SETTINGS = PPOConfig(
     epochs=1,
     policy_minibatch=MINIBATCH,
-    accumulation_steps=ACCUMULATION,
     value_minibatch=ENVS * STEPS // 4,
     policy_learning_rate=1e-5,
     target_kl=None,
@@ -71,7 +69,7 @@ class ScoringBench:
         self.policy = self._new_policy()
         self.rows, self.decisions = decisions_to_score(setup, self.policy)
         # As many as a step of the optimizer takes, or as whole rows can be made of.
-        self.fresh = self.decisions[: min(MINIBATCH * ACCUMULATION, len(self.decisions) // ENVS * ENVS)]
+        self.fresh = self.decisions[: min(MINIBATCH * setup.accumulation, len(self.decisions) // ENVS * ENVS)]
 
     def agreement(self) -> Agreement:
         """Compare the ways on the same weights, adapter on the same layers."""
@@ -201,8 +199,8 @@ class ScoringBench:
         From the third on, features are known, and it is known that decisions come again.
         """
         self.policy = policy = self._new_policy()
-        learner = PPO(policy, _SETTINGS, torch.Generator().manual_seed(0))
-        values_alone = PPO(policy, _values_alone(), torch.Generator().manual_seed(0))
+        learner = PPO(policy, self._settings(), torch.Generator().manual_seed(0))
+        values_alone = PPO(policy, self._settings(critic_warmup_updates=10**9), torch.Generator().manual_seed(0))
         times: dict[str, float] = {}
         for name in ("cold", "second", "warm"):
             self._on_progress(f"ours: a cycle, {name}")
@@ -252,6 +250,10 @@ class ScoringBench:
             groups=torch.arange(ENVS).expand(shape),
         )
 
+    def _settings(self, **changes: Any) -> PPOConfig:
+        """Of an update; with a warm-up of the critic without end, the actor is at rest."""
+        return replace(_SETTINGS, accumulation_steps=self.setup.accumulation, **changes)
+
     def _timed(self, work: Callable[..., Any], *arguments: Any) -> float:
         """Seconds of processor time; on a GPU of wall-clock time, its work finished."""
         if self.setup.device == "cpu":
@@ -279,7 +281,7 @@ class ScoringBench:
         fed: list[int] = []
         embedding = self.policy.model.get_input_embeddings()
         handle = embedding.register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].numel()))
-        learner = PPO(self.policy, _SETTINGS, torch.Generator().manual_seed(0))
+        learner = PPO(self.policy, self._settings(), torch.Generator().manual_seed(0))
         self._act(self.policy.action_log_probs)
         learner.update(self.policy, self._rollout(self.rows), 0.0)
         tokens = sum(fed)
@@ -289,8 +291,3 @@ class ScoringBench:
                 torch.autograd.backward(self.policy.action_log_probs(group)[:, 0].sum())
         self._zero()
         return tokens, counter.get_total_flops()
-
-
-def _values_alone() -> PPOConfig:
-    """The same settings with the actor at rest."""
-    return PPOConfig(**{**asdict(_SETTINGS), "critic_warmup_updates": 10**9})

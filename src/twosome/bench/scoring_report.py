@@ -43,6 +43,7 @@ class Setup:
         seed: Of play, of the trained model's adapter, and of the actions whose errors are measured.
         rank: Of the trained model's adapters.
         decisions: Decisions on which the errors of a trained model's readings are measured.
+        accumulation: Minibatches to an optimizer step; 32 are the whole rollout.
     """
 
     size: str = "3m"
@@ -61,6 +62,7 @@ class Setup:
     seed: int = 0
     rank: int = 8
     decisions: int = 8
+    accumulation: int = ACCUMULATION
 
     def __post_init__(self) -> None:
         for name, table in (("size", SIZES), ("workload", WORKLOADS)):

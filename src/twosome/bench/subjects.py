@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from twosome.bench.play import Unadapted, play
-from twosome.bench.scoring_report import ACCUMULATION, ENVS, MINIBATCH, STEPS, Setup
+from twosome.bench.scoring_report import ENVS, MINIBATCH, STEPS, Setup
 from twosome.bench.workloads import WORKLOADS, random_model, visits
 from twosome.decision import Decision
 from twosome.errors import ConfigError
@@ -87,6 +87,6 @@ def decisions_to_score(setup: Setup, policy: LanguageModelPolicy) -> tuple[list[
             )
         return rows, met
     distinct = max(1, round(setup.unique * ENVS * STEPS))
-    decisions = WORKLOADS[setup.workload](max(distinct, MINIBATCH * ACCUMULATION), 0)
+    decisions = WORKLOADS[setup.workload](max(distinct, MINIBATCH * setup.accumulation), 0)
     chosen = list(visits(decisions[:distinct], ENVS * STEPS, 0))
     return [chosen[i : i + ENVS] for i in range(0, len(chosen), ENVS)], decisions

@@ -16,10 +16,12 @@ COMMANDS = {
     "calibrate": "fit a temperature to an agent, so that its probabilities mean more",
     "evaluate-language": "measure what training changed of a model's language",
     "reproduce": "train and measure everything the paper claims, and report",
+    "compare": "train variants of an algorithm side by side, and see which learns soonest",
     "report": "write one HTML file about runs: curves, tables, episodes",
     "export": "take an agent elsewhere: merged, as an adapter with a card, as GGUF",
     "play": "walk through a task yourself, or watch a model",
     "check-env": "check the prompts and the interface of a task",
+    "words": "try wordings of a task on an untrained model",
     "bench": "measure the speed of worlds and of scoring",
     "score": "score action phrases after a prompt",
     "tasks": "list the tasks",
@@ -52,7 +54,8 @@ def _run(command: str, words: list[str]) -> int:
     import signal
     import warnings
 
-    from twosome.errors import TwosomeError
+    _wait_asleep()
+    from twosome.errors import TwosomeError, first_line
 
     # A cluster's polite request to stop is treated like Ctrl-C: what was learned is saved.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -74,12 +77,22 @@ def _run(command: str, words: list[str]) -> int:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not loaded for every command
             raise
         return _fail(
-            f"out of memory on the device ({str(error).splitlines()[0]}); loading.recompute and a smaller "
+            f"out of memory on the device ({first_line(error)}); loading.recompute and a smaller "
             "loading.token_budget need less, and a stopped run goes on with --resume"
         )
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{place}")
+
+
+def _wait_asleep() -> None:
+    """Let threads that wait for one another sleep soon: others may want the processor.
+
+    By default those of a build of torch with GNU's OpenMP look for work in a loop for milliseconds, after every
+    operation. A thousand looks last as long as waking up takes. What the user chose stays; read when torch is loaded.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _say_everything() -> None:

@@ -93,6 +93,9 @@ def scoring(words: list[str]) -> int:
     parser.add_argument(
         "--sampled", type=positive, default=2, help="steps of the plain way per repetition (default: 2)"
     )
+    parser.add_argument(
+        "--accumulation", type=positive, default=8, help="minibatches of 4 to an optimizer step (8; 32 are a rollout)"
+    )
     parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--token-budget", type=positive, help="most tokens in one of our passes")

@@ -29,8 +29,11 @@ def run(words: list[str]) -> int:
     )
     parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
     parser.add_argument(
-        "--model", help="whose tokenizer to read with: hub id, directory or GGUF file (default: the embedded one)"
+        "--model",
+        help="hub id, directory or GGUF file: whose tokenizer to read with (default: the embedded one's), and "
+        "what to ask for phrases that it would hardly ever say",
     )
+    parser.add_argument("--tokenizer-only", action="store_true", help="leave the weights of the --model where they are")
     add_prompting_arguments(parser)
     add_environment_argument(parser)
     parser.add_argument("--decisions", type=positive, default=2000, help="of random play (default: 2000)")
@@ -49,6 +52,7 @@ def run(words: list[str]) -> int:
             decisions=arguments.decisions,
             seed=arguments.seed,
             prompting=prompting_of(arguments),
+            say=False if arguments.tokenizer_only else None,
         )
     print(json.dumps(asdict(report)) if arguments.json else describe(report))
     return 1 if report.count("error") else 0

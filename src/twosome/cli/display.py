@@ -84,8 +84,8 @@ class TrainingDisplay:
         said, ended = [], self._ended
         if self._unpaid:
             said.append(
-                "no reward was ever met, so only the critic was trained (ppo.wait_for_reward): the policy is the one "
-                "it started with"
+                "no reward was ever met, so the actor was not trained (ppo.wait_for_reward): the policy is the one it "
+                "started with"
             )
         if ended is not None and ended.best is not None and ended.last is not None and ended.best.fell_to(ended.last):
             best, last = ended.best, ended.last

@@ -26,6 +26,8 @@ def run(words: list[str]) -> int:
 
     import torch
 
+    from twosome.functional.categorical import masked_log_softmax
+    from twosome.functional.normalization import resolve_normalization
     from twosome.functional.words import count_words
     from twosome.runs.agents import load_agent
 
@@ -33,7 +35,7 @@ def run(words: list[str]) -> int:
     policy = agent.language
     with torch.no_grad():
         scores = policy.scorer.scores([decision])
-        log_probs = policy.action_log_probs([decision])[0]
+        log_probs = masked_log_softmax(resolve_normalization(policy.normalization)(scores))[0]
     rows = [
         {
             "action": action,

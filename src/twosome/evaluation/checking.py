@@ -10,10 +10,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from twosome.decision import Decision
-from twosome.errors import EnvironmentFault, InvalidDecision, ModelError, TokenizationError, TwosomeError
+from twosome.errors import (
+    EnvironmentFault,
+    InvalidDecision,
+    ModelError,
+    TokenizationError,
+    TwosomeError,
+    first_line,
+)
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
 from twosome.runs.building import check_joiner
+from twosome.runs.wording import worded
 from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
@@ -63,6 +71,7 @@ def check_environment(
     seed: int = 0,
     elsewhere: bool = True,
     prompting: Prompting | None = None,
+    say: bool | None = None,
 ) -> Report:
     """Check a task's environment.
 
@@ -75,12 +84,14 @@ def check_environment(
         seed: Of random play.
         elsewhere: Also play seeded episodes in other processes, which takes a few seconds.
         prompting: How prompts and phrases are put to the model; default: joined as the environment says.
+        say: Whether the model itself is loaded and asked what it would say; None if a model is named.
 
     Raises:
         ConfigError: If the task cannot be made, or its narrator contradicts its world.
         ModelError: If there is no such model.
     """
     skipped: dict[str, str] = {}
+    environment = worded(task, environment or {}, model) if model is not None else environment
     reader = _reader(model, skipped)
     discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
     with open_task(task, **(environment or {})) as env:
@@ -109,9 +120,29 @@ def check_environment(
         read = list(_valid(walked.seen))
         faults += check_tokens(reader.tokenizer, read, reader.context, frame)
         measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read, frame)
+    if say is None:
+        say = model is not None
+    if not say:
+        skipped["likely"] = "no model was asked what it would say; name one with --model, without --tokenizer-only"
+    elif any(fault.severity == "error" for fault in faults):
+        skipped["likely"] = "there are errors; the model is asked once they are gone"
+    elif reader is not None:
+        faults += _unlikely(reader.name, walked, prompting, seed)
     return Report(
         task, reader.name if reader else None, walked.exhaustive, measures, walked.success_by, collect(faults), skipped
     )
+
+
+def _unlikely(model: str, walked: Walk, prompting: Prompting, seed: int) -> list[Fault]:
+    """Phrases that the model itself would hardly ever say."""
+    from twosome.evaluation.phrases import PhraseScores
+    from twosome.evaluation.unlikely import unlikely_phrases
+    from twosome.runs.building import load_base
+    from twosome.runs.config import LoadingConfig
+    from twosome.scoring.scorer import Scorer
+
+    scorer = Scorer(*load_base(model, LoadingConfig()), prompting=prompting)
+    return list(unlikely_phrases(PhraseScores(scorer), walked.seen, seed))
 
 
 def _unsaid(walked: Walk) -> Iterator[Fault]:
@@ -188,7 +219,7 @@ def _context(source: str, name: str) -> int | None:
     try:
         return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read the configuration of the model {name!r}: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"cannot read the configuration of the model {name!r}: {first_line(error)}") from None
 
 
 def _valid(walked: Sequence[Seen]) -> Iterator[Decision]:

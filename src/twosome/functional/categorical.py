@@ -29,6 +29,16 @@ def kl_divergence(log_probs: Tensor, other_log_probs: Tensor) -> Tensor:
     return (log_probs.exp() * (finite(log_probs) - finite(other_log_probs))).sum(-1)
 
 
+def tsallis_entropy(log_probs: Tensor) -> Tensor:
+    """``1 - sum_a p(a)^2`` over the last axis, Tsallis' entropy of order 2: how often two draws differ."""
+    return 1 - log_probs.exp().square().sum(-1)
+
+
+def total_variation(log_probs: Tensor, other_log_probs: Tensor) -> Tensor:
+    """``1/2 sum_a |p(a) - q(a)|`` over the last axis, in [0, 1], exact over the action set."""
+    return 0.5 * (log_probs.exp() - other_log_probs.exp()).abs().sum(-1)
+
+
 def sample(log_probs: Tensor, generator: Generator) -> Tensor:
     """Indices drawn from each row's distribution: int64 [...] for log-probabilities [..., A].
 

@@ -6,16 +6,24 @@ import torch
 from torch import Tensor
 
 
-def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    r""":math:`-\min(\rho \hat A, \mathrm{clip}(\rho, 1-\epsilon, 1+\epsilon) \hat A)` per sample (eq. 7).
+def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
+    r""":math:`-\min(\rho \hat A, \mathrm{clip}(\rho, 1-\epsilon, 1+\epsilon_h) \hat A)` per sample (eq. 7).
 
     Args:
         log_ratio: [...] log of new over old probability of the action taken.
         advantages: [...] advantage estimates.
         clip: :math:`\epsilon`.
+        clip_high: :math:`\epsilon_h`, how far a probability may grow (Yu et al. 2025, DAPO, eq. 10); None for the same.
     """
     ratio = log_ratio.exp()
-    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+    high = clip if clip_high is None else clip_high
+    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + high) * advantages)
+
+
+def clipped(log_ratio: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
+    """Whether a ratio is outside the range that :func:`clipped_surrogate` clips it to: bool [...]."""
+    off = log_ratio.exp() - 1
+    return (off < -clip) | (off > (clip if clip_high is None else clip_high))
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float | None) -> Tensor:

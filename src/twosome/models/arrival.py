@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -151,6 +152,44 @@ def _digest(tensor: Tensor) -> tuple[Any, ...]:
     content = flat.view(torch.uint8)
     whole = len(content) // 8 * 8  # eight at a time: as fast as memory can be read
     return tuple(tensor.shape), int(content[:whole].view(torch.int64).sum()), content[whole:].tolist()
+
+
+_SIZES = ("r", "init_r", "num_virtual_tokens", "n_frequency", "num_vectors", "vector_length")
+"""Settings of adapters that are a side of some of their weights."""
+_SIZE_PATTERNS = ("rank_pattern", "n_frequency_pattern")
+"""The same for single layers, by name."""
+
+
+def check_sizes(directory: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse an adapter whose configuration asks for weights larger than any in its file.
+
+    PEFT would make them before it compares shapes: a rank of a million takes more memory than there is.
+
+    Args:
+        directory: Where the adapter is.
+        settings: Its configuration.
+
+    Raises:
+        ModelError: If it does.
+    """
+    try:
+        with safe_open(str(directory / "adapter_model.safetensors"), framework="pt") as weights:
+            longest = max((max(weights.get_slice(n).get_shape(), default=1) for n in weights.keys()), default=0)  # noqa: SIM118
+    except (OSError, SafetensorError):  # told when they are loaded
+        return
+    if not longest:  # as is that there are none
+        return
+    # A Kronecker product takes whole matrices where the rank is too large for parts.
+    own = {} if str(settings.get("peft_type")).upper() == "LOKR" else {name: settings.get(name) for name in _SIZES}
+    patterns = [pattern for name in _SIZE_PATTERNS if isinstance(pattern := settings.get(name), dict)]
+    for pattern in patterns:
+        own |= {f"rank of {layer}": value for layer, value in pattern.items()}
+    for name, value in own.items():
+        if isinstance(value, int) and value > longest:
+            raise ModelError(
+                f"the adapter in {str(directory)!r} does not fit its adapter_config.json: {name} is {value}, but no "
+                f"side of its weights is longer than {longest}; get both files again from where it was saved"
+            )
 
 
 def check_adapter(adapted: Any, directory: Path, base: Weights) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 
-from twosome.errors import ConfigError, ModelError
+from twosome.errors import ConfigError, ModelError, first_line
 from twosome.models.arrival import (
     Weights,
     adapter_config,
@@ -18,6 +18,7 @@ from twosome.models.arrival import (
     check_base,
     check_is_model,
     check_is_no_server,
+    check_sizes,
     say_other_base,
 )
 from twosome.models.gguf.copies import directory_of
@@ -83,7 +84,7 @@ def load_model(
             model = model.to(target)
     except _troubles(trust_remote_code) as error:
         hint = "; pickled weights are not read, convert them to safetensors" if "safetensors" in str(error) else ""
-        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)}{hint}") from None
+        raise ModelError(f"cannot load the model {name!r}: {first_line(error)}{hint}") from None
     check_base(model, info, name)
     _read_all_columns_alike(model)
     # Adapters name their base by what the user called it, not by where it lay on this machine.
@@ -178,7 +179,7 @@ def add_adapter(
     try:
         adapted = get_peft_model(model, config).eval()
     except ValueError as error:
-        raise ModelError(why_not(model, targets, _first_line(error))) from None
+        raise ModelError(why_not(model, targets, first_line(error))) from None
     tell_left_out(adapted, targets)
     return adapted
 
@@ -219,6 +220,7 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
             f"the adapter in {str(directory)!r} is an activated LoRA (alora_invocation_tokens), which acts on some "
             "tokens only, depending on the whole sentence; prompts and actions cannot be scored with it"
         )
+    check_sizes(path, settings)
     before = Weights(model)
     try:
         adapted = PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
@@ -227,7 +229,7 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
         raise
     except Exception as error:  # PEFT may raise anything on a configuration that was damaged or made up
         raise ModelError(
-            f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {_first_line(error)}"
+            f"the adapter in {str(directory)!r} does not fit {type(model).__name__}: {first_line(error)}"
         ) from None
     say_other_base(adapted, path)
     return adapted
@@ -261,7 +263,7 @@ def _resolve_device(device: str) -> torch.device:
         try:
             torch.empty(1, device=target)
         except (RuntimeError, AssertionError, NotImplementedError) as error:  # depends on the build of torch
-            raise ConfigError(f"the device {device!r} cannot be used here: {_first_line(error)}") from None
+            raise ConfigError(f"the device {device!r} cannot be used here: {first_line(error)}") from None
         return target
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -296,11 +298,3 @@ def _read_all_columns_alike(model: Any) -> None:
         state = vars(module).get("state")
         if getattr(state, "threshold", 0.0):
             state.threshold = 0.0
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    # "Error(s) in loading state_dict for LlamaForCausalLM:" says nothing without what comes next: both sizes.
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from twosome.errors import ModelError
+from twosome.errors import ModelError, first_line
+from twosome.models.tokenizer_choice import Choice, keep, key_for, recall
 from twosome.models.tokenizer_parts import same_steps, splits_as_its_file
 from twosome.tokens.encoding import Tokenizer
 
@@ -61,19 +62,26 @@ def read_tokenizer(
     from transformers import AutoTokenizer
 
     where = {"revision": revision or "main"}
-    loaded, failure, own = None, "", None
+    own = _own_file(source, where["revision"])
+    key = None if own is None or trust_remote_code else key_for(own)
+    known = recall(key) if key is not None else None
+    found = None if known is None else _as_chosen(known, source, where)
+    if known is not None and found is not None:
+        _tell(name, known)
+        return found
+    loaded, failure = None, ""
     try:
         loaded = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, **where)
     except Exception as error:  # the tokenizers library raises no better, and a class may fail on another's file
-        lines = str(error).strip().splitlines()
-        failure = lines[0] if lines else type(error).__name__
-        if not isinstance(error, OSError):  # it is there at least
-            own = _own_file(source, where["revision"])
-    else:
-        own = _own_file(source, where["revision"])
-    found = loaded if own is None else _faithful(name, source, own, loaded, where)
+        failure = first_line(error)
+        if isinstance(error, OSError):  # it is not even there
+            own = None
+    found, choice = (loaded, Choice("class")) if own is None else _faithful(source, own, loaded, where)
     if found is None:
         raise ModelError(f"cannot load a tokenizer from {name!r}: {_missing(source) or failure}")
+    _tell(name, choice)
+    if key is not None and own is not None:
+        keep(key, choice)
     return found
 
 
@@ -126,49 +134,95 @@ def has_tokenizer(directory: str | Path) -> bool:
     return any((Path(directory) / file).is_file() for file in FILES)
 
 
-def _faithful(name: str, source: str, file: str, loaded: Tokenizer | None, where: dict[str, str]) -> Tokenizer | None:
+def _faithful(
+    source: str, file: str, loaded: Tokenizer | None, where: dict[str, str]
+) -> tuple[Tokenizer | None, Choice]:
     """The loaded tokenizer if it splits as the file does, else the file's own; None if neither can be read."""
     from transformers import PreTrainedTokenizerFast
-    from transformers.tokenization_utils_tokenizers import TokenizerFast
 
     if getattr(loaded, "is_fast", False) and splits_as_its_file(loaded.backend_tokenizer, file):  # type: ignore[union-attr]
-        return loaded
-    try:
-        backend = TokenizerFast.from_file(file)
-    except Exception:  # a file that cannot be read alone
-        return loaded
-    backend.no_truncation()
-    backend.no_padding()
-    own = loaded
-    if loaded is None:
-        own = _from_file_alone(source, where, loaded)
-    elif type(loaded) is not PreTrainedTokenizerFast:
-        told = f"its class {type(loaded).__name__}"
-        if not type(loaded).__module__.startswith("transformers.") or not getattr(loaded, "is_fast", False):
-            _tell(name, told, loaded, backend, "the class is followed, as it was not made from the file")
-            return loaded
+        return loaded, Choice("class")
+    foreign = loaded is not None and (
+        not type(loaded).__module__.startswith("transformers.") or not getattr(loaded, "is_fast", False)
+    )
+    kept, special = loaded is not None and (foreign or type(loaded) is PreTrainedTokenizerFast), _special(loaded)
+    own = None if kept else _from_file_alone(source, where, special)
+    backend = _backend(file, own)
+    if backend is None:  # a file that cannot be read alone
+        return loaded, Choice("class")
+    told: list[str | None] = []
+    if loaded is not None and type(loaded) is not PreTrainedTokenizerFast:
+        its = f"its class {type(loaded).__name__}"
+        if foreign:
+            told.append(_differing(its, loaded, backend, "the class is followed, as it was not made from the file"))
+            return loaded, Choice("class", told=_said(told))
         if same_steps(loaded.backend_tokenizer, backend) and _difference(loaded, backend) is None:
-            return loaded
-        own = _from_file_alone(source, where, loaded)
+            return loaded, Choice("class")
         followed = "tokenizer.json" if own is not None else "no other way could be loaded, and the class"
-        _tell(name, told, loaded, backend, f"{followed} is followed")
-    if own is not None:
-        _tell(name, "tokenizer_config.json", own, backend, "the configuration is followed, as it asks for that")
-    return own if own is not None else loaded
+        told.append(_differing(its, loaded, backend, f"{followed} is followed"))
+    read = own if not kept else loaded
+    if read is not None and getattr(read, "backend_tokenizer", None) is not backend:
+        asked = "the configuration is followed, as it asks for that"
+        told.append(_differing("tokenizer_config.json", read, backend, asked))
+    if own is None:
+        return loaded, Choice("class", told=_said(told))
+    return own, Choice("file", special, _said(told))
 
 
-def _from_file_alone(source: str, where: dict[str, str], loaded: Tokenizer | None) -> Tokenizer | None:
-    """The tokenizer of the file, with the settings of its configuration and of the class that it replaces."""
+def _said(told: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple(message for message in told if message)
+
+
+def _as_chosen(choice: Choice, source: str, where: dict[str, str]) -> Tokenizer | None:
+    """The tokenizer that was chosen before, loaded in that way alone; None if it cannot be."""
+    from transformers import AutoTokenizer
+
+    if choice.follows == "file":
+        return _from_file_alone(source, where, choice.special)
+    try:
+        loaded: Tokenizer = AutoTokenizer.from_pretrained(source, **where)
+    except Exception:  # tried anew, and told
+        return None
+    return loaded
+
+
+def _backend(file: str, own: Tokenizer | None) -> Any:
+    """What splits as the file does: the part of ``own`` if that has all that is in the file, else the file read again.
+
+    None if it cannot be read alone.
+    """
+    from transformers.tokenization_utils_tokenizers import TokenizerFast
+
+    found = getattr(own, "backend_tokenizer", None)
+    if found is None or not splits_as_its_file(found, file):
+        try:
+            found = TokenizerFast.from_file(file)
+        except Exception:  # the tokenizers library raises no better
+            return None
+    found.no_truncation()
+    found.no_padding()
+    return found
+
+
+def _special(loaded: Tokenizer | None) -> dict[str, str]:
+    """Special tokens of a class, some of which no file may name."""
+    tokens = {name: getattr(loaded, name, None) for name in _SPECIAL}
+    return {name: str(token) for name, token in tokens.items() if token is not None}
+
+
+def _from_file_alone(source: str, where: dict[str, str], special: Mapping[str, str]) -> Tokenizer | None:
+    """The tokenizer of the file, with the settings of its configuration; what it lacks of ``special`` is added."""
     from transformers import PreTrainedTokenizerFast
 
     try:
-        own = PreTrainedTokenizerFast.from_pretrained(source, **where)
+        own: Tokenizer = PreTrainedTokenizerFast.from_pretrained(source, **where)
     except Exception:  # a configuration for another class
         return None
-    for special in _SPECIAL:  # defaults of the class that no file names
-        token = getattr(loaded, special, None)
-        if getattr(own, special, None) is None and token is not None and str(token) in own.get_vocab():
-            setattr(own, special, token)
+    lacking = {name: token for name, token in special.items() if getattr(own, name, None) is None}
+    vocabulary = own.get_vocab() if lacking else {}
+    for name, token in lacking.items():
+        if token in vocabulary:
+            setattr(own, name, token)
     return own
 
 
@@ -198,18 +252,23 @@ def _difference(tokenizer: Tokenizer, backend: Any) -> tuple[str, list[str], lis
     return None
 
 
-def _tell(name: str, who: str, tokenizer: Tokenizer, backend: Any, followed: str) -> None:
-    """Warn where a tokenizer does not split as the file does."""
+def _differing(who: str, tokenizer: Tokenizer, backend: Any, followed: str) -> str | None:
+    """Where a tokenizer does not split as the file does, in words; None if it does."""
     found = _difference(tokenizer, backend)
     if found is None:
-        return
+        return None
     text, split, expected = found
     first, behind = _where(split, expected)
-    warnings.warn(
-        f"the tokenizer of {name!r} is described in two ways: {who} splits {text!r} into "
-        f"{_shown(split, first, behind)}, its tokenizer.json into {_shown(expected, first, behind)}; {followed}",
-        stacklevel=4,
+    return (
+        f"{who} splits {text!r} into {_shown(split, first, behind)}, its tokenizer.json into "
+        f"{_shown(expected, first, behind)}; {followed}"
     )
+
+
+def _tell(name: str, choice: Choice) -> None:
+    """Warn of what is described in two ways."""
+    for message in choice.told:
+        warnings.warn(f"the tokenizer of {name!r} is described in two ways: {message}", stacklevel=3)
 
 
 def _where(one: Sequence[str], other: Sequence[str]) -> tuple[int, int]:

@@ -125,8 +125,8 @@ def _side_by_side(
                 clock.look([job for future, job in waiting.items() if future.running()])
         except BrokenProcessPool:
             raise RunError(
-                "a process of the reproduction died, perhaps for want of memory; the same command goes on where it "
-                "was, with fewer --jobs if need be"
+                "a process died, perhaps for want of memory; the same command goes on where it was, with fewer --jobs "
+                "if need be"
             ) from None
         except BaseException:
             _stop(pool)

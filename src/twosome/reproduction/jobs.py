@@ -16,6 +16,7 @@ from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import METRICS_FILE
 from twosome.text.tasks import TASKS
+from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 
 
@@ -81,6 +82,7 @@ class MeasureJob:
         environments: Arguments of each task's environment.
         run: The directory of its run, or None for an agent that was not trained.
         model: The language model of an agent that was not trained.
+        prompting: How prompts and phrases are put to that.
     """
 
     name: str
@@ -90,6 +92,7 @@ class MeasureJob:
     environments: Mapping[str, Mapping[str, Any]]
     run: Path | None = None
     model: str | None = None
+    prompting: Prompting | None = None
 
     def missing(self, known: Measurements) -> bool:
         """Whether it is still to be done."""
@@ -123,7 +126,7 @@ class MeasureJob:
             return load_agent(self.run, temperature=1.0).policy
         if self.subject.agent == "uniform":
             return UniformPolicy()
-        agent = load_agent(model=self.model, normalization=self.subject.normalization)
+        agent = load_agent(model=self.model, normalization=self.subject.normalization, prompting=self.prompting)
         if self.subject.agent == "saycan-oracle":
             return oracle_saycan(agent.language)
         if self.subject.agent == "saycan":

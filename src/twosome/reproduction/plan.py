@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from twosome.evaluation.measurement import Subject
 from twosome.remote import ServerSettings
 from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, ServerJob, TrainJob
 from twosome.runs.config import RunConfig, preset_config
+from twosome.runs.wording import with_words
 from twosome.text.tasks import TASKS
+from twosome.tokens.prompting import Prompting
 
 TRAINED_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
 NORMALIZATIONS = ("sum", "token", "word")
@@ -55,6 +58,7 @@ class Settings:
         decisions: Decisions of every run, instead of the presets'.
         model: The language model, instead of the preset's.
         server: A decision server that is measured among those that are not trained, if any.
+        prompting: How prompts and phrases are put to it, instead of the preset's way.
     """
 
     out: Path
@@ -66,6 +70,7 @@ class Settings:
     decisions: int | None = None
     model: str | None = None
     server: ServerSettings | None = None
+    prompting: Prompting | None = None
 
     def __post_init__(self) -> None:
         _check("part", self.parts, PARTS)
@@ -108,8 +113,7 @@ class _Arm:
         return place / f"seed{subject.seed}"
 
     def training(self, settings: Settings) -> TrainJob:
-        rate = RATES[self.config.policy, self.config.finetune]
-        weight = self.config.updates * self.config.decisions_per_update / rate + STARTING
+        weight = seconds_of_training(self.config)
         return TrainJob(self._name("train"), weight, self.config, self.directory(settings))
 
     def measuring(self, settings: Settings, tasks: Sequence[str]) -> MeasureJob:
@@ -166,38 +170,41 @@ def _config(settings: Settings, task: str, preset: str) -> RunConfig:
     config = preset_config(task, preset)
     if settings.decisions is not None:
         config = replace(config, decisions=settings.decisions)
-    return replace(config, model=settings.model) if settings.model is not None else config
+    if settings.prompting is not None and config.policy == "language":
+        config = replace(config, prompting=settings.prompting)
+    return with_words(replace(config, model=settings.model) if settings.model is not None else config)
 
 
 def _environment(settings: Settings, task: str) -> dict[str, Any]:
-    return preset_config(task, settings.preset).environment
+    return _config(settings, task, settings.preset).environment
 
 
 def _untrained(settings: Settings) -> Iterator[Job]:
     """Agents that were not trained: on everything that trained ones are tested on."""
     everything = tuple(dict.fromkeys((*settings.tasks, *settings.targets)))
     plain = {task: _environment(settings, task) for task in everything}
-    model = settings.model or preset_config(settings.tasks[0], settings.preset).model
+    own = _config(settings, settings.tasks[0], settings.preset)
+    measuring = partial(_measuring, model=own.model, prompting=own.prompting)
     yield _measuring("measure uniform play", Subject("uniform"), everything, plain)
     yield _measuring("find the optimum", Subject("optimum"), everything, plain)
     for name in NORMALIZATIONS:
         subject = Subject("zero-shot", normalization=name)
-        yield _measuring(f"measure zero-shot {name}", subject, everything, plain, model=model)
+        yield measuring(f"measure zero-shot {name}", subject, everything, plain)
         for seed in range(settings.seeds):
             permuted = {task: {**plain[task], "permute_phrases": seed} for task in settings.tasks}
             subject = Subject("zero-shot", normalization=name, control="permuted", seed=seed)
             words = f"measure zero-shot {name}, phrases permuted, seed {seed}"
-            yield _measuring(words, subject, settings.tasks, permuted, model=model)
+            yield measuring(words, subject, settings.tasks, permuted)
     if settings.server is not None:
         seconds = ASKING * len(everything)
         yield ServerJob(f"measure {settings.server.name}", seconds, settings.server, everything, plain)
     oracle = Subject("saycan-oracle", normalization="sum")
-    yield _measuring("measure SayCan, oracle", oracle, settings.tasks, plain, model=model)
+    yield measuring("measure SayCan, oracle", oracle, settings.tasks, plain)
     for seed in range(settings.seeds):
         for task in settings.tasks:
             subject = Subject("saycan", normalization="sum", seed=seed)
             unmasked = {task: {**plain[task], **TASKS[task].unmasked}}
-            yield _measuring(f"measure SayCan, learned, {task}, seed {seed}", subject, (task,), unmasked, model=model)
+            yield measuring(f"measure SayCan, learned, {task}, seed {seed}", subject, (task,), unmasked)
 
 
 def _generalization(settings: Settings, arms: Sequence[_Arm]) -> Iterator[Job]:
@@ -225,9 +232,10 @@ def _measuring(
     *,
     run: Path | None = None,
     model: str | None = None,
+    prompting: Prompting | None = None,
 ) -> MeasureJob:
-    seconds = sum(MEASURING[TASKS[task].world] for task in tasks) if model or run else 1.0
-    return MeasureJob(name, STARTING + seconds, subject, tuple(tasks), environments, run, model)
+    seconds = sum(map(seconds_of_measuring, tasks)) if model or run else 1.0
+    return MeasureJob(name, STARTING + seconds, subject, tuple(tasks), environments, run, model, prompting)
 
 
 def _check(kind: str, names: Sequence[str], known: Any) -> None:
@@ -241,3 +249,13 @@ RATES = {("language", "lora"): 110.0, ("language", "full"): 85.0, ("vector", "lo
 MEASURING = {"overcooked": 6.0, "virtualhome": 0.3}
 STARTING = 5.0
 ASKING = 30.0  # of a decision server's answers to all decisions of a task
+
+
+def seconds_of_training(config: RunConfig) -> float:
+    """About how many seconds of one core a run takes."""
+    return config.updates * config.decisions_per_update / RATES[config.policy, config.finetune] + STARTING
+
+
+def seconds_of_measuring(task: str) -> float:
+    """About how many seconds of one core it takes to measure an agent on a task."""
+    return MEASURING[TASKS[task].world]

@@ -18,6 +18,7 @@ from twosome.remote import RemotePolicy, ServerSettings
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.wording import carried, worded
 from twosome.temperature import check_temperature, fitted_temperature
 from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, open_task
@@ -36,11 +37,13 @@ class Agent:
         policy: Acts; has no critic unless it comes from a run.
         config: The configuration of its run, or None.
         trained: Whether trained weights were loaded.
+        model: The language model, where no run says more.
     """
 
     policy: Policy
     config: RunConfig | None
     trained: bool
+    model: str = EMBEDDED
 
     def setting(self, task: str | None = None) -> Setting:
         """Where to measure it: on ``task``, or where it was trained.
@@ -53,7 +56,8 @@ class Agent:
             return Setting(self.config.task, self.config.ppo.gamma, arguments)
         if task is None:
             raise ConfigError("an adapter does not say what it was trained on; name a --task")
-        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, self.narration)
+        words = worded(task, {}, self.model) if self.config is None else carried(self.config.environment, task)
+        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, {**words, **self.narration})
 
     @property
     def language(self) -> LanguageModelPolicy:
@@ -160,7 +164,8 @@ def load_agent(
     check_joiner(joined, prompting)
     if path is None:
         base, tokenizer = load_base(model or EMBEDDED, loading)
-        return Agent(_acting(base, tokenizer, normalization, prompting, temperature or 1.0), None, trained=False)
+        acting = _acting(base, tokenizer, normalization, prompting, temperature or 1.0)
+        return Agent(acting, None, trained=False, model=model or EMBEDDED)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
@@ -168,7 +173,8 @@ def load_agent(
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
         temperature = temperature or fitted_temperature(path, normalization or USUAL)
-        return Agent(_acting(adapted, tokenizer, normalization, prompting, temperature), None, trained=True)
+        acting = _acting(adapted, tokenizer, normalization, prompting, temperature)
+        return Agent(acting, None, trained=True, model=name)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )
@@ -187,7 +193,7 @@ def _remote_agent(
             "a decision server puts a prompt to its model itself; leave out --template, --system and --joiner "
             "(--server-instruction says what is asked)"
         )
-    return Agent(RemotePolicy(server), None, trained=False)
+    return Agent(RemotePolicy(server), None, trained=False, model=server.url)
 
 
 def _acting(
@@ -218,7 +224,8 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None, 
     policy = build_policy(
         config, base, tokenizer, adapter=run.adapter, normalization=normalization, temperature=temperature
     )
-    policy.load_critic(run.critic)
+    if config.has_critic:
+        policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
 
@@ -237,5 +244,6 @@ def _full_agent(
     policy = build_policy(
         config, trained, tokenizer, frozen=frozen, normalization=normalization, temperature=temperature
     )
-    policy.load_critic(run.critic)
+    if config.has_critic:
+        policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)

@@ -45,7 +45,7 @@ def build_policy(
     normalization: str | None = None,
     temperature: float = 1.0,
 ) -> LanguageModelPolicy:
-    """The language policy a configuration describes: what trains, or a saved adapter, and a new critic.
+    """The language policy a configuration describes: what trains, or a saved adapter, and a new critic if there is one.
 
     Args:
         config: The run.
@@ -60,7 +60,9 @@ def build_policy(
         ModelError: If the model cannot be adapted or scored exactly.
     """
     lora, loading = config.lora, config.loading
-    critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
+    critic = None
+    if config.has_critic:
+        critic = Critic(base.config.get_text_config().hidden_size, config.critic.hidden, config.critic.bias)
     if adapter is not None:
         model = load_adapter(base, adapter)
     elif frozen is not None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
-from twosome.algorithms import ALGORITHMS
-from twosome.algorithms.config import PPOConfig
+from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
+from twosome.algorithms.config import GroupsConfig, PPOConfig, TrieConfig
 from twosome.errors import ConfigError
 from twosome.models.arrival import check_is_no_server
 from twosome.runs.notation import HOLDS_ITSELF, with_numbers
+from twosome.runs.shape import check_shape
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 
@@ -153,8 +153,10 @@ class RunConfig:
     critic: CriticConfig = field(default_factory=CriticConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     algorithm: str = "ppo"
-    """What improves the policy; its settings are the group of the same name."""
+    """What improves the policy: ppo, groups or trie; its settings are the group of the same name, and ppo's."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    groups: GroupsConfig = field(default_factory=GroupsConfig)
+    trie: TrieConfig = field(default_factory=TrieConfig)
 
     def __post_init__(self) -> None:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
@@ -173,6 +175,11 @@ class RunConfig:
         check_is_no_server(self.model)
         if self.algorithm not in ALGORITHMS:
             raise ConfigError(f"algorithm must be {' or '.join(ALGORITHMS)}, got {self.algorithm!r}")
+        if self.num_envs % self.group_size:
+            raise ConfigError(
+                f"num_envs={self.num_envs} environments cannot be divided into groups.size={self.group_size}; give a "
+                "multiple of it"
+            )
         if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
@@ -185,9 +192,19 @@ class RunConfig:
         return {"narration": "numbers"} if self.policy == "vector" else {}
 
     @property
-    def algorithm_settings(self) -> Any:
-        """The settings of the algorithm that the run uses."""
-        return getattr(self, self.algorithm)
+    def algorithm_settings(self) -> list[Any]:
+        """The groups of settings of the algorithm that the run uses."""
+        return [getattr(self, name) for name in SETTINGS.get(self.algorithm, (self.algorithm,))]
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether the algorithm asks for values."""
+        return self.algorithm not in WITHOUT_CRITIC
+
+    @property
+    def group_size(self) -> int:
+        """How many environments begin their episodes alike."""
+        return self.groups.size if self.algorithm == "groups" else 1
 
     @property
     def decisions_per_update(self) -> int:
@@ -271,68 +288,3 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
         return RunConfig(**{**values, **nested})
     except TypeError as error:
         raise ConfigError(f"the configuration does not fit this version: {error}") from None
-
-
-def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
-    """Refuse a group of settings that is no mapping, and a value that is not of its setting's type.
-
-    Args:
-        kind: The configuration dataclass that ``values`` are meant for.
-        values: Settings by name; some may be missing.
-        prefix: Name of the group they are in, with a dot.
-
-    Raises:
-        ConfigError: Naming the setting.
-    """
-    for name, hint in get_type_hints(kind).items():
-        if name not in values:
-            continue
-        value = values[name]
-        if is_dataclass(hint):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{prefix}{name} must be a mapping of settings, got {value!r}")
-            check_shape(hint, value, f"{prefix}{name}.")
-        elif not _fits(value, hint):
-            raise ConfigError(
-                f"{prefix}{name} must be {_described(hint)}, got {'null' if value is None else repr(value)}"
-            )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value, as YAML or JSON give it, is of a setting's type."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return isinstance(value, str) and value in parts
-    if origin in (Union, UnionType):
-        return any(_fits(value, part) for part in parts)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _described(hint: Any) -> str:
-    """A type in words: `a number`, `one of sum, token`..."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return f"one of {', '.join(parts)}"
-    if origin in (Union, UnionType):
-        return " or ".join(_described(part) for part in parts)
-    if origin is list:
-        return f"a list, each item {_described(parts[0])}"
-    return _WORDS.get(origin or hint, str(hint))
-
-
-_WORDS: dict[Any, str] = {
-    bool: "true or false",
-    dict: "a mapping",
-    float: "a number",
-    int: "a whole number",
-    str: "a text",
-    type(None): "null",
-}

@@ -12,7 +12,8 @@ A line of ``episodes.jsonl`` describes one episode: ``index``, ``seed``, ``succe
 ``probabilities``, ``action`` (index), ``reward``, ``duration`` and ``value``.
 
 Neither holds a time: the same run writes the same bytes. ``timing.jsonl`` has ``update``, ``seconds`` of training since
-the process began and, for a language model, what this update took with its rollout: ``tokens`` that went through the
+the process began, ``cpu_seconds`` (of its processor time, that of environment processes not among them) and, for a
+language model, what this update took with its rollout: ``tokens`` that went through the
 model, ``decisions`` that it was asked for and how many were ``scored`` rather than remembered, ``prompts`` that the
 critic was asked for and how many were ``read``. A resumed run remembers nothing at first, so these are not the same
 twice.
@@ -63,7 +64,7 @@ class Recorder:
         seconds: float,
         report: UpdateReport,
         episodes: Sequence[Episode],
-        effort: Mapping[str, int],
+        effort: Mapping[str, float],
     ) -> dict[str, Any]:
         """Record one update and the episodes that ended in it; returns the line of metrics."""
         self._outcomes.add(episode.outcome for episode in episodes)

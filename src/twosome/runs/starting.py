@@ -22,7 +22,10 @@ from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
 from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
+from twosome.runs.wording import wording_for
+from twosome.text.tasks import TASKS
 from twosome.types import TrainablePolicy
+from twosome.wordings.choosing import FIRST
 
 _SETTINGS, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _OF_NO_EFFECT = {"base_model_name_or_path", "revision", "peft_version", "inference_mode", "init_lora_weights"}
@@ -119,7 +122,13 @@ def adopt(config: RunConfig, explicit: Collection[str]) -> RunConfig:
             groups[group] = replace(groups.get(group, getattr(config, group)), **{member: value})
         else:
             groups[name] = value
-    return replace(config, **groups)
+    adopted = replace(config, **groups)
+    if start.config is None or not {config.task, start.config.task} <= set(TASKS) or "wording" in config.environment:
+        return adopted
+    words = start.config.environment.get("wording", FIRST)  # those that it practised in
+    if words == wording_for(adopted.model):  # goes without saying
+        return adopted
+    return replace(adopted, environment={**adopted.environment, "wording": words})
 
 
 def load_start(policy: TrainablePolicy, config: RunConfig) -> None:
@@ -138,18 +147,20 @@ def load_start(policy: TrainablePolicy, config: RunConfig) -> None:
     fresh = {name: weight for name, weight in policy.state_dict().items() if name not in state}
     state |= _fitting(_read(start.adapter / _WEIGHTS), fresh, config)
     policy.load_state_dict(state)
-    if start.critic is not None:
+    if start.critic is not None and config.has_critic:
         policy.load_critic(start.critic)
 
 
 def describe_start(config: RunConfig) -> str:
     """What a run with a start begins with, in a sentence."""
     assert config.start is not None
-    critic = find_start(config.start).critic
+    critic, staying = "no", "the reference stays"
+    if config.has_critic:
+        critic = "its" if find_start(config.start).critic is not None else "a new"
+        staying = "the reference, and what the critic reads, stay"
     return (
         f"starting from the adapter in {config.start} (lora.rank {config.lora.rank}, lora.alpha {config.lora.alpha:g}) "
-        f"with {'its' if critic is not None else 'a new'} critic; the reference, and what the critic reads, stay "
-        f"{config.model} with the adapter off"
+        f"with {critic} critic; {staying} {config.model} with the adapter off"
     )
 
 

@@ -176,7 +176,7 @@ class Training:
         self, run: RunDirectory, on_update: Callable[[Progress], None], on_stage: OnStage = unheard
     ) -> TrainablePolicy:
         """Collect, improve, record, save; until the decisions are used up."""
-        config, began = self.config, time.monotonic()
+        config, began, cpu = self.config, time.monotonic(), time.process_time()
         with run.recorder() as recorder:
             best = self._take_up(run, recorder)  # before anything is saved over what the run learned
             if config.start is not None and self.updates == 0:
@@ -188,7 +188,8 @@ class Training:
                     report, episodes = self._improve(best, self._within(on_stage))
                     self.updates += 1
                     seconds = time.monotonic() - began
-                    effort = {name: count - before[name] for name, count in self.policy.effort().items()}
+                    counts = {name: count - before[name] for name, count in self.policy.effort().items()}
+                    effort = {"cpu_seconds": round(time.process_time() - cpu, 3), **counts}
                     metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes, effort)
                     # The end is saved, too, so that a longer run can go on from there.
                     if self.updates % config.save_every == 0 or self.updates == config.updates:
@@ -306,7 +307,13 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
         policy = new_policy(config, on_stage)
         shuffling = torch.Generator().manual_seed(shuffle_seed)
         algorithm = make_algorithm(config.algorithm, policy, config.algorithm_settings, shuffling)
-        collector = Collector(envs, seed=episode_seed, generator=torch.Generator().manual_seed(action_seed))
+        collector = Collector(
+            envs,
+            seed=episode_seed,
+            generator=torch.Generator().manual_seed(action_seed),
+            group_size=config.group_size,
+            values=config.has_critic,
+        )
         yield Training(config, policy, algorithm, collector)
 
 

@@ -24,8 +24,9 @@ CHECKS = {
     "api": "Gymnasium's own checks of the environment",
     "tokens": "prompt and actions have tokens of their own",
     "context": "a prompt with its action fits into the model",
+    "likely": "the model would say a phrase where it is best",
 }
-"""Everything that is checked, by name; the last two need a tokenizer."""
+"""Everything that is checked, by name; tokens and context need a tokenizer, likely the model itself."""
 
 
 class Fault(NamedTuple):

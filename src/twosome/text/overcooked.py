@@ -12,7 +12,7 @@ picked up), as far as the cook can see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,12 @@ from twosome.overcooked.kitchen import Kitchen
 from twosome.overcooked.observation import UNSEEN, Observation, View, read
 from twosome.overcooked.tasks import BOWL, CHOPS, Kind, Macro, find_foods, find_layout, find_task, macro_actions
 from twosome.text.environment import Option
+from twosome.wordings.choosing import FIRST, find_wording
+from twosome.wordings.kitchen import KITCHEN
 
 ORDINALS = ("first", "second")
+MOST_TOLD = 4096
+"""Observations whose words are remembered; a kitchen of three foods has about 800 prompts on layout A."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,19 @@ class OvercookedNarrator:
         task: Name of the task.
         layout: A, B or C.
         foods: The kitchen's foods; None takes what is natural for the task.
+        wording: The name of a wording, or templates; see :func:`~twosome.wordings.choosing.find_wording`.
 
     Raises:
-        ConfigError: If task, layout or foods are unknown or contradict each other.
+        ConfigError: If task, layout, foods or wording are unknown or contradict each other.
     """
 
-    def __init__(self, task: str = "tomato-salad", layout: str = "A", foods: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        task: str = "tomato-salad",
+        layout: str = "A",
+        foods: Iterable[str] | None = None,
+        wording: str | Mapping[str, str] = FIRST,
+    ) -> None:
         find_layout(layout)
         self.task = find_task(task)
         self.foods = find_foods(self.task, foods)
@@ -89,22 +100,28 @@ class OvercookedNarrator:
         self._fronts = {
             neighbour(board, move): index for index, board in enumerate(self._plan.boards) for move in STEPS
         }
+        self.wording = find_wording(KITCHEN, wording)
+        self._told: dict[bytes, tuple[str, tuple[Option, ...]]] = {}
         self._opening = self._describe_kitchen()
-        dish = f"the dish, a bowl with only chopped {_join(self.task.dish)}"
-        self._closing = f"To serve {dish}, you should now"
-        self._end = f"You have served {dish}, and could now"
+        self._dish = self.wording.dish.format(foods=_join(self.task.dish))
 
     @classmethod
-    def of(cls, env: gymnasium.Env[Any, Any]) -> OvercookedNarrator:
+    def of(cls, env: gymnasium.Env[Any, Any], wording: str | Mapping[str, str] = FIRST) -> OvercookedNarrator:
         """Return the narrator of an Overcooked environment, wrapped or not."""
         kitchen: Kitchen = env.get_wrapper_attr("kitchen")
-        return cls(kitchen.task.name, kitchen.plan.layout, kitchen.foods)
+        return cls(kitchen.task.name, kitchen.plan.layout, kitchen.foods, wording)
 
     def narrate(self, observation: Observation, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
         """Return the prompt and one option per macro-action, all of which are always admissible."""
-        scene = self.look(observation)
-        options = tuple(Option(self._phrase(macro, scene), index) for index, macro in enumerate(self._macros))
-        return self._prompt(scene), options
+        key = observation.tobytes()
+        told = self._told.get(key)
+        if told is None:
+            scene = self.look(observation)
+            options = tuple(Option(self._phrase(macro, scene), index) for index, macro in enumerate(self._macros))
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
+            told = self._told[key] = self._prompt(scene), options
+        return told
 
     def look(self, observation: Observation) -> Scene:
         """Return the facts that an observation holds.
@@ -136,111 +153,121 @@ class OvercookedNarrator:
         """Return the sentence that names, in the singular, whatever a phrase of this kitchen may speak of."""
         boards = "a cutting board" if len(self._plan.boards) == 1 else f"a {' and a '.join(ORDINALS)} cutting board"
         counter = ["a middle counter"] if self._plan.counters else []
-        return f"The kitchen has {_join([boards, *counter, 'a bowl', *map(_a, self.foods)])}."
+        also = [self.wording.also] if self.wording.also else []
+        return self.wording.kitchen.format(things=_join([boards, *counter, "a bowl", *map(_a, self.foods), *also]))
 
     def _prompt(self, scene: Scene) -> str:
-        sentences = [self._opening]
+        words, sentences = self.wording, [self._opening]
         if scene.at_home:
-            tables = "on the table" if len(scene.at_home) == 1 else "on the tables"
-            sentences.append(f"You see {_join(_the(name) for name in scene.at_home)} {tables}.")
+            tables = words.table if len(scene.at_home) == 1 else words.tables
+            sentences.append(words.sight.format(things=_join(map(_the, scene.at_home)), tables=tables))
         for board, thing in enumerate(scene.boards):
             if thing is not None:
-                sentences.append(f"{_capital(_describe(thing))} is on {self._board(board)}.")
+                sentences.append(self._lying([thing], self._board(board)))
         if scene.counters:
-            verb = "is" if len(scene.counters) == 1 else "are"
-            things = _join(_describe(thing) for thing in scene.counters)
-            sentences.append(f"{_capital(things)} {verb} on the middle counter.")
-        closing = self._end if scene.served else self._closing
-        return " ".join([*sentences, self._describe_cook(scene), closing])
+            sentences.append(self._lying(scene.counters, "the middle counter"))
+        facts = " ".join([*sentences, self._describe_cook(scene)])
+        return (words.end if scene.served else words.prompt).format(
+            facts=facts, dish=self._dish, foods=_join(self.task.dish)
+        )
+
+    def _lying(self, things: Sequence[Thing], place: str) -> str:
+        template = self.wording.lies if len(things) == 1 else self.wording.lie
+        return template.format(Things=_capital(_join(map(self._describe, things))), place=place)
 
     def _describe_cook(self, scene: Scene) -> str:
         """Return where the cook is, if at a board, and what it holds.
 
         Not "holding nothing": a word of the prompt makes the phrases that repeat it likelier, here "serve nothing".
         """
-        at = None if scene.front is None else f"at {self._board(scene.front)}"
-        if scene.hands is None:
-            return f"You are {at} with empty hands." if at else "Your hands are empty."
-        return f"You are {f'{at}, ' if at else ''}holding {_describe(scene.hands)}."
+        at, hands, words = scene.front, scene.hands, self.wording
+        if hands is None:
+            return words.empty if at is None else words.empty_there.format(place=self._board(at))
+        template = words.holding if at is None else words.holding_there
+        return template.format(thing=self._describe(hands), place="" if at is None else self._board(at))
+
+    def _describe(self, thing: Thing) -> str:
+        """Return "the whole onion", "the empty bowl", "the bowl with chopped tomato and lettuce" and the like."""
+        if not thing.is_bowl:
+            return (self.wording.chopped if thing.chopped else self.wording.whole).format(food=thing.name)
+        return self.wording.full_bowl.format(foods=_join(thing.contents)) if thing.contents else self.wording.empty_bowl
 
     def _board(self, board: int) -> str:
         return "the cutting board" if len(self._plan.boards) == 1 else f"the {ORDINALS[board]} cutting board"
 
     def _phrase(self, macro: Macro, scene: Scene) -> str:
         """Return what a macro-action amounts to in this scene, as far as the cook can see."""
+        words, hands = self.wording, scene.hands
         match macro.kind:
             case Kind.GET_FOOD:
-                return _phrase_food(self.foods[macro.target], scene)
+                return self._phrase_food(self.foods[macro.target], scene)
             case Kind.GET_BOWL:
-                return _phrase_bowl(scene.hands)
+                return self._phrase_bowl(hands)
             case Kind.GO_TO_BOARD:
                 return self._phrase_board(macro.target, scene)
             case Kind.DELIVER:
-                return _phrase_serving(scene.hands)
+                return self._phrase_serving(hands)
             case Kind.CHOP:
-                return _phrase_chopping(scene)
+                return self._phrase_chopping(scene)
             case Kind.GO_TO_COUNTER:
-                return (
-                    f"put {_the(scene.hands.name)} on the middle counter"
-                    if scene.hands
-                    else "walk to the middle counter"
-                )
+                return words.onto_counter.format(**self._slots(hands)) if hands else words.walk_counter
+
+    def _slots(self, thing: Thing) -> dict[str, str]:
+        """What a phrase may call a thing: by its name, and as it is."""
+        described = _the(thing.name) if thing.contents else self._describe(thing)
+        return {"food": _the(thing.name), "thing": _the(thing.name), "described": described}
 
     def _phrase_board(self, index: int, scene: Scene) -> str:
-        board, there, hands = self._board(index), scene.boards[index], scene.hands
-        go = f"stay at {board}" if scene.front == index else f"walk to {board}"
+        words, board, there, hands = self.wording, self._board(index), scene.boards[index], scene.hands
+        go = (words.stay_board if scene.front == index else words.walk_board).format(place=board)
         if hands is None:
             return go
         if there is None:
-            return f"put {_the(hands.name)} on {board}"
+            return words.onto_board.format(**self._slots(hands), place=board)
         if there.is_bowl:
-            return f"put {_the(hands.name)} in the bowl on {board}" if hands.chopped else go
-        return f"bring the bowl to {board}" if hands.is_bowl and there.chopped else go
+            return words.into_bowl_there.format(**self._slots(hands), place=board) if hands.chopped else go
+        bring = hands.is_bowl and there.chopped
+        return words.bring_bowl.format(**self._slots(there), place=board) if bring else go
 
+    def _phrase_food(self, food: str, scene: Scene) -> str:
+        words, hands = self.wording, scene.hands
+        if hands is not None and hands.name == food:
+            template = words.keep_food
+        elif hands is not None and food in hands.contents:
+            template = words.leave_food
+        elif any(food in thing.contents for thing in (*scene.boards, *scene.counters) if thing is not None):
+            template = words.look_food
+        else:
+            whole_on_board = Thing(food) in scene.boards
+            whole = whole_on_board or Thing(food) in scene.counters or food in scene.at_home
+            if hands is None:
+                template = words.walk_food if whole_on_board else words.pick_up
+            else:
+                template = words.into_bowl if hands.is_bowl and not whole else words.walk_food
+        seen = Thing(food, chopped=True)
+        described = self._describe(seen) if seen in (*scene.boards, *scene.counters) else _the(food)
+        return template.format(food=_the(food), described=described)
 
-def _phrase_food(food: str, scene: Scene) -> str:
-    hands, the = scene.hands, _the(food)
-    if hands is not None and hands.name == food:
-        return f"keep holding {the}"
-    if hands is not None and food in hands.contents:
-        return f"leave {the} in the bowl"
-    boards = [thing for thing in scene.boards if thing is not None]
-    if any(food in thing.contents for thing in (*boards, *scene.counters)):
-        return f"look at {the}"
-    whole_on_board = Thing(food) in boards
-    whole = whole_on_board or Thing(food) in scene.counters or food in scene.at_home
-    if hands is None:
-        return f"walk to {the}" if whole_on_board else f"pick up {the}"
-    return f"put {the} in the bowl" if hands.is_bowl and not whole else f"walk to {the}"
+    def _phrase_bowl(self, hands: Thing | None) -> str:
+        if hands is None:
+            return self.wording.take_bowl
+        if hands.is_bowl:
+            return self.wording.keep_bowl
+        return self.wording.into_bowl.format(**self._slots(hands)) if hands.chopped else self.wording.walk_bowl
 
+    def _phrase_serving(self, hands: Thing | None) -> str:
+        if hands is None:
+            return self.wording.serve_nothing
+        if hands.contents:
+            return self.wording.serve_dish.format(foods=_join(map(_the, hands.contents)))
+        return self.wording.serve_bowl if hands.is_bowl else self.wording.serve_food.format(**self._slots(hands))
 
-def _phrase_bowl(hands: Thing | None) -> str:
-    if hands is None:
-        return "take the bowl"
-    if hands.is_bowl:
-        return "keep holding the bowl"
-    return f"put {_the(hands.name)} in the bowl" if hands.chopped else "walk to the bowl"
-
-
-def _phrase_serving(hands: Thing | None) -> str:
-    if hands is None:
-        return "serve nothing"
-    if hands.contents:
-        return "serve the dish"
-    return "serve the empty bowl" if hands.is_bowl else f"serve {_the(hands.name)}"
-
-
-def _phrase_chopping(scene: Scene) -> str:
-    there = None if scene.front is None else scene.boards[scene.front]
-    choppable = there is not None and not there.is_bowl and not there.chopped and scene.hands is None
-    return f"chop {_the(there.name)}" if there is not None and choppable else "chop nothing"
-
-
-def _describe(thing: Thing) -> str:
-    """Return "the whole onion", "the empty bowl", "the bowl with chopped tomato and lettuce" and the like."""
-    if not thing.is_bowl:
-        return f"the {'chopped' if thing.chopped else 'whole'} {thing.name}"
-    return f"the bowl with chopped {_join(thing.contents)}" if thing.contents else "the empty bowl"
+    def _phrase_chopping(self, scene: Scene) -> str:
+        there = None if scene.front is None else scene.boards[scene.front]
+        choppable = there is not None and not there.is_bowl and not there.chopped and scene.hands is None
+        if scene.front is None or there is None or not choppable:
+            return self.wording.chop_nothing
+        return self.wording.chop.format(food=_the(there.name), place=self._board(scene.front))
 
 
 def _capital(text: str) -> str:

@@ -22,12 +22,13 @@ from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.workers import ProcessVectorEnv
 from twosome.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
+from twosome.wordings.choosing import FIRST
 
-NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any]], Narrator]] = {
+NARRATORS: dict[str, Callable[[gymnasium.Env[Any, Any], str | Mapping[str, str]], Narrator]] = {
     "twosome/Overcooked-v0": OvercookedNarrator.of,
     "twosome/VirtualHome-v0": VirtualHomeNarrator.of,
 }
-"""For every environment id of twosome, what makes a narrator for one of its instances."""
+"""For every environment id of twosome, what makes a narrator for one of its instances and a wording."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,10 @@ def _make(name: str, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, int]:
     task = TASKS.get(name)
     try:
         if task is not None:
-            env = gymnasium.make(task.env_id, disable_env_checker=True, **{**task.arguments, **arguments})
-            return TextEnv(env, NARRATORS[task.env_id](env))
+            own = {**task.arguments, **arguments}
+            wording = own.pop("wording", FIRST)
+            env = gymnasium.make(task.env_id, disable_env_checker=True, **own)
+            return TextEnv(env, NARRATORS[task.env_id](env, wording))
         if ":" in name or "-v" in name:
             env = gymnasium.make(name, disable_env_checker=True, **arguments)
             _check_text_space(name, env)

@@ -11,7 +11,7 @@ Source of the principles: Tan et al., "True Knowledge Comes from Practice", ICLR
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,9 @@ import gymnasium
 
 from twosome.errors import ConfigError
 from twosome.text.environment import Option
-from twosome.virtualhome.tasks import ROOMS, Action, Kind, Task, find_task
+from twosome.virtualhome.tasks import ROOMS, Action, Fact, Kind, Task, find_task
+from twosome.wordings.choosing import FIRST, find_wording
+from twosome.wordings.household import HOUSEHOLD, HouseholdWording
 
 
 class Noun(NamedTuple):
@@ -50,19 +52,19 @@ class Words:
 
     Attributes:
         nouns: What each of the task's things is called.
-        goal: The aim, as it reads after "to".
+        goal: The template of the wording that says the aim.
     """
 
     nouns: dict[str, Noun]
     goal: str
 
 
-def _storage(item: Noun, appliance: str, verb: str) -> Words:
-    return Words({"item": item, "appliance": Noun(appliance)}, f"{verb} {item.the} in the {appliance}")
+def _storage(item: Noun, appliance: str, goal: str) -> Words:
+    return Words({"item": item, "appliance": Noun(appliance)}, goal)
 
 
 WORDS: dict[str, Words] = {
-    "food-preparation": _storage(Noun("pancake"), "microwave", "heat up"),
+    "food-preparation": _storage(Noun("pancake"), "microwave", "heat"),
     "entertainment": Words(
         {
             "chips": Noun("chips", plural=True),
@@ -71,12 +73,12 @@ WORDS: dict[str, Words] = {
             "tv": Noun("TV"),
             "sofa": Noun("sofa"),
         },
-        "enjoy the chips and the milk while watching TV",
+        "relax",
     ),
-    "cheese": _storage(Noun("cheese"), "microwave", "heat up"),
-    "hamburger": _storage(Noun("hamburger"), "microwave", "heat up"),
-    "apple-pie": _storage(Noun("apple pie"), "microwave", "heat up"),
-    "pizza": _storage(Noun("pizza"), "microwave", "heat up"),
+    "cheese": _storage(Noun("cheese"), "microwave", "heat"),
+    "hamburger": _storage(Noun("hamburger"), "microwave", "heat"),
+    "apple-pie": _storage(Noun("apple pie"), "microwave", "heat"),
+    "pizza": _storage(Noun("pizza"), "microwave", "heat"),
     "washing-plate": _storage(Noun("plate"), "dishwasher", "wash"),
     "laundry": _storage(Noun("clothes", plural=True), "washing machine", "wash"),
     "laundry-placed": _storage(Noun("clothes", plural=True), "washing machine", "wash"),
@@ -85,18 +87,18 @@ WORDS: dict[str, Words] = {
 
 ROOM_NOUNS = {room: Noun("living room" if room == "livingroom" else room) for room in ROOMS}
 
-_PHRASES = {
-    "walk": "walk to {target}",
-    "grab": "grab {target}",
-    "putin": "put {target} in {receptacle}",
-    "putback": "put {target} on {receptacle}",
-    "open": "open {target}",
-    "close": "close {target}",
-    "switchon": "turn on {target}",
-    "switchoff": "turn off {target}",
-    "sit": "sit on {target}",
-    "standup": "stand up from {target}",
+_PLAIN_VERBS = {
+    "grab": "grab",
+    "putin": "put_in",
+    "putback": "put_on",
+    "open": "open",
+    "close": "close",
+    "switchon": "switch_on",
+    "switchoff": "switch_off",
+    "sit": "sit",
+    "standup": "stand_up",
 }
+"""The template of every verb but walking, which depends on where to and on what is held."""
 
 
 class VirtualHomeNarrator:
@@ -104,22 +106,25 @@ class VirtualHomeNarrator:
 
     Args:
         task: The name of a household task.
+        wording: The name of a wording, or templates; see :func:`~twosome.wordings.choosing.find_wording`.
 
     Raises:
-        ConfigError: If there is no such task.
+        ConfigError: If there is no such task or wording.
     """
 
-    def __init__(self, task: str = "food-preparation") -> None:
+    def __init__(self, task: str = "food-preparation", wording: str | Mapping[str, str] = FIRST) -> None:
         self.task = find_task(task)
         self.words = WORDS[task]
-        self.phrases = tuple(action_phrase(self.words, action) for action in self.task.actions)
+        self.wording = find_wording(HOUSEHOLD, wording)
+        nouns = {name: noun.the for name, noun in self.words.nouns.items()}
+        self.goal = str(getattr(self.wording, self.words.goal)).format_map(nouns)
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[str, tuple[Option, ...]]] = {}
 
     @classmethod
-    def of(cls, env: gymnasium.Env[Any, Any]) -> VirtualHomeNarrator:
+    def of(cls, env: gymnasium.Env[Any, Any], wording: str | Mapping[str, str] = FIRST) -> VirtualHomeNarrator:
         """Return the narrator of a VirtualHome environment, wrapped or not."""
         task: Task = env.get_wrapper_attr("task")
-        return cls(task.name)
+        return cls(task.name, wording)
 
     def narrate(self, observation: Any, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
         """Return the prompt and the admissible options, in the order of their ids.
@@ -132,35 +137,24 @@ class VirtualHomeNarrator:
             ConfigError: If observation or mask do not belong to this task.
         """
         bits, mask = tuple(map(int, observation)), tuple(map(int, info.get("action_mask", ())))
-        if len(bits) != len(self.task.facts) or len(mask) != len(self.phrases):
+        if len(bits) != len(self.task.facts) or len(mask) != len(self.task.actions):
             raise ConfigError(
-                f"the task {self.task.name!r} has {len(self.task.facts)} facts and {len(self.phrases)} actions, got "
-                f"{len(bits)} facts and an action mask of length {len(mask)}; give the narrator the task of its "
+                f"the task {self.task.name!r} has {len(self.task.facts)} facts and {len(self.task.actions)} actions, "
+                f"got {len(bits)} facts and an action mask of length {len(mask)}; give the narrator the task of its "
                 "environment"
             )
         if (bits, mask) not in self._known:
-            options = tuple(Option(phrase, i) for i, phrase in enumerate(self.phrases) if mask[i])
-            self._known[bits, mask] = self.prompt(bits), options
+            teller = _Teller(self.task, self.words.nouns, self.wording, _facts(self.task, bits))
+            options = tuple(Option(teller.phrase(action), i) for i, action in enumerate(self.task.actions) if mask[i])
+            self._known[bits, mask] = self._prompt(teller), options
         return self._known[bits, mask]
 
-    def prompt(self, observation: Sequence[int]) -> str:
-        """The prompt for an observation; it ends in "you should now", which every option's text continues."""
-        facts = {str(fact) for fact, bit in zip(self.task.facts, observation, strict=True) if bit}
-        sentences = [
-            _whereabouts(facts),
-            *_sight(self.task, self.words, facts),
-            *_conditions(self.task, self.words, facts),
-            *_posture(self.task, self.words, facts),
-            _hands(self.task, self.words, facts),
-        ]
-        return f"{' '.join(sentences)} To {self.words.goal}, you should now"
+    def _prompt(self, teller: _Teller) -> str:
+        return self.wording.prompt.format(facts=" ".join(teller.sentences()), goal=self.goal)
 
 
-def action_phrase(words: Words, action: Action) -> str:
-    """An action in words, such as "put the pancake in the microwave"."""
-    nouns = words.nouns | ROOM_NOUNS
-    receptacle = nouns[action.receptacle].the if action.receptacle else ""
-    return _PHRASES[action.verb].format(target=nouns[action.target].the, receptacle=receptacle)
+def _facts(task: Task, bits: Sequence[int]) -> frozenset[str]:
+    return frozenset(str(fact) for fact, bit in zip(task.facts, bits, strict=True) if bit)
 
 
 def _listing(nouns: Sequence[Noun]) -> str:
@@ -169,70 +163,126 @@ def _listing(nouns: Sequence[Noun]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _whereabouts(facts: set[str]) -> str:
-    room = next(room for room in ROOMS if f"in {room}" in facts)
-    return f"There are four rooms: {_listing(list(ROOM_NOUNS.values()))}. You are in {ROOM_NOUNS[room].the}."
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
-def _sight(task: Task, words: Words, facts: set[str]) -> list[str]:
-    """What is seen, and what of it is close. What is in hand, or lies in or on something, is left to others."""
-    visible = [x.name for x in task.things if f"sees {x.name}" in facts and f"holds {x.name}" not in facts]
-    if not visible:
-        return ["You see nothing useful here."]
-    placed = {fact.subject for fact in task.facts if fact.relation == "placed" and str(fact) in facts}
-    loose = [words.nouns[x] for x in visible if x not in placed]
-    seated = _seated(task, facts)
-    near = [words.nouns[x] for x in visible if f"near {x}" in facts and not (seated and f"sits {x}" in facts)]
-    sentences = [f"You see {_listing(loose)}."]
-    if near:
-        sentences.append(f"You are close to {_listing(near)}.")
-    elif not seated:
-        sentences.append(_none_close(loose))
-    return sentences
+@dataclass(frozen=True)
+class _Teller:
+    """Tells one situation.
 
-
-def _none_close(nouns: list[Noun]) -> str:
-    if len(nouns) == 1:
-        return f"{nouns[0].it} {nouns[0].be} not close to you."
-    return "Neither is close to you." if len(nouns) == 2 else "None of them is close to you."
-
-
-def _conditions(task: Task, words: Words, facts: set[str]) -> list[str]:
-    """Which visible things are open or closed, on or off, and what lies in or on them."""
-    sentences = []
-    for thing in task.things:
-        noun, inside = words.nouns[thing.name], thing.kind is Kind.CONTAINER
-        contents = [words.nouns[x] for x in task.of_kind(Kind.PORTABLE) if f"placed {x} {thing.name}" in facts]
-        if contents:
-            be = contents[0].be if len(contents) == 1 else "are"
-            listing = _listing(contents)
-            sentences.append(f"{listing[0].upper()}{listing[1:]} {be} {'in' if inside else 'on'} {noun.the}.")
-        if inside and f"sees {thing.name}" in facts:
-            sentences.append(f"The {noun.text} {noun.be} {'open' if f'open {thing.name}' in facts else 'closed'}.")
-        if thing.kind is Kind.SCREEN and f"sees {thing.name}" in facts:
-            sentences.append(f"The {noun.text} {noun.be} {'on' if f'on {thing.name}' in facts else 'off'}.")
-    return sentences
-
-
-def _seated(task: Task, facts: set[str]) -> bool:
-    """Whether the agent sits: on a seat and facing the screen.
-
-    Under the faithful rules the seat's bit outlasts standing up, and only walking away ends the other.
+    Attributes:
+        task: The task.
+        nouns: What its things are called.
+        wording: The templates.
+        facts: What holds, as far as the agent can see.
     """
-    seats, screens = task.of_kind(Kind.SEAT), task.of_kind(Kind.SCREEN)
-    return any(f"sits {x}" in facts for x in seats) and any(f"faces {x}" in facts for x in screens)
 
+    task: Task
+    nouns: dict[str, Noun]
+    wording: HouseholdWording
+    facts: frozenset[str]
 
-def _posture(task: Task, words: Words, facts: set[str]) -> list[str]:
-    seats = [words.nouns[x].the for x in task.of_kind(Kind.SEAT) if f"sits {x}" in facts]
-    if not seats:
-        return []
-    if not _seated(task, facts):
-        return [f"You sat on {seats[0]} earlier."]
-    screens = [words.nouns[x] for x in task.of_kind(Kind.SCREEN)]
-    return [f"You are sitting on {seats[0]}, facing {_listing(screens)}."]
+    def sentences(self) -> list[str]:
+        """What there is to tell, in order."""
+        return [*self._whereabouts(), *self._sight(), *self._conditions(), *self._posture(), self._hands()]
 
+    def phrase(self, action: Action) -> str:
+        """An action in words, such as "put the pancake in the microwave"."""
+        nouns = self.nouns | ROOM_NOUNS
+        target = nouns[action.target].the
+        if action.verb == "walk":
+            where = "room" if action.target in ROOM_NOUNS else self._sort(action.target)
+            held = self._held() if self._takes(action.target) else []
+            template = getattr(self.wording, f"{'carry' if held else 'walk'}_{where}")
+            return str(template.format(target=target, held=_listing(held) if held else ""))
+        place = nouns[action.receptacle].the if action.receptacle else ""
+        if action.verb == "grab" and (fact := self._placed(action.target)) is not None:
+            inside = self.task.thing[fact.receptacle].kind is Kind.CONTAINER
+            template = self.wording.take_out if inside else self.wording.take_off
+            return template.format(target=target, place=nouns[fact.receptacle].the)
+        return str(getattr(self.wording, _PLAIN_VERBS[action.verb]).format(target=target, place=place))
 
-def _hands(task: Task, words: Words, facts: set[str]) -> str:
-    held = [words.nouns[x] for x in task.of_kind(Kind.PORTABLE) if f"holds {x}" in facts]
-    return f"You are holding {_listing(held)}." if held else "Your hands are empty."
+    def _placed(self, name: str) -> Fact | None:
+        """In or on what a thing is seen to lie."""
+        placed = (fact for fact in self.task.facts if (fact.relation, fact.subject) == ("placed", name))
+        return next((fact for fact in placed if str(fact) in self.facts), None)
+
+    def _sort(self, name: str) -> str:
+        return "item" if self.task.thing[name].kind is Kind.PORTABLE else "furniture"
+
+    def _takes(self, name: str) -> bool:
+        """Whether something can be carried there to some purpose: not to a seat, nor to a screen."""
+        return name in ROOM_NOUNS or self.task.thing[name].kind not in (Kind.SEAT, Kind.SCREEN)
+
+    def _held(self) -> list[Noun]:
+        return [self.nouns[x] for x in self.task.of_kind(Kind.PORTABLE) if f"holds {x}" in self.facts]
+
+    def _whereabouts(self) -> list[str]:
+        room = next(room for room in ROOMS if f"in {room}" in self.facts)
+        rooms = self.wording.rooms.format(rooms=_listing(list(ROOM_NOUNS.values())))
+        return [rooms, self.wording.place.format(room=ROOM_NOUNS[room].the)]
+
+    def _sight(self) -> list[str]:
+        """What is seen, and what of it is close. What is in hand, or lies in or on something, is left to others."""
+        facts = self.facts
+        visible = [x.name for x in self.task.things if f"sees {x.name}" in facts and f"holds {x.name}" not in facts]
+        if not visible:
+            return [self.wording.nothing]
+        placed = {fact.subject for fact in self.task.facts if fact.relation == "placed" and str(fact) in facts}
+        loose = [self.nouns[x] for x in visible if x not in placed]
+        seated = self._seated()
+        near = [self.nouns[x] for x in visible if f"near {x}" in facts and not (seated and f"sits {x}" in facts)]
+        sentences = [self.wording.sight.format(things=_listing(loose))]
+        if near:
+            sentences.append(self.wording.near.format(things=_listing(near)))
+        elif not seated:
+            sentences.append(self._none_close(loose))
+        return sentences
+
+    def _none_close(self, nouns: list[Noun]) -> str:
+        if len(nouns) == 1:
+            noun, slots = nouns[0], {"It": nouns[0].it, "is": nouns[0].be}
+            return self.wording.none_of_one.format(thing=noun.the, Thing=_capital(noun.the), **slots)
+        template = self.wording.none_of_two if len(nouns) == 2 else self.wording.none_of_many
+        return template.format(things=_listing(nouns), Things=_capital(_listing(nouns)))
+
+    def _conditions(self) -> list[str]:
+        """Which visible things are open or closed, on or off, and what lies in or on them."""
+        sentences, facts = [], self.facts
+        for thing in self.task.things:
+            noun, inside = self.nouns[thing.name], thing.kind is Kind.CONTAINER
+            contents = [self.nouns[x] for x in self.task.of_kind(Kind.PORTABLE) if f"placed {x} {thing.name}" in facts]
+            if contents:
+                be, things = contents[0].be if len(contents) == 1 else "are", _listing(contents)
+                slots = {"things": things, "Things": _capital(things), "place": noun.the, "Place": _capital(noun.the)}
+                sentences.append((self.wording.inside if inside else self.wording.on_top).format(are=be, **slots))
+            if inside and f"sees {thing.name}" in facts:
+                sentences.append(self._state(noun, "open" if f"open {thing.name}" in facts else "closed"))
+            if thing.kind is Kind.SCREEN and f"sees {thing.name}" in facts:
+                sentences.append(self._state(noun, "on" if f"on {thing.name}" in facts else "off"))
+        return sentences
+
+    def _state(self, noun: Noun, state: str) -> str:
+        return self.wording.state.format_map({"Thing": _capital(noun.the), "is": noun.be, "state": state})
+
+    def _seated(self) -> bool:
+        """Whether the agent sits: on a seat and facing the screen.
+
+        Under the faithful rules the seat's bit outlasts standing up, and only walking away ends the other.
+        """
+        seats, screens = self.task.of_kind(Kind.SEAT), self.task.of_kind(Kind.SCREEN)
+        return any(f"sits {x}" in self.facts for x in seats) and any(f"faces {x}" in self.facts for x in screens)
+
+    def _posture(self) -> list[str]:
+        seats = [self.nouns[x].the for x in self.task.of_kind(Kind.SEAT) if f"sits {x}" in self.facts]
+        if not seats:
+            return []
+        if not self._seated():
+            return [self.wording.sat.format(seat=seats[0])]
+        screens = [self.nouns[x] for x in self.task.of_kind(Kind.SCREEN)]
+        return [self.wording.sitting.format(seat=seats[0], screen=_listing(screens))]
+
+    def _hands(self) -> str:
+        held = self._held()
+        return self.wording.holding.format(things=_listing(held)) if held else self.wording.empty

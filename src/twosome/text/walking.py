@@ -75,12 +75,13 @@ def walk(env: gymnasium.Env[Any, Any], *, discount: float = 0.99, decisions: int
         walked = _random_play(env, decisions, seed)
         note = Fault("world", "note", "not every state was looked at, only those of random play", str(error))
         return walked._replace(faults=[*walked.faults, note])
-    seen = _all_states(shown, graph, discount)
+    seen = all_states(shown, graph, discount)
     faults = [*_differences(env, shown, seed), *_check_space(env, seen)]
     return Walk(seen, True, faults, graph.success_by)
 
 
-def _all_states(shown: TextWorld, graph: StateGraph[Any], discount: float) -> list[Seen]:
+def all_states(shown: TextWorld, graph: StateGraph[Any], discount: float) -> list[Seen]:
+    """Return the decision of every state of a world that has one, with its best actions."""
     optimal = solve(graph, discount).optimal
     seen = []
     for row, state in enumerate(graph.states):

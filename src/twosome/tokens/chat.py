@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from twosome.errors import ConfigError, TokenizationError
+from twosome.errors import ConfigError, TokenizationError, first_line
 
 Message = dict[str, Any]
 
@@ -255,8 +255,7 @@ class _Unwilling(ConfigError):
     """The template raised an error of its own."""
 
     def __init__(self, error: Exception) -> None:
-        lines = str(error).strip().splitlines()
-        self.said = lines[0][:200].rstrip(".") if lines else type(error).__name__
+        self.said = first_line(error).rstrip(".")
         super().__init__(
             f"the chat template cannot take a prompt as the user's turn: {self.said}; use prompting.template none"
         )

@@ -210,18 +210,18 @@ class Recording:
         return episode
 
     def _asked(self, decision: Decision) -> dict[str, Any]:
-        """A decision with its picture, the model's probabilities before and after training, and the critic's value."""
+        """A decision with its picture, probabilities before and after training, and the value, if there is a critic."""
         with torch.no_grad():
             before = self.policy.reference_action_log_probs([decision])[0]
             after = self.policy.action_log_probs([decision])[0]
-            value = float(self.policy.values([decision])[0])
+            value = None if self.policy.critic is None else round(float(self.policy.values([decision])[0]), 6)
         return {
             "frame": self._frame(),
             "prompt": decision.prompt,
             "actions": list(decision.actions),
             "before": _probabilities(before),
             "after": _probabilities(after),
-            "value": round(value, 6),
+            "value": value,
         }
 
     def _frame(self) -> int | None:
@@ -272,13 +272,13 @@ def _probabilities(log_probs: torch.Tensor) -> list[float]:
 
 
 def _weights(run: RunDirectory) -> str:
-    """SHA-256 of adapter and critic, which tells whether a replay is still true.
+    """SHA-256 of adapter and critic, if there is one, which tells whether a replay is still true.
 
     Raises:
         RunError: If there is no adapter.
     """
     digest = hashlib.sha256()
-    for file in (run.adapter / "adapter_model.safetensors", run.critic):
+    for file in (run.adapter / "adapter_model.safetensors", *([run.critic] if run.config.has_critic else [])):
         try:
             digest.update(file.read_bytes())
         except OSError:

@@ -13,6 +13,7 @@ from torch.distributions import Categorical, kl_divergence
 
 from tests.evaluation.language.adapters import adapt
 from tests.tiny import TEXT, TOKENIZERS, build_model, byte_level
+from twosome.evaluation.language import change
 from twosome.evaluation.language.change import (
     KL,
     LOSS_OFF,
@@ -22,6 +23,7 @@ from twosome.evaluation.language.change import (
     TOTAL_VARIATION,
     change_measures,
     loss_measures,
+    plain_head,
     read_passages,
 )
 from twosome.evaluation.language.evaluation import TEXTS
@@ -110,3 +112,32 @@ def test_a_vandalised_adapter_is_found_out() -> None:
         assert measure.interval is not None
         assert measure.interval[0] > 0.1
     assert loss.better == "lower"
+
+
+@pytest.mark.parametrize("kind", ["all-linear", "prompt", "lm_head", "gemma2"])
+def test_the_vocabulary_is_met_by_measured_rows_alone_where_that_gives_the_logits(kind: str) -> None:
+    """Elsewhere logits are the model's own: it caps them, its matrix is adapted, or virtual tokens stand in front."""
+    base = build_model("gemma2" if kind == "gemma2" else "llama")
+    if kind == "prompt":
+        from peft import PromptTuningConfig, get_peft_model
+
+        model = get_peft_model(base, PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")).eval()
+    else:
+        model = adapt(base, 0.05, ["lm_head", "q_proj"] if kind == "lm_head" else "all-linear")
+    passages = text_passages(TEXT[:4], byte_level(bos=True), context=64)
+    assert (plain_head(model, passages[0].ids) is not None) == (kind == "all-linear")
+    sums = read_passages(model, passages)
+    expected = np.zeros_like(sums)
+    for passage in passages:
+        for column, value in naive(model, passage).items():
+            expected[passage.unit, column] += value
+    np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_contexts_that_passages_share_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = adapt(build_model("llama"), 0.05)
+    seen: list[int] = []
+    real = change._states
+    monkeypatch.setattr(change, "_states", lambda *given: seen.append(len(given[3])) or real(*given))
+    read_passages(model, [Passage((5, 6, 7, 8), 2, 0), Passage((5, 6, 9, 8), 2, 1), Passage((5, 6, 7, 9), 2, 2)])
+    assert seen == [3, 3]  # 5 6, 5 6 7 and 5 6 9, adapter on and off

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from twosome.errors import ConfigError
+from twosome.errors import ConfigError, first_line
 from twosome.evaluation.language.intervals import paired_bootstrap, paired_proportions
 from twosome.evaluation.language.measures import Better, LanguageMeasure
 from twosome.scoring.condition import adapter_off, check_eval
@@ -241,8 +241,8 @@ def _is_file(name: str) -> bool:
 
 
 def _explain(name: str, error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
+    said, kind = first_line(error), type(error).__name__
+    reason = said if said == kind else f"{kind}: {said}"
     if isinstance(error, OSError):
         return f"cannot get the data of the language task {name!r} ({reason}); it comes from a hub; {_OFFLINE}"
     return f"lm-evaluation-harness cannot run the language task {name!r} ({reason}); {_OFFLINE}"

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from twosome.errors import ModelError
+from twosome.errors import ModelError, first_line
 from twosome.models.arrival import check_base
 from twosome.models.gguf.checks import (
     ROTARY_FACTORS,
@@ -137,10 +137,7 @@ def _readable(file: GgufFile, what: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ModelError(
-            f"cannot read the {what} of the GGUF file {file.name!r}: {lines[0] if lines else type(error).__name__}"
-        ) from None
+        raise ModelError(f"cannot read the {what} of the GGUF file {file.name!r}: {first_line(error)}") from None
 
 
 def _take_rotary_factors(file: GgufFile, header: Header, config: Any) -> None:

@@ -6,7 +6,6 @@ when it is read, and may be deleted at any time.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from twosome.caching import cache_directory, key_of
+from twosome.caching import cache_directory, key_of, sha256_of
 from twosome.errors import ModelError
 from twosome.models.gguf.conversion import convert, made_with
 from twosome.models.gguf.naming import GgufFile, find_gguf, megabytes
@@ -110,7 +109,7 @@ def _write(file: GgufFile, made: Path) -> None:
     if now is None or now.sha256 != file.sha256:
         raise ModelError(f"the GGUF file {file.name!r} changed while it was read: try again when it is whole")
     files = sorted(path for path in made.iterdir() if path.is_file())
-    manifest = {"file": file.note(), "made_with": made_with(), "sha256": {path.name: _digest(path) for path in files}}
+    manifest = {"file": file.note(), "made_with": made_with(), "sha256": {path.name: sha256_of(path) for path in files}}
     (made / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for path in (*files, made / _MANIFEST):
         with path.open("rb") as opened:
@@ -138,12 +137,7 @@ def _damage(copy: Path) -> str:
         names = {path.name for path in copy.iterdir()} - {_MANIFEST}
         if names != digests.keys() or not names:
             return "other files are in it than were written"
-        changed = [name for name in sorted(names) if _digest(copy / name) != digests[name]]
+        changed = [name for name in sorted(names) if sha256_of(copy / name) != digests[name]]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         return f"{type(error).__name__}: {error}"
     return f"{', '.join(changed)} changed" if changed else ""
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

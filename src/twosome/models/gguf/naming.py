@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from twosome.errors import ModelError
+from twosome.caching import sha256_of
+from twosome.errors import ModelError, first_line
 
 SUFFIX = ".gguf"
 MAGIC = b"GGUF"
@@ -55,12 +55,12 @@ def find_gguf(name: str, revision: str | None = None) -> GgufFile | None:
     try:
         with path.open("rb") as file:
             beginning = file.read(len(MAGIC))
-        state = path.stat()
         if beginning != MAGIC:
             raise ModelError(
                 f"{name!r} is a file, and no GGUF file: it begins with {beginning!r}, not {MAGIC!r}; a model is a GGUF "
                 "file, the directory that holds config.json and the weights, or a hub id"
             )
+        state = path.stat()
         digest = _sha256(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     except OSError as error:
         raise ModelError(f"cannot read the model {name!r}: {error.strerror or error}") from None
@@ -92,7 +92,7 @@ def _from_hub(name: str, repository: str, file: str, revision: str | None) -> Pa
     try:
         found = cached_file(repository, file, revision=revision or "main")
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot get the GGUF file {name!r}: {str(error).strip().splitlines()[0]}") from None
+        raise ModelError(f"cannot get the GGUF file {name!r}: {first_line(error)}") from None
     return Path(str(found))
 
 
@@ -112,8 +112,7 @@ def _refuse_bare_directory(name: str) -> None:
 @lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, modified: int, changed: int) -> str:
     """Of the file's bytes; remembered in this process until its size or one of its times is another."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def read_note(file: Path) -> dict[str, Any] | None:

@@ -1,0 +1,81 @@
+"""Doing a long list of jobs, with a display; shared by the commands that have one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from twosome.evaluation.measurement import Measurements
+from twosome.reproduction.execution import Progress, execute
+from twosome.reproduction.jobs import Job
+from twosome.runs.journal import Journal
+from twosome.runs.recorder import TIMING_FILE
+
+PLAIN_INTERVAL = 30.0
+"""Seconds between lines where there is no terminal, so that a log file is not flooded."""
+
+
+def print_jobs(stages: Sequence[Sequence[Job]], measurements: Measurements) -> None:
+    """Say what there is to do, with rough CPU seconds."""
+    for job in (job for stage in stages for job in stage):
+        print(f"{'missing' if job.missing(measurements) else 'done':<8} {job.weight:>8.0f} s  {job.name}")
+    print(f"{'all':<8} {sum(job.weight for stage in stages for job in stage):>8.0f} s")
+
+
+def do_jobs(stages: Sequence[Sequence[Job]], measurements: Measurements, out: Path, processes: int) -> list[float]:
+    """Do what is missing, and note how long each job took: CPU seconds of those that were done.
+
+    Args:
+        stages: The jobs.
+        measurements: Where to look for what is there, and to keep what is found; in use by this process.
+        out: The directory of the note, ``timing.jsonl``.
+        processes: Jobs side by side.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    taken: list[float] = []
+    with closing(Journal(out / TIMING_FILE)) as timing:
+
+        def note(job: Job, seconds: float) -> None:
+            taken.append(seconds)
+            timing.write({"job": job.name, "cpu_seconds": round(seconds, 2)})
+
+        execute(stages, measurements, processes=processes, on_progress=_Display(), on_done=note)
+    return taken
+
+
+class _Display:
+    """Says how far it is: at every finished job, and now and then."""
+
+    def __init__(self) -> None:
+        self._finished = -1
+        self._spoke = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        terminal = sys.stdout.isatty()
+        due = progress.finished != self._finished or time.monotonic() - self._spoke > PLAIN_INTERVAL
+        if terminal or due:
+            self._finished, self._spoke = progress.finished, time.monotonic()
+            print(
+                f"\r{_line(progress)}\033[K" if terminal else _line(progress), end="" if terminal else "\n", flush=True
+            )
+        if terminal and progress.finished == progress.jobs:
+            print()
+
+
+def _line(progress: Progress) -> str:
+    left = "" if progress.seconds_left is None else f"  {_duration(progress.seconds_left)} left"
+    per_hour = 3600 * progress.finished / max(progress.seconds, 1e-9)
+    rate = f"  {per_hour:.0f} jobs/h" if progress.finished else ""
+    active = f"  {', '.join(progress.active[:3])}" if progress.active else ""
+    return f"[{progress.finished}/{progress.jobs}] {progress.share:4.0%}{rate}{left}{active}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

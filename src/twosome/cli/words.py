@@ -1,0 +1,141 @@
+"""``twosome words``: try wordings of a task on an untrained model, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twosome.cli.parsing import (
+    Parser,
+    add_environment_argument,
+    add_prompting_arguments,
+    add_trust_argument,
+    not_negative,
+    prompting_of,
+)
+from twosome.errors import ConfigError
+
+if TYPE_CHECKING:
+    from twosome.evaluation.wordings import Choice
+
+
+def run(words: list[str]) -> int:
+    """Run the command."""
+    parser = Parser(
+        prog="twosome words",
+        description="Try wordings of a task on an untrained model: how likely the best actions are, and what success "
+        "and return that gives, exactly. The task's world must show its states.",
+    )
+    parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    parser.add_argument("--model", help="hub id, directory or GGUF file (default: the embedded one)")
+    parser.add_argument(
+        "--wordings",
+        metavar="FILE",
+        type=Path,
+        help="TOML: a table for each wording with arguments of the environment, such as "
+        "wording.grab = 'take {target}' (default: the task as it is)",
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, help="keep results there, a line each, and take up from it")
+    parser.add_argument("--phrases", metavar="FILE", type=Path, help="keep what this model read there, to read it once")
+    parser.add_argument(
+        "--worst", type=not_negative, default=0, help="show so many decisions where the best is unlikely"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each wording")
+    add_environment_argument(parser)
+    add_prompting_arguments(parser)
+    add_trust_argument(parser)
+    arguments = parser.parse_args(words)
+    candidates = {"as it is": {}} if arguments.wordings is None else read_wordings(arguments.wordings)
+
+    from twosome.caching import key_of
+    from twosome.cli.waiting import waiting
+    from twosome.evaluation.phrases import PhraseScores
+    from twosome.evaluation.wordings import choices, seen_of, try_wording
+    from twosome.models.loading import EMBEDDED
+    from twosome.runs.building import load_base
+    from twosome.runs.config import LoadingConfig
+    from twosome.scoring.scorer import Scorer
+
+    model = arguments.model or EMBEDDED
+    environments = {name: {**arguments.environment, **given} for name, given in candidates.items()}
+    known = _kept(arguments.out, model, arguments.task)
+    # All are made first, so that a mistake in the last wording is told before a model is loaded.
+    seen = {name: seen_of(arguments.task, environment) for name, environment in environments.items()}
+    base, tokenizer = load_base(model, LoadingConfig(trust_remote_code=arguments.trust_remote_code))
+    phrases = PhraseScores(Scorer(base, tokenizer, prompting=prompting_of(arguments)), arguments.phrases, model)
+    for name, environment in environments.items():
+        texts = key_of([[one.prompt, one.actions, sorted(one.best or ())] for one in seen[name]])
+        line = known.get(texts)
+        if line is None:
+            with waiting(f"reading {name}"):
+                trial = try_wording(phrases, arguments.task, name, environment)
+            line = {"model": model, "environment": environment, "texts": texts, **asdict(trial)}
+            _keep(arguments.out, line)
+        print(json.dumps(line) if arguments.json else describe(line), flush=True)
+        if arguments.worst:
+            found = choices(phrases, seen[name], "sum")
+            print("\n".join(map(describe_choice, sorted(found, key=lambda one: one.probability)[: arguments.worst])))
+    return 0
+
+
+def read_wordings(file: Path) -> dict[str, dict[str, Any]]:
+    """The wordings of a file by name: arguments of the environment.
+
+    Raises:
+        ConfigError: If it cannot be read, or holds something else.
+    """
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the wordings in {str(file)!r}: {error}") from None
+    for name, arguments in found.items():
+        if not isinstance(arguments, dict):
+            raise ConfigError(
+                f"{name!r} in {str(file)!r} must be a table of arguments of the environment, got {arguments!r}; write "
+                f'[{name}] and below it, say, wording.grab = "take {{target}}"'
+            )
+    if not found:
+        raise ConfigError(f"{str(file)!r} holds no wording; write a table for each")
+    return found
+
+
+def describe(line: dict[str, Any]) -> str:
+    """One wording: what it is worth under each normalization."""
+    worths = "  ".join(
+        f"{name} {_percent(worth['success'])} ({worth['mean_return']:.3f}), best {worth['best']:.3f}"
+        for name, worth in line["worths"].items()
+    )
+    return f"{line['name']}: {line['decisions']} decisions, {line['tokens']:.0f} tokens a prompt; {worths}"
+
+
+def describe_choice(choice: Choice) -> str:
+    """A decision in which the best is unlikely."""
+    best = " or ".join(map(repr, sorted(choice.best)))
+    return f"    {choice.probability:.4f} {best}, likeliest {choice.favourite!r}, after {choice.decision.prompt!r}"
+
+
+def _percent(success: float | None) -> str:
+    return "-" if success is None else f"{100 * success:.1f} %"
+
+
+def _kept(file: Path | None, model: str, task: str) -> dict[str, dict[str, Any]]:
+    """Results of this model and task that are in a file, by what was read."""
+    if file is None or not file.is_file():
+        return {}
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue  # a line that was cut short is measured again
+    mine = [line for line in lines if (line["model"], line["task"]) == (model, task)]
+    return {line["texts"]: line for line in mine}
+
+
+def _keep(file: Path | None, line: dict[str, Any]) -> None:
+    if file is not None:
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(f"{json.dumps(line)}\n")
