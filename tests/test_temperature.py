@@ -121,7 +121,10 @@ def test_a_temperature_is_a_positive_number(agent: Path, temperature: str, capsy
 def test_what_has_no_temperature_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     for words, complaint in (
         (("evaluate", "--task", "tomato-salad", "--uniform", "--temperature", "2"), "uniform play has no temperature"),
-        (("evaluate", "--task", "tomato-salad", "--model", "http://h", "--temperature", "2"), "its own temperature"),
+        (
+            ("evaluate", "--task", "tomato-salad", "--model", "http://h", "--temperature", "2"),
+            "only a language model here has a temperature",
+        ),
     ):
         status, _, err = run(capsys, *words)
         assert (status, complaint in err) == (2, True)

@@ -14,6 +14,7 @@ import json
 import math
 import warnings
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from twosome.errors import ConfigError, RunError
 
@@ -28,6 +29,35 @@ def check_temperature(temperature: float) -> None:
     """
     if not 0 < temperature < math.inf:
         raise ConfigError(f"a temperature must be a positive number, got {temperature}")
+
+
+class Loaded(Protocol):
+    """An agent as it was loaded."""
+
+    @property
+    def policy(self) -> Any:
+        """Acts; has a normalization and a temperature if it is a language model's."""
+
+
+Agent = TypeVar("Agent", bound=Loaded)
+
+
+def tempered(agent: Agent, place: Path | None, temperature: float | None) -> Agent:
+    """The agent at a temperature: the one that is asked for, else what was fitted to the weights in its directory.
+
+    Raises:
+        ConfigError: If it is no temperature, or asked for where there is no language model.
+        RunError: If what was fitted cannot be read.
+    """
+    if temperature is not None:
+        check_temperature(temperature)
+    if hasattr(agent.policy, "temperature"):
+        if temperature is None:
+            temperature = 1.0 if place is None else fitted_temperature(place, agent.policy.normalization)
+        agent.policy.temperature = temperature
+    elif temperature not in (None, 1.0):
+        raise ConfigError("only a language model here has a temperature; leave out --temperature")
+    return agent
 
 
 def fitted_temperature(agent: Path, normalization: str) -> float:

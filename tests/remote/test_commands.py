@@ -81,6 +81,7 @@ def test_descriptions_come_from_a_file(stub: Stub, capsys: pytest.CaptureFixture
         assert (status, "descriptions" in err) == (2, True)
 
 
+FIRST_WORDS = ("--environment", json.dumps({"wording": "first"}))
 EVALUATION = """
 import sys
 from twosome.evaluation.exact import evaluate_exactly
@@ -99,7 +100,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(stub: Stub, capsys: pytest.Cap
     process.wait()
     time.sleep(0.1)  # what was under way at the server
     stub.delay, stub.requests = 0.0, []
-    words = ("evaluate", "--task", "entertainment", "--exact", "--json", "--model", stub.url)
+    words = ("evaluate", "--task", "entertainment", "--exact", "--json", "--model", stub.url, *FIRST_WORDS)
     resumed = json.loads(run(capsys, *words)[1])
     facts = resumed["server"]
     assert facts["from_disk"] >= 9  # 12 were asked, one of them about decimals, and two may have been under way

@@ -27,9 +27,9 @@ def run(words: list[str]) -> int:
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
+    from twosome.calibrating.fitting import Tempered, fitted, keep_temperature
     from twosome.cli.waiting import waiting
     from twosome.evaluation.exact import evaluate_exactly
-    from twosome.evaluation.fitting import Tempered, fitted, keep_temperature
     from twosome.runs.agents import check_task, load_agent
 
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None

@@ -49,7 +49,7 @@ def server_settings(arguments: argparse.Namespace, address: str | None) -> Serve
         for name, value in vars(arguments).items()
         if name.startswith(PREFIX) and value is not None
     }
-    from twosome.models.arrival import is_server
+    from twosome.addresses import is_server
 
     if address is None or not is_server(address):
         if address is not None and hasattr(arguments, "server"):

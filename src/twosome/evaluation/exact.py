@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from twosome.calibration import Bin, calibration_error, reliability
 from twosome.decision import Decision
 from twosome.envs import oracle
 from twosome.envs.exploring import StateGraph, explore
 from twosome.envs.visiting import visits
 from twosome.errors import ConfigError
-from twosome.evaluation.calibration import Bin, calibration_error, reliability
 from twosome.success import Way
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import open_task
@@ -45,7 +45,7 @@ class ExactEvaluation:
         accuracy: Fraction of those states in which the most probable action is an optimal one.
         optimal_choices: Expected fraction of the decisions of an episode that are optimal.
         calibration_error: Mean distance of the probability of an action that is taken from how often such an action is
-            optimal (:func:`twosome.evaluation.calibration.calibration_error`).
+            optimal (:func:`twosome.calibration.calibration_error`).
         reliability: The same by probability.
     """
 

@@ -60,7 +60,7 @@ class Measurement:
         discounted_return: Mean return, discounted by the task's gamma.
         return_interval: Its 95 % interval, or None where it is exact.
         optimum: Return of the best policy, or None where that is not known.
-        calibration_error: Of the probabilities of what it does (:mod:`twosome.evaluation.calibration`); None where
+        calibration_error: Of the probabilities of what it does (:mod:`twosome.calibration`); None where
             they were not computed exactly.
         server: What is known of the decision server that was asked, if it was one: framing, model, rounding.
     """

@@ -88,13 +88,10 @@ def reloaded(model: str, policy: LanguageModelPolicy) -> LanguageModelPolicy:
 
 
 def _like(policy: LanguageModelPolicy, model: Any, tokenizer: Any) -> LanguageModelPolicy:
-    return LanguageModelPolicy(
-        model,
-        tokenizer,
-        normalization=policy.normalization,
-        prompting=policy.scorer.encoder.prompting,
-        temperature=policy.temperature,
-    )
+    prompting = policy.scorer.encoder.prompting
+    made = LanguageModelPolicy(model, tokenizer, normalization=policy.normalization, prompting=prompting)
+    made.temperature = policy.temperature
+    return made
 
 
 def _merged(model: Any) -> Any:

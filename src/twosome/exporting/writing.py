@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import tempfile
@@ -19,7 +20,6 @@ from twosome.exporting.card import CARD_FILE, FACTS_FILE, card, facts_of
 from twosome.exporting.converting import write_gguf
 from twosome.exporting.merging import raised, reloaded, write_merged
 from twosome.exporting.sameness import Sameness, compare, decisions_met, scored
-from twosome.models.gguf.conversion import is_installed
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import Setting
 from twosome.runs.files import write_json, write_text
@@ -133,6 +133,11 @@ def _as_of_adapter(file: Path) -> dict[str, object]:
     digests = content["sha256"]
     assert isinstance(digests, dict)
     return content | {"sha256": {name.removeprefix("adapter/"): digest for name, digest in digests.items()}}
+
+
+def is_installed() -> bool:
+    """Whether GGUF files can be read here."""
+    return importlib.util.find_spec("gguf") is not None
 
 
 @contextmanager

@@ -23,25 +23,6 @@ _COMPUTED = re.compile(r"inv_freq$|position_ids$|masked_bias$|\.(attn|attention|
 """What old files hold of masks and positions, and models work out by themselves."""
 
 
-def is_server(name: str) -> bool:
-    """Whether what is named as a model is the address of a decision server."""
-    return name.lower().startswith(("http://", "https://"))
-
-
-def check_is_no_server(name: str) -> None:
-    """Refuse the address of a decision server where weights are needed.
-
-    Raises:
-        ModelError: If ``name`` is one.
-    """
-    if is_server(name):
-        raise ModelError(
-            f"{name!r} is the address of a decision server: it shows probabilities but no weights, so it can be "
-            "measured (twosome evaluate, play, reproduce --server) but not trained or scored with; name a model's hub "
-            "id, directory or GGUF file"
-        )
-
-
 def check_is_model(name: str) -> None:
     """Refuse a directory that holds an adapter or a run where a model is expected.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 
+from twosome.addresses import check_is_no_server
 from twosome.errors import ConfigError, ModelError, first_line
 from twosome.models.arrival import (
     Weights,
@@ -17,7 +18,6 @@ from twosome.models.arrival import (
     check_adapter,
     check_base,
     check_is_model,
-    check_is_no_server,
     check_sizes,
     say_other_base,
 )
@@ -103,9 +103,7 @@ def locate(name: str, revision: str | None = None) -> tuple[str, GgufFile | None
         return str(EMBEDDED_DIRECTORY), None
     check_is_no_server(name)
     file = find_gguf(name, revision)
-    if file is None:
-        return name, None
-    return str(directory_of(file)), file
+    return (name, None) if file is None else (str(directory_of(file)), file)
 
 
 def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Tokenizer:

@@ -58,7 +58,6 @@ class LanguageModelPolicy:
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
         probe_again: Try how the model is read again, rather than believe what was found out before.
         prompting: How prompts and phrases are put to the model.
-        temperature: What logits are divided by before the softmax; training knows no other than 1.
     """
 
     def __init__(
@@ -77,10 +76,9 @@ class LanguageModelPolicy:
         attention: Attention = "segments",
         probe_again: bool = False,
         prompting: Prompting | None = None,
-        temperature: float = 1.0,
     ) -> None:
         self.model = model
-        self.temperature = temperature
+        self.temperature = 1.0  # what logits are divided by; may be set before it acts
         self.critic = critic.to(model.device) if critic is not None else None
         self.normalization = normalization
         self._normalize = resolve_normalization(normalization)
@@ -284,8 +282,7 @@ class LanguageModelPolicy:
 
     def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
         self._effort["scored"] += len(decisions)
-        logits = self._normalize(scorer.scores(decisions))
-        return masked_log_softmax(logits if self.temperature == 1 else logits / self.temperature)
+        return masked_log_softmax(self._normalize(scorer.scores(decisions)) / self.temperature)
 
     def _remembered(
         self,

@@ -135,3 +135,21 @@ class RemotePolicy(Untrained):
             return max(self.settings.decimals, answer.decimals)
         probe = self._answers.get(self._probe)
         return max(FEWEST_DECIMALS, answer.decimals, 0 if probe is None else probe.decimals)
+
+
+def server_policy(server: ServerSettings, *, source: Any, normalization: Any, prompting: Any) -> RemotePolicy:
+    """The policy of a decision server.
+
+    Raises:
+        ConfigError: If something was said that is the server's own: a source of weights, a normalization, a prompting.
+    """
+    if source is not None:
+        raise ConfigError(f"{str(source)!r} has weights for a model of its own; leave it out, or the decision server")
+    if normalization is not None:
+        raise ConfigError("a decision server normalises its probabilities itself; leave out --normalization")
+    if prompting is not None:
+        raise ConfigError(
+            "a decision server puts a prompt to its model itself; leave out --template, --system and --joiner "
+            "(--server-instruction says what is asked)"
+        )
+    return RemotePolicy(server)

@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twosome.addresses import is_server
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
-from twosome.models.arrival import adapter_base, is_server
+from twosome.models.arrival import adapter_base
 from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
-from twosome.remote import RemotePolicy, ServerSettings
+from twosome.remote import ServerSettings, server_policy
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.wording import carried, worded
-from twosome.temperature import check_temperature, fitted_temperature
+from twosome.temperature import tempered
 from twosome.text.states import joiner
 from twosome.text.tasks import TASKS, open_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
-
-USUAL = "word"
-"""The normalization where nothing says another."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,9 @@ class Agent:
         Raises:
             ConfigError: If it reads numbers, or is a decision server.
         """
-        if isinstance(self.policy, RemotePolicy):
-            raise ConfigError(
-                f"{self.policy.settings.url!r} is a decision server, which shows no scores of tokens; name a model's "
-                "hub id, directory or GGUF file"
-            )
         if not isinstance(self.policy, LanguageModelPolicy):
-            raise ConfigError("this run's agent reads the observation vector, so it has no language model")
+            why = "reads the observation vector" if self.config is not None else "is a server: no scores of tokens"
+            raise ConfigError(f"this agent {why}, so it has no language model here")
         return self.policy
 
     @property
@@ -116,36 +110,29 @@ def load_agent(
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
 
-    The untrained model may be a decision server, by its address.
-
     Args:
         source: A run directory, an adapter directory, or None.
-        model: Base model; default: the one of the run or adapter, else the embedded one.
+        model: Base model, or a decision server's address; default: the one of the run or adapter, else the embedded.
         normalization: Default: the run's, else ``word``.
         trust_remote_code: Run code that comes with the model. A run that was trained with such a model is refused
             without it: its files may be a stranger's.
         prompting: How prompts and phrases are put to a model that has no run to say so; default: joined as the
             environment says, without a template.
         joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
-        temperature: What logits are divided by; default: what was fitted to the agent, else 1
-            (:mod:`twosome.temperature`).
         server: How a decision server is asked; default: ``model`` with its usual settings, if that is an address.
+        temperature: What logits are divided by; default: what was fitted to the agent (:mod:`twosome.temperature`).
 
     Raises:
-        ConfigError: If there is a run, and it was trained with another prompting; or a server, and more was said.
+        ConfigError: If there is a run, and it was trained with another prompting.
         RunError: If ``source`` is neither a run nor an adapter, or a run that asks for code you do not trust.
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
+    if server is not None or (model is not None and is_server(model)):
+        server = server or ServerSettings(model or "")
+        policy = server_policy(server, source=source, normalization=normalization, prompting=prompting)
+        return tempered(Agent(policy, None, trained=False, model=server.url), None, temperature)
     if normalization is not None:
         resolve_normalization(normalization)
-    if temperature is not None:
-        check_temperature(temperature)
-    if server is None and model is not None and is_server(model):
-        server = ServerSettings(model)
-    if server is not None:
-        if temperature is not None:
-            raise ConfigError("a decision server has its own temperature; leave out --temperature")
-        return _remote_agent(server, source, normalization, prompting)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
     path = Path(source) if source is not None else None
     if path is not None and (path / CONFIG_FILE).is_file():
@@ -159,58 +146,35 @@ def load_agent(
         if run.config.policy == "language":
             check_joiner(joined, own)
         run.check_trust(trust_remote_code)
-        return _run_agent(run, model, normalization, temperature)
+        return tempered(_run_agent(run, model, normalization), path, temperature)
     prompting = prompting or Prompting(joiner="none" if joined == "" else "space")
     check_joiner(joined, prompting)
     if path is None:
         base, tokenizer = load_base(model or EMBEDDED, loading)
-        acting = _acting(base, tokenizer, normalization, prompting, temperature or 1.0)
-        return Agent(acting, None, trained=False, model=model or EMBEDDED)
+        acting = _acting(base, tokenizer, normalization, prompting)
+        return tempered(Agent(acting, None, trained=False, model=model or EMBEDDED), None, temperature)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
         adapted = load_adapter(base, path)
-        temperature = temperature or fitted_temperature(path, normalization or USUAL)
-        acting = _acting(adapted, tokenizer, normalization, prompting, temperature)
-        return Agent(acting, None, trained=True, model=name)
+        acting = _acting(adapted, tokenizer, normalization, prompting)
+        return tempered(Agent(acting, None, trained=True, model=name), path, temperature)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )
 
 
-def _remote_agent(
-    server: ServerSettings, source: str | Path | None, normalization: str | None, prompting: Prompting | None
-) -> Agent:
-    """A decision server as the untrained model that it is here."""
-    if source is not None:
-        raise ConfigError(f"{str(source)!r} has weights for a model of its own; leave it out, or the decision server")
-    if normalization is not None:
-        raise ConfigError("a decision server normalises its probabilities itself; leave out --normalization")
-    if prompting is not None:
-        raise ConfigError(
-            "a decision server puts a prompt to its model itself; leave out --template, --system and --joiner "
-            "(--server-instruction says what is asked)"
-        )
-    return Agent(RemotePolicy(server), None, trained=False, model=server.url)
-
-
-def _acting(
-    model: Any, tokenizer: Any, normalization: str | None, prompting: Prompting, temperature: float
-) -> LanguageModelPolicy:
+def _acting(model: Any, tokenizer: Any, normalization: str | None, prompting: Prompting) -> LanguageModelPolicy:
     """A policy that is only asked to act."""
     tell_unused_template(tokenizer, prompting)
-    return LanguageModelPolicy(
-        model, tokenizer, normalization=normalization or USUAL, prompting=prompting, temperature=temperature
-    )
+    return LanguageModelPolicy(model, tokenizer, normalization=normalization or "word", prompting=prompting)
 
 
-def _run_agent(run: RunDirectory, model: str | None, normalization: str | None, temperature: float | None) -> Agent:
+def _run_agent(run: RunDirectory, model: str | None, normalization: str | None) -> Agent:
     config = run.config
     if config.policy == "vector":
-        if temperature is not None:
-            raise ConfigError("this run's agent reads numbers: it has no --temperature")
         if model is not None or normalization is not None:
             raise ConfigError("this run's agent reads numbers: it has no --model and no --normalization")
         networks = vector_policy(config)
@@ -218,20 +182,15 @@ def _run_agent(run: RunDirectory, model: str | None, normalization: str | None, 
         return Agent(networks, config, trained=True)
     name = run.base(model)
     if config.finetune == "full":
-        return _full_agent(run, model, name, normalization, temperature)
+        return _full_agent(run, model, name, normalization)
     base, tokenizer = load_base(name, config.loading)
-    temperature = temperature or fitted_temperature(run.path, normalization or config.normalization)
-    policy = build_policy(
-        config, base, tokenizer, adapter=run.adapter, normalization=normalization, temperature=temperature
-    )
+    policy = build_policy(config, base, tokenizer, adapter=run.adapter, normalization=normalization)
     if config.has_critic:
         policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)
 
 
-def _full_agent(
-    run: RunDirectory, model: str | None, base: str, normalization: str | None, temperature: float | None
-) -> Agent:
+def _full_agent(run: RunDirectory, model: str | None, base: str, normalization: str | None) -> Agent:
     """The agent of a run that trained all weights: a model of its own, and the frozen base for its critic."""
     config = run.config
     if model is not None:
@@ -240,10 +199,7 @@ def _full_agent(
         raise RunError(f"no model in {str(run.path)!r}: expected {run.model.name}, with all weights")
     trained, tokenizer = load_base(str(run.model), config.loading)
     frozen, _ = load_base(base, config.loading)
-    temperature = temperature or fitted_temperature(run.path, normalization or config.normalization)
-    policy = build_policy(
-        config, trained, tokenizer, frozen=frozen, normalization=normalization, temperature=temperature
-    )
+    policy = build_policy(config, trained, tokenizer, frozen=frozen, normalization=normalization)
     if config.has_critic:
         policy.load_critic(run.critic)
     return Agent(policy, config, trained=True)

@@ -43,7 +43,6 @@ def build_policy(
     adapter: Path | None = None,
     frozen: Any = None,
     normalization: str | None = None,
-    temperature: float = 1.0,
 ) -> LanguageModelPolicy:
     """The language policy a configuration describes: what trains, or a saved adapter, and a new critic if there is one.
 
@@ -54,7 +53,6 @@ def build_policy(
         adapter: Directory of a saved adapter to act with; None to train.
         frozen: The model as it was, if ``base`` is one all of whose weights were trained.
         normalization: Instead of the run's.
-        temperature: What logits are divided by, to act.
 
     Raises:
         ModelError: If the model cannot be adapted or scored exactly.
@@ -85,7 +83,6 @@ def build_policy(
         probe_again=loading.probe_again,
         frozen=frozen,
         prompting=config.prompting,
-        temperature=temperature,
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
+from twosome.addresses import check_is_no_server
 from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
 from twosome.algorithms.config import GroupsConfig, PPOConfig, TrieConfig
 from twosome.errors import ConfigError
-from twosome.models.arrival import check_is_no_server
 from twosome.runs.notation import HOLDS_ITSELF, with_numbers
 from twosome.runs.shape import check_shape
 from twosome.text.tasks import TASKS

@@ -5,7 +5,6 @@ Weights keep every bit that unpacking gives them: float32, or the half precision
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import tempfile
@@ -69,11 +68,6 @@ def convert(file: GgufFile, target: Path) -> None:
     with silent_unless_watched():
         model.save_pretrained(str(target))
         tokenizer.save_pretrained(str(target))
-
-
-def is_installed() -> bool:
-    """Whether GGUF files can be read here."""
-    return importlib.util.find_spec("gguf") is not None
 
 
 def _check_installed(file: GgufFile) -> None:

@@ -11,13 +11,8 @@ import torch
 from torch import Tensor
 
 from twosome.baselines import UniformPolicy
-from twosome.decision import Decision
-from twosome.envs.exploring import explore
-from twosome.envs.oracle import evaluate as worth
-from twosome.envs.oracle import uniform
-from twosome.envs.visiting import visits
-from twosome.errors import ConfigError
-from twosome.evaluation.calibration import (
+from twosome.calibrating.fitting import Tempered, fitted
+from twosome.calibration import (
     COLDEST,
     Bin,
     calibration_error,
@@ -25,8 +20,13 @@ from twosome.evaluation.calibration import (
     log_loss,
     reliability,
 )
+from twosome.decision import Decision
+from twosome.envs.exploring import explore
+from twosome.envs.oracle import evaluate as worth
+from twosome.envs.oracle import uniform
+from twosome.envs.visiting import visits
+from twosome.errors import ConfigError
 from twosome.evaluation.exact import evaluate_exactly, look
-from twosome.evaluation.fitting import Tempered, fitted
 from twosome.text.states import text_world
 from twosome.text.tasks import open_task
 

@@ -11,10 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from twosome.baselines.untrained import Untrained
+from twosome.calibration import COLDEST, WARMEST, fit_temperature, log_loss
 from twosome.decision import Decision
 from twosome.envs.visiting import visits
 from twosome.errors import RunError
-from twosome.evaluation.calibration import COLDEST, WARMEST, fit_temperature, log_loss
 from twosome.evaluation.exact import look
 from twosome.functional.categorical import masked_log_softmax
 from twosome.runs.files import write_json
