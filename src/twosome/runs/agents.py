@@ -128,9 +128,9 @@ def load_agent(
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
     if server is not None or (model is not None and is_server(model)):
-        server = server or ServerSettings(model or "")
-        policy = server_policy(server, source=source, normalization=normalization, prompting=prompting)
-        return tempered(Agent(policy, None, trained=False, model=server.url), None, temperature)
+        asked = server or ServerSettings(model or "")
+        acting = server_policy(asked, source=source, normalization=normalization, prompting=prompting)
+        return tempered(Agent(acting, None, False, asked.url), None, temperature)
     if normalization is not None:
         resolve_normalization(normalization)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
@@ -151,16 +151,15 @@ def load_agent(
     check_joiner(joined, prompting)
     if path is None:
         base, tokenizer = load_base(model or EMBEDDED, loading)
-        acting = _acting(base, tokenizer, normalization, prompting)
-        return tempered(Agent(acting, None, trained=False, model=model or EMBEDDED), None, temperature)
+        untrained = Agent(_acting(base, tokenizer, normalization, prompting), None, False, model or EMBEDDED)
+        return tempered(untrained, None, temperature)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load_base(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
-        adapted = load_adapter(base, path)
-        acting = _acting(adapted, tokenizer, normalization, prompting)
-        return tempered(Agent(acting, None, trained=True, model=name), path, temperature)
+        acting = _acting(load_adapter(base, path), tokenizer, normalization, prompting)
+        return tempered(Agent(acting, None, True, name), path, temperature)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )
