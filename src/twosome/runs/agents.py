@@ -129,8 +129,8 @@ def load_agent(
     """
     if server is not None or (model is not None and is_server(model)):
         asked = server or ServerSettings(model or "")
-        acting = server_policy(asked, source=source, normalization=normalization, prompting=prompting)
-        return tempered(Agent(acting, None, False, asked.url), None, temperature)
+        remote = server_policy(asked, source=source, normalization=normalization, prompting=prompting)
+        return tempered(Agent(remote, None, False, asked.url), None, temperature)
     if normalization is not None:
         resolve_normalization(normalization)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
