@@ -26,9 +26,9 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from tests.families import DECISIONS
 from tests.tiny import build_model, byte_level
 from twosome import TwosomeError
+from twosome.judging.probing import choose_reader
 from twosome.models.loading import load_adapter
 from twosome.scoring.condition import adapter_off
-from twosome.scoring.probing import choose_reader
 from twosome.tokens.encoding import EncodedDecision, encode_decision
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "adapter-kinds.md"

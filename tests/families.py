@@ -26,9 +26,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from tests.tiny import byte_level
 from twosome import Decision, TwosomeError
+from twosome.judging.probes import alone
+from twosome.judging.probing import choose_reader
 from twosome.models.loading import add_adapter
-from twosome.scoring.probing import choose_reader
-from twosome.scoring.reference import one_at_a_time
 from twosome.tokens.encoding import encode_decision
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "model-families.md"
@@ -112,7 +112,7 @@ def examine(family: str) -> Result:
     for left_out in VARIANTS:
         try:
             adapted = adapt(build(family, left_out))
-            oracle = one_at_a_time(adapted, encoded)
+            oracle = alone(adapted, encoded)
             break
         except Exception as error:
             reason = reason or f"not built here: {_sentence(error)}"

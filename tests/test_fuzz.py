@@ -41,7 +41,7 @@ from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig, from_mapping
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 from twosome.text.guard import GuardedEnv
 
 SLOW = ("files", "flags", "words", "runs", "checkpoints", "adapters", "weights", "tokenizers", "readings", "checks")

@@ -25,7 +25,9 @@ WORLD = ("gymnasium", "numpy", "PIL", "envs", "errors")
 LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "success", *FOUNDATION)
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
 WORDS = ("wordings", "text")
-RUNS = (*WORDS, "models", "scoring", "algorithms", "baselines", "episodes", "rollout", "safetensors", "yaml", *LEARNING)
+READ_WITH = ("scoring", "judging", "scorer")  # of a model
+ACTING = (*WORDS, "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
+RUNS = (*ACTING, "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
@@ -47,6 +49,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "tokens": ("torch", "numpy", *FOUNDATION),
     "scoring": READING,
     "models": ("addresses", "scoring", "safetensors", "filelock", "tokenizers", "gguf", *READING),
+    "judging": ("scoring", *READING),
+    "scorer": ("scoring", "judging", *READING),
+    "models": (*READ_WITH, "safetensors", "filelock", "tokenizers", "gguf", *READING),
     "episodes": LEARNING,
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,

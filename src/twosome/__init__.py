@@ -15,7 +15,7 @@ from twosome.envs import register_environments
 from twosome.errors import TwosomeError
 
 if TYPE_CHECKING:
-    from twosome.scoring.scorer import score
+    from twosome.scorer import score
     from twosome.text.environment import Narrator, Option, TextEnv
     from twosome.types import ActionScores
 
@@ -26,7 +26,7 @@ _LAZY = {
     "Narrator": "twosome.text.environment",
     "Option": "twosome.text.environment",
     "TextEnv": "twosome.text.environment",
-    "score": "twosome.scoring.scorer",
+    "score": "twosome.scorer",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from tests.table_policy import TablePolicy
 from twosome import Decision
 from twosome.algorithms.config import PPOConfig
-from twosome.algorithms.ppo import PPO
+from twosome.algorithms.ppo import PPO, _together
 from twosome.errors import ConfigError, NumericalError
 from twosome.evaluation.sampled import evaluate
 from twosome.rollout import Collector
@@ -116,6 +117,46 @@ def test_accumulation_in_parts_gives_the_gradient_of_the_whole() -> None:
 class _Ignore:
     def add(self, **numbers: float) -> None:
         pass
+
+
+class Counting(TablePolicy):
+    """Notes which decisions every gradient was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Decision, ...]] = []
+
+    def action_log_probs(self, decisions: Sequence[Decision]) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            self.asked.append(tuple(decisions))
+        return super().action_log_probs(decisions)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_copies_of_a_decision_share_a_step(together: bool) -> None:
+    """Four decisions, eight times each, in four steps of eight: each step has one of them, or nearly all."""
+    policy = Counting()
+    four = [Decision(name, ("left", "right")) for name in "abcd"]
+    rollout = make_rollout(policy, 32, decisions=tuple((four[t % 4],) for t in range(32)))
+    settings = {"policy_minibatch": 4, "accumulation_steps": 2, "epochs": 3, "target_kl": None}
+    make_ppo(policy, together=together, **settings).update(policy, rollout, 0.0)
+    assert len(policy.asked) >= 12
+    count = sum(map(len, policy.asked)) / 3  # a pass
+    assert count == 4 if together else count > 10
+    passes = {tuple(policy.asked[number : number + 4]) for number in (0, 4, 8)}
+    assert not together or len(passes) > 1  # not one order for all
+
+
+def test_together_every_sample_counts_once() -> None:
+    decisions = [A, B, B, A, B, A, A]
+    order = _together(decisions, [6, 5, 4, 3, 2, 1, 0], torch.Generator().manual_seed(0))
+    assert sorted(order) == list(range(7))
+    assert order in ([6, 5, 3, 0, 4, 2, 1], [4, 2, 1, 6, 5, 3, 0])
+
+
+def test_copies_are_not_compared_with_each_other_alone() -> None:
+    with pytest.raises(ConfigError, match=r"ppo\.together would compare the copies"):
+        PPOConfig(together=True, normalize_advantages="minibatch")
 
 
 def test_gradient_accumulation_sums_over_samples_not_decisions() -> None:

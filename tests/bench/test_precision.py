@@ -20,10 +20,10 @@ from twosome.bench.subjects import decisions_to_score, load_models
 from twosome.cli import main
 from twosome.decision import Decision
 from twosome.errors import ConfigError
+from twosome.judging.judging import Error
 from twosome.models.loading import EMBEDDED
 from twosome.models.policy import LanguageModelPolicy
-from twosome.scoring.judging import Error
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 from twosome.tokens.encoding import EncodedDecision
 
 DECISIONS = [

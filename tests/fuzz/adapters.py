@@ -18,7 +18,7 @@ from tests.fuzz.bench import DECISION, Bench
 from tests.fuzz.inputs import TEXTS, VALUES, damage
 from twosome.errors import TwosomeError
 from twosome.models.loading import load_adapter
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 
 MANY = st.sampled_from([*range(5), 8, 16, -1, 10_000, 2**40, "2", 2.0, 1e300, True, None, "é"])
 SETTINGS: dict[str, st.SearchStrategy[Any]] = {

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.fuzz.bench import Bench
 from tests.fuzz.inputs import FILES, changed, damage
 from twosome.errors import TwosomeError
+from twosome.judging.probing import choose_reader
 from twosome.runs.agents import load_agent
 from twosome.runs.journal import read_lines
-from twosome.scoring.probing import choose_reader
 
 
 def contents(run: Path) -> dict[str, bytes | None]:

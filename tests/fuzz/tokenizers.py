@@ -14,7 +14,7 @@ from tests.fuzz.bench import CONTEXT, DECISION, Bench
 from tests.fuzz.inputs import VALUES, changed, damage
 from twosome.errors import TwosomeError
 from twosome.models.tokenizers import read_tokenizer
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 from twosome.tokens.encoding import Encoder
 
 CLASSES = """BertTokenizer ByT5Tokenizer CLIPTokenizer CodeGenTokenizer DebertaV2Tokenizer GPT2Tokenizer

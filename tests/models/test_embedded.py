@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from twosome import Decision
+from twosome.judging.probing import choose_reader
 from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY, load_model
 from twosome.models.policy import LanguageModelPolicy
-from twosome.scoring.probing import choose_reader
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task
 from twosome.tokens.encoding import encode_decision

@@ -13,7 +13,7 @@ from twosome.bench.play import some
 from twosome.decision import Decision
 from twosome.models.loading import add_adapter, load_model
 from twosome.models.policy import Critic, LanguageModelPolicy
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 from twosome.text.tasks import TASKS
 
 VARIABLE = "TWOSOME_REAL_MODEL"

@@ -15,7 +15,7 @@ from twosome.decision import Decision
 from twosome.errors import ModelError
 from twosome.models.loading import load_model
 from twosome.models.policy import LanguageModelPolicy
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 
 pytestmark = pytest.mark.real
 

@@ -7,7 +7,7 @@ import pytest
 from twosome.evaluation.phrases import PhraseScores
 from twosome.evaluation.unlikely import unlikely_phrases
 from twosome.evaluation.wordings import seen_of, try_wording
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 
 pytestmark = pytest.mark.real
 

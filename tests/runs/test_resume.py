@@ -69,6 +69,19 @@ def test_a_run_stopped_at_any_update_ends_the_same(
     assert outcome(tmp_path / "run") == outcome(undisturbed)
 
 
+def test_a_run_that_keeps_readings_ends_the_same(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient is summed pack by pack, and what is read together depends on what came before the stop."""
+    keeping = replace(config, loading=replace(config.loading, keep_readings=True))
+    assert keeping.ppo.policy_minibatch * keeping.ppo.accumulation_steps >= keeping.decisions_per_update  # or no effect
+    train(keeping, tmp_path / "whole")
+    for update in (3, 6):
+        stop_after(keeping, tmp_path / f"run{update}", update, monkeypatch)
+        resume(tmp_path / f"run{update}")
+        assert outcome(tmp_path / f"run{update}") == outcome(tmp_path / "whole")
+
+
 def test_stopped_again_and_again_it_ends_the_same(
     config: RunConfig, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,11 +18,11 @@ from twosome.bench.plain import PlainPolicy
 from twosome.errors import ModelError, TokenizationError
 from twosome.evaluation.language.change import read_passages
 from twosome.evaluation.language.passages import Passage
+from twosome.judging.probes import alone
 from twosome.models.loading import add_adapter
 from twosome.models.policy import Critic, LanguageModelPolicy
+from twosome.scorer import Scorer, context_length
 from twosome.scoring.condition import adapter_off, virtual_tokens
-from twosome.scoring.reference import one_at_a_time
-from twosome.scoring.scorer import Scorer, context_length
 from twosome.tokens.encoding import Encoder
 
 TOKENIZER = byte_level(bos=False)
@@ -181,7 +181,7 @@ def test_virtual_tokens_shift_nothing(architecture: str) -> None:
     torch.testing.assert_close(plain.token_log_probs, scores.token_log_probs, rtol=0, atol=1e-5)
     encoded = [Encoder(TOKENIZER).encode(decision) for decision in DECISIONS]
     found = torch.cat([row[mask] for row, mask in zip(scores.token_log_probs, scores.token_mask, strict=True)])
-    torch.testing.assert_close(one_at_a_time(model, encoded), found, rtol=0, atol=1e-5)
+    torch.testing.assert_close(alone(model, encoded).float(), found, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("path", ["packed", "masked", "cached"])

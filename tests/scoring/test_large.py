@@ -9,7 +9,7 @@ from tests.scoring.oracle import largest_difference
 from tests.tiny import build_model, byte_level
 from twosome import Decision
 from twosome.models.loading import add_adapter
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 
 VERBS, THINGS = ("take", "open", "look at", "put down", "walk to"), tuple(f"bowl {n}" for n in range(40))
 LARGE = Decision("You should now", tuple(f"{verb} the {thing}" for verb in VERBS for thing in THINGS))

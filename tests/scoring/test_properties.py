@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.scoring.oracle import largest_difference
 from tests.tiny import build_model, byte_level
 from twosome import Decision, TwosomeError
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 
 TEXTS = st.text(max_size=60)
 LISTS = st.lists(TEXTS, max_size=6).map(tuple)

@@ -10,10 +10,10 @@ import torch
 from tests.scoring.oracle import DECISIONS, largest_difference
 from tests.tiny import ARCHITECTURES, READERS, TEXT, build_model, byte_level
 from twosome import Decision, score
-from twosome.scoring.probing import choose_reader
+from twosome.judging.probing import choose_reader
+from twosome.scorer import Scorer
 from twosome.scoring.readers import PackedReader
 from twosome.scoring.row_readers import PaddedReader
-from twosome.scoring.scorer import Scorer
 
 
 def test_equals_the_oracle_for_every_architecture(architecture: str) -> None:

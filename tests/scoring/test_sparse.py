@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from tests.tiny import ARCHITECTURES, READERS, build_model
 from tests.tokens.test_packing import ACTIONS, COMMON
 from twosome.errors import ModelError
-from twosome.scoring.probing import Reading, choose_reader
+from twosome.judging.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
 from twosome.scoring.sparse import subtree_ends
 from twosome.tokens.blocks import build_blocks

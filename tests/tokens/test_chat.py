@@ -37,8 +37,9 @@ from tests.templates import (
 from tests.tiny import build_model, byte_level
 from twosome import Decision, score
 from twosome.errors import ConfigError, TokenizationError
-from twosome.scoring.reference import one_at_a_time, one_feature_at_a_time
-from twosome.scoring.scorer import Scorer
+from twosome.judging.probes import alone
+from twosome.scorer import Scorer
+from twosome.scoring.reference import one_feature_at_a_time
 from twosome.tokens.chat import ChatTemplate
 from twosome.tokens.encoding import EncodedDecision, Encoder
 from twosome.tokens.prompting import Prompting
@@ -128,7 +129,7 @@ def test_features_and_scores_agree_with_one_sequence_at_a_time(architecture: str
     encoded = [scorer.encode(decision) for decision in DECISIONS]
     scores = scorer.scores(DECISIONS)
     with torch.no_grad():
-        expected = one_at_a_time(model, encoded)
+        expected = alone(model, encoded).float()
         features = one_feature_at_a_time(model, [item.prompt_ids for item in encoded])
     assert torch.allclose(scores.token_log_probs[scores.token_mask], expected, atol=1e-5)
     assert torch.allclose(scorer.features([d.prompt for d in DECISIONS]), features, atol=1e-4)

@@ -13,7 +13,7 @@ from tests.scoring.oracle import DECISIONS
 from tests.tiny import VOCABULARY, build_model, byte_level
 from twosome import Decision, score
 from twosome.errors import InvalidDecision, TokenizationError
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 from twosome.tokens.encoding import Encoder, LongPrompts, encode_decision
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import ARCHITECTURES, READERS, build_model
-from twosome.scoring.probing import Reading, choose_reader
+from twosome.judging.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
 from twosome.tokens.blocks import GROUP, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision

@@ -38,6 +38,9 @@ class PPOConfig:
     """Decisions in a minibatch; how many a language model reads at a time, loading.token_budget decides."""
     accumulation_steps: int = 8
     """Minibatches accumulated into one actor step."""
+    together: bool = False
+    """Copies of a decision share actor steps, decisions in random order: each is read about once a pass, not in nearly
+    every step. Less time where decisions repeat; a step then sees fewer of them."""
     normalize_advantages: AdvantageScope = "minibatch"
     """Over what advantages get mean 0 and deviation 1; published: each minibatch of 4."""
     clip: float = 0.2
@@ -109,6 +112,11 @@ class PPOConfig:
             raise ConfigError(
                 "ppo.normalize_advantages=minibatch with ppo.policy_minibatch=1 would make every advantage 0; "
                 "use rollout or step, or a larger minibatch"
+            )
+        if self.normalize_advantages == "minibatch" and self.together:
+            raise ConfigError(
+                "ppo.normalize_advantages=minibatch with ppo.together would compare the copies of a decision with each "
+                "other alone; use rollout or step"
             )
 
 

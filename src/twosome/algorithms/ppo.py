@@ -68,6 +68,8 @@ class PPO:
             on_stage(f"improving the critic, pass {epoch + 1} of {self.config.epochs}")
             self._train_critic(policy, samples, order, metrics)
             if not stopped:
+                if self.config.together:
+                    order = _together(samples.decisions, order, self._generator)
                 taken, stopped = self._actor.train(policy, samples, self._steps(order), metrics, stage)
                 steps += taken
         self._actor.finish(metrics)
@@ -159,3 +161,13 @@ class PPO:
             norm = clip_gradient(policy.critic_parameters(), self.config)
             self._critic.step()
             metrics.add(value_loss=loss.item(), critic_gradient_norm=norm)
+
+
+def _together(decisions: Sequence[Decision], order: list[int], generator: torch.Generator) -> list[int]:
+    """The samples of ``order`` with the copies of each decision side by side, decisions in random order."""
+    members: dict[Decision, list[int]] = {}
+    for sample in order:
+        members.setdefault(decisions[sample], []).append(sample)
+    # Not in the order of their first samples: the decision that came most often would nearly always come first.
+    groups = sorted(members.values(), key=min)
+    return [sample for number in torch.randperm(len(groups), generator=generator).tolist() for sample in groups[number]]

@@ -1,6 +1,6 @@
 """How far readings of a model are from the truth on decisions of tasks: ours, and reading one sequence at a time.
 
-The truth is a reading, one sequence at a time, in a higher precision (:mod:`twosome.scoring.precision`): between two
+The truth is a reading, one sequence at a time, in a higher precision (:mod:`twosome.judging.precision`): between two
 readings in one precision nobody can say whose the difference is.
 """
 
@@ -17,10 +17,10 @@ from torch import Tensor
 from twosome.bench.play import some
 from twosome.decision import Decision
 from twosome.errors import ConfigError
-from twosome.scoring.judging import ROUNDING, SENTENCES_FACTOR, Error
-from twosome.scoring.precision import HIGHER, raised
-from twosome.scoring.probes import alone
-from twosome.scoring.scorer import Scorer
+from twosome.judging.judging import ROUNDING, SENTENCES_FACTOR, Error
+from twosome.judging.precision import HIGHER, raised
+from twosome.judging.probes import alone
+from twosome.scorer import Scorer
 from twosome.tokens.encoding import EncodedDecision
 
 Progress = Callable[[str], None]

@@ -196,7 +196,7 @@ def precision(words: list[str]) -> int:
 
     from twosome.bench.precision import Comparison, by_task, decisions_of
     from twosome.models.loading import load_model
-    from twosome.scoring.scorer import Scorer
+    from twosome.scorer import Scorer
     from twosome.text.tasks import TASKS
 
     torch.set_num_threads(arguments.threads)

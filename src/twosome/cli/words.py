@@ -57,7 +57,7 @@ def run(words: list[str]) -> int:
     from twosome.models.loading import EMBEDDED
     from twosome.runs.building import load_base
     from twosome.runs.config import LoadingConfig
-    from twosome.scoring.scorer import Scorer
+    from twosome.scorer import Scorer
 
     model = arguments.model or EMBEDDED
     environments = {name: {**arguments.environment, **given} for name, given in candidates.items()}

@@ -139,7 +139,7 @@ def _unlikely(model: str, walked: Walk, prompting: Prompting, seed: int) -> list
     from twosome.evaluation.unlikely import unlikely_phrases
     from twosome.runs.building import load_base
     from twosome.runs.config import LoadingConfig
-    from twosome.scoring.scorer import Scorer
+    from twosome.scorer import Scorer
 
     scorer = Scorer(*load_base(model, LoadingConfig()), prompting=prompting)
     return list(unlikely_phrases(PhraseScores(scorer), walked.seen, seed))
@@ -214,7 +214,7 @@ def _reader(model: str | None, skipped: dict[str, str]) -> _Reader | None:
 def _context(source: str, name: str) -> int | None:
     from transformers import AutoConfig
 
-    from twosome.scoring.scorer import context_length
+    from twosome.scorer import context_length
 
     try:
         return context_length(SimpleNamespace(config=AutoConfig.from_pretrained(source, trust_remote_code=False)))

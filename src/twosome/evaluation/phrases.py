@@ -14,7 +14,7 @@ from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
-from twosome.scoring.scorer import Scorer
+from twosome.scorer import Scorer
 from twosome.types import ActionScores
 
 BATCH = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.functional.categorical import masked_log_softmax
 from twosome.functional.normalization import resolve_normalization
+from twosome.judging.probing import Path as ScoringPath
 from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
 from twosome.models.gguf.sameness import describe_base, note_base
+from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
+from twosome.scoring.kept import KeptReadings, Visited
+from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.memory import LIMIT, Memory, recall
-from twosome.scoring.probing import Path as ScoringPath
-from twosome.scoring.scorer import Scorer
+from twosome.scoring.readers import PackedReader
 from twosome.tokens.encoding import LongPrompts, Tokenizer
 from twosome.tokens.prompting import Prompting
 
@@ -58,6 +62,7 @@ class LanguageModelPolicy:
         attention: ``"segments"``, or ``"sparse"`` for a block-sparse kernel on a GPU.
         probe_again: Try how the model is read again, rather than believe what was found out before.
         prompting: How prompts and phrases are put to the model.
+        keep_readings: Keep, of what is read in packs while acting, what its gradient takes, for an update's first step.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class LanguageModelPolicy:
         attention: Attention = "segments",
         probe_again: bool = False,
         prompting: Prompting | None = None,
+        keep_readings: bool = False,
     ) -> None:
         self.model = model
         self.temperature = 1.0  # what logits are divided by; may be set before it acts
@@ -113,7 +119,12 @@ class LanguageModelPolicy:
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version: tuple[int, int] | None = None
         self._gradients = 0
-        self._visited = _Visited(memory_limit)
+        self.visited = Visited(memory_limit)
+        self._kept = KeptReadings(self._actor, memory_limit)
+        reader = self.scorer.reader
+        self._keeping = reader if isinstance(reader, PackedReader) and self._adapted and keep_readings else None
+        if self._keeping is not None:
+            self._keeping.keep_products()
         self._expected: list[Decision] = []
         self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
         self._features: Memory[str, Tensor] = Memory(memory_limit)
@@ -124,14 +135,16 @@ class LanguageModelPolicy:
         self._effort["decisions"] += len(decisions)
         if torch.is_grad_enabled():
             self._gradients += 1
-            return self._log_probs(self.scorer, decisions)
+            kept = self._kept.take(decisions)
+            return self._log_probs(self.scorer, decisions) if kept is None else kept
         # Not by the weights' own counters alone: torch's fused optimizers change weights and do not count it.
         version = self._gradients, sum(parameter._version for parameter in self._actor)
         if version != self._acting_version:
             self._acting.clear()
+            self._kept.clear()
             self._acting_version = version
-            self._expected = self._visited.turn()
-        self._visited.add(decisions)
+            self._expected = self.visited.turn(self.keeps_readings)  # what is read alone is dearer then
+        self.visited.add(decisions)
         # Once something must be computed, what is likely to come is read with it: together they cost far less.
         expected, self._expected = self._expected, []
         return self._remembered(self._acting, self.scorer, decisions, expected)
@@ -154,8 +167,19 @@ class LanguageModelPolicy:
         return torch.stack(recall(self._features, prompts, self._read_features))
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
-        """Distinct decisions in groups that are best scored together."""
-        return self.scorer.batches(decisions)
+        """Distinct decisions in groups that are best scored together: those that were, and are kept, first."""
+        kept, others = self._kept.batches(decisions)
+        return kept + (self.scorer.batches(others) if others else [])
+
+    @property
+    def keeps_readings(self) -> bool:
+        """Whether what acting reads is kept for an update's first step."""
+        return self._keeping is not None
+
+    def begin_rollout(self) -> None:
+        """Where readings are kept, read anew: what is kept must not depend on whether a run was stopped in between."""
+        if self._keeping is not None:
+            self._acting_version = None
 
     def cut_prompts(self, decisions: Sequence[Decision]) -> int:
         """How many of the decisions have a prompt that the model reads only a part of."""
@@ -294,39 +318,12 @@ class LanguageModelPolicy:
         """Log-probabilities without gradient, the missing ones computed and kept, and ``expected`` ones with them."""
 
         def compute(missing: list[Decision]) -> list[Tensor]:
-            return [row[: len(d.actions)] for d, row in zip(missing, self._log_probs(scorer, missing), strict=True)]
+            if self._keeping is not None and memory is self._acting:
+                return self._kept.read(
+                    self._keeping, scorer.batches(missing), partial(self._log_probs, scorer), missing
+                )
+            found = self._log_probs(scorer, missing)
+            return [row[: len(d.actions)] for d, row in zip(missing, found, strict=True)]
 
         rows = recall(memory, [*decisions, *expected], compute)[: len(decisions)]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)
-
-
-class _Visited:
-    """Tells which decisions are likely to come, from those between the last two changes of the weights."""
-
-    def __init__(self, memory_limit: int) -> None:
-        self._limit = memory_limit
-        self._now: Memory[Decision, None] = Memory(memory_limit)
-        self._before: Memory[Decision, None] = Memory(memory_limit)
-
-    def add(self, decisions: Sequence[Decision]) -> None:
-        """Take note of decisions that came."""
-        for decision in decisions:
-            self._now.put(decision, None, len(decision.prompt) + sum(map(len, decision.actions)))
-
-    def turn(self) -> list[Decision]:
-        """The weights changed: what came since the last change, if half of what came before it came again."""
-        again = sum(decision in self._now for decision in self._before)
-        likely = list(self._now) if self._before and 2 * again >= len(self._before) else []
-        self._before, self._now = self._now, Memory(self._limit)
-        return likely
-
-
-def layers_below_adapter(model: Any) -> int:
-    """How many decoder layers, from the bottom, have no trainable parameter; 0 if anything below them trains."""
-    depth = model.config.get_text_config().num_hidden_layers
-    lowest = depth
-    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    for name in trainable:
-        numbers = [int(part) for part in name.split(".") if part.isdigit()]
-        lowest = min(lowest, numbers[0] if numbers else 0)
-    return lowest if trainable and lowest < depth else 0

@@ -69,6 +69,7 @@ def build_policy(
         model, frozen = base, unfreeze(base)
     else:
         model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
+    one_step = config.ppo.policy_minibatch * config.ppo.accumulation_steps >= config.decisions_per_update
     return LanguageModelPolicy(
         model,
         tokenizer,
@@ -83,6 +84,7 @@ def build_policy(
         probe_again=loading.probe_again,
         frozen=frozen,
         prompting=config.prompting,
+        keep_readings=loading.keep_readings and one_step,
     )
 
 

@@ -51,6 +51,9 @@ class LoadingConfig:
     """Try again which way of reading is right, rather than take what was found out before for the same model."""
     recompute: bool = False
     """Save memory in the backward pass (gradient checkpointing): layers read again rather than keep activations."""
+    keep_readings: bool = False
+    """Where an actor step takes the whole rollout: keep of what is read while acting what its gradient takes, so that
+    the first step reads nothing again. Faster for large models; as much memory as memory_megabytes."""
     memory_megabytes: int = 256
     """Most memory for each kind of thing that is remembered; the least recently used goes first."""
 

@@ -209,6 +209,8 @@ class Training:
     def _improve(self, best: Best, on_stage: OnStage) -> tuple[UpdateReport, list[Episode]]:
         """One rollout and the update from it; in between, ``best`` judges the policy that played."""
         config = self.config
+        if isinstance(self.policy, LanguageModelPolicy):
+            self.policy.begin_rollout()
         rollout, episodes = self.collector.collect(self.policy, config.rollout_steps, on_stage)
         returns = [episode.discounted_return(config.ppo.gamma) for episode in episodes]
         best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update)
@@ -228,11 +230,15 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything an exact continuation needs, the recorder's files apart."""
+        visited = {}
+        if isinstance(self.policy, LanguageModelPolicy) and self.policy.keeps_readings:
+            visited = {"visited": self.policy.visited.state_dict()}
         return {
             "config": to_yaml(self.config),
             "policy": self.policy.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict(),
+            **visited,
         }
 
     def _take_up(self, run: RunDirectory, recorder: Recorder) -> Best:
@@ -259,6 +265,8 @@ class Training:
         self.policy.load_state_dict(checkpoint.state["policy"])
         self.algorithm.load_state_dict(checkpoint.state["algorithm"])
         self.collector.load_state_dict(checkpoint.state["collector"])
+        if "visited" in checkpoint.state and isinstance(self.policy, LanguageModelPolicy):
+            self.policy.visited.load_state_dict(checkpoint.state["visited"])
         self.updates = checkpoint.update
 
 

@@ -1,1 +1,1 @@
-"""Packs to log-probabilities: the ways to read decisions with a causal language model, and which of them is right."""
+"""Packs to log-probabilities: the ways to read decisions with a causal language model."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from twosome.scoring.layers import replaced_forward
+from twosome.scoring.tape import Tape, running
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -24,9 +25,20 @@ class _AdaptedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+        ctx: Any,
+        rows: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        down: Tensor,
+        up: Tensor,
+        scale: float,
+        tape: Tape | None,
     ) -> Tensor:
-        outputs, inner = _adapted(rows, weight, bias, down, up, scale)
+        known = tape.recall() if tape is not None else None
+        if known is None:
+            outputs, inner = _adapted(rows, weight, bias, down, up, scale)
+        else:
+            outputs, inner = known.view(len(rows), -1), rows.to(down.dtype) @ down.T
         ctx.scale = scale
         ctx.save_for_backward(rows, weight, down, up, inner)
         return outputs
@@ -46,7 +58,7 @@ class _AdaptedLinear(torch.autograd.Function):
                 of_rows = (of_rows + of_inner.T @ down).to(of_rows.dtype)
         of_down = of_inner @ rows.to(down.dtype) if ctx.needs_input_grad[3] else None
         of_up = (ctx.scale * (inner.T @ wide)).T if ctx.needs_input_grad[4] else None
-        return of_rows, None, None, of_down, of_up, None
+        return of_rows, None, None, of_down, of_up, None, None
 
 
 def _adapted(
@@ -111,7 +123,10 @@ def _forward(layer: Any, otherwise: Callable[..., Tensor], inputs: Tensor, *argu
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
     given = inputs.reshape(-1, inputs.shape[-1]), base.weight, base.bias, down, up, layer.scaling[name]
     if torch.is_grad_enabled():
-        found: Tensor = _AdaptedLinear.apply(*given)  # type: ignore[no-untyped-call]
+        tape = running()
+        found: Tensor = _AdaptedLinear.apply(*given, tape)  # type: ignore[no-untyped-call]
+        if tape is not None:
+            tape.record(found)
     else:
         found, _ = _adapted(*given)
     return found.view(*inputs.shape[:-1], -1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from twosome.errors import ModelError
+from twosome.scoring.tape import Tape
 
 _PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "wo", "q_proj")
 """Of attention: what treats each row by itself, and is not asked for keys and values."""
@@ -80,15 +81,21 @@ class Layers:
             yield
 
     @contextmanager
-    def checkpointed(self, again: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+    def checkpointed(
+        self, again: Callable[[], AbstractContextManager[Any]], tapes: list[Tape] | None = None
+    ) -> Iterator[None]:
         """Let every layer keep nothing but its input for the backward pass, which works out the rest again.
 
         Args:
             again: Makes the contexts in which the layers are read now, to read one of them again in.
+            tapes: Have layers keep what their matrix products gave, too; one for each is appended.
         """
 
         def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-            return nullcontext(), again()
+            if tapes is None:
+                return nullcontext(), again()
+            tapes.append(Tape())
+            return tapes[-1].recording(), _both(again(), tapes[-1].recalling())
 
         with ExitStack() as stack:
             for layer in self.layers:
@@ -131,6 +138,23 @@ class Layers:
             handle = self.layers[depth].register_forward_pre_hook(begin, with_kwargs=True)
             stack.callback(handle.remove)
             yield
+
+
+def layers_below_adapter(model: Any) -> int:
+    """How many decoder layers, from the bottom, have no trainable parameter; 0 if anything below them trains."""
+    depth = model.config.get_text_config().num_hidden_layers
+    lowest = depth
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for name in trainable:
+        numbers = [int(part) for part in name.split(".") if part.isdigit()]
+        lowest = min(lowest, numbers[0] if numbers else 0)
+    return lowest if trainable and lowest < depth else 0
+
+
+@contextmanager
+def _both(first: AbstractContextManager[Any], second: AbstractContextManager[Any]) -> Iterator[None]:
+    with first, second:
+        yield
 
 
 class Stop(Exception):

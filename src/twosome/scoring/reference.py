@@ -1,4 +1,4 @@
-"""Scoring the plain way: an unpadded sequence per prompt and action, which is beyond doubt; and padded rows."""
+"""Reading the plain way: a prompt at a time; and padded rows."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from twosome.tokens.encoding import EncodedDecision
-
-
-def one_at_a_time(model: Any, encoded: Sequence[EncodedDecision]) -> Tensor:
-    """Log-probability of every action token, decision by decision, action by action: float32 [M]."""
-    found = []
-    for decision in encoded:
-        for action in decision.action_ids:
-            ids = torch.tensor([decision.prompt_ids + action], device=model.device)
-            # From the end: an adapter may put virtual tokens before the sentence.
-            logits = model(input_ids=ids, use_cache=False).logits[0, -len(action) - 1 : -1]
-            log_probs = torch.log_softmax(logits.float(), dim=-1)
-            found.append(log_probs.gather(-1, ids[0, len(decision.prompt_ids) :, None]).squeeze(-1))
-    return torch.cat(found)
 
 
 def one_feature_at_a_time(model: Any, prompts: Sequence[tuple[int, ...]]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from twosome.scoring.readers import PromptIds
+from twosome.scoring.reader import PromptIds
 from twosome.scoring.reference import one_feature_at_a_time, own_rows, padded_rows
 from twosome.tokens.blocks import Block, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision

@@ -15,7 +15,7 @@ from twosome.errors import ConfigError
 from twosome.evaluation.language import harness
 from twosome.evaluation.language.harness import OFFLINE_TASKS, Harness, check_tasks
 from twosome.models.loading import load_model
-from twosome.scoring.scorer import score
+from twosome.scorer import score
 
 needs_harness = pytest.mark.skipif(
     not harness.is_installed(), reason="needs lm-evaluation-harness: python3 dev.py setup --extra language"

@@ -25,7 +25,7 @@ from twosome.evaluation.language.passages import (
 from twosome.runs.agents import Agent, check_task, load_agent
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import file_sha256
-from twosome.scoring.scorer import context_length
+from twosome.scorer import context_length
 from twosome.tokens.prompting import Prompting
 
 TEXTS = (DATA / "everyday.txt", DATA / "next-steps.txt")

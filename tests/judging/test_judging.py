@@ -13,15 +13,15 @@ from torch import Tensor
 from tests.tiny import build_model, byte_level
 from twosome.caching import keep_record
 from twosome.errors import ModelError
+from twosome.judging import probing
+from twosome.judging.judging import Judge
+from twosome.judging.precision import raised
+from twosome.judging.probes import SENTENCES, alone, made_up, sentences
+from twosome.judging.probing import Reading, choose_reader
+from twosome.judging.verdicts import recall
 from twosome.models.loading import add_adapter
-from twosome.scoring import probing
-from twosome.scoring.judging import Judge
-from twosome.scoring.precision import raised
-from twosome.scoring.probes import SENTENCES, alone, made_up, sentences
-from twosome.scoring.probing import Reading, choose_reader
 from twosome.scoring.readers import Economies, PackedReader
 from twosome.scoring.row_readers import PaddedReader
-from twosome.scoring.verdicts import recall
 from twosome.tokens.encoding import EncodedDecision, Encoder
 
 ENCODER = Encoder(byte_level(bos=True))

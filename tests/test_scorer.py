@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tests.tiny import LLAMA_LIKE, byte_level
 from twosome import Decision, score
 from twosome.errors import TokenizationError
-from twosome.scoring.scorer import context_length, context_reason
+from twosome.scorer import context_length, context_reason
 
 LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}

@@ -1,7 +1,7 @@
 """Decisions to :class:`~twosome.types.ActionScores`, exactly, for any Hugging Face causal language model.
 
 Encode (:mod:`~twosome.tokens.encoding`), plan (:mod:`~twosome.tokens.packing`), read (:mod:`~twosome.scoring.readers`),
-and put the numbers where they belong. How a model is read is found out by trying (:mod:`~twosome.scoring.probing`).
+and put the numbers where they belong. How a model is read is found out by trying (:mod:`~twosome.judging.probing`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from twosome.decision import Decision
 from twosome.errors import NumericalError
+from twosome.judging.probing import Path, Reading, choose_reader
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import check_eval, virtual_tokens
 from twosome.scoring.memory import LIMIT, Memory
-from twosome.scoring.probing import Path, Reading, choose_reader
-from twosome.scoring.readers import Reader
+from twosome.scoring.reader import Reader
 from twosome.tokens.encoding import EncodedDecision, Encoder, LongPrompts, Tokenizer, scatter
 from twosome.tokens.prompting import Prompting
 from twosome.types import ActionScores

@@ -10,14 +10,15 @@ from typing import Any, Literal
 import torch
 
 from twosome.errors import ModelError
+from twosome.judging.judging import Judge
+from twosome.judging.probes import made_up, repeating, sentences
+from twosome.judging.verdicts import Verdict, keep, key_for, recall
 from twosome.scoring.attention import Attention, sharing_is_exact
 from twosome.scoring.condition import check_eval, check_kind, named, virtual_tokens
-from twosome.scoring.judging import Judge
 from twosome.scoring.memory import LIMIT
-from twosome.scoring.probes import made_up, repeating, sentences
-from twosome.scoring.readers import Economies, PackedReader, Reader
+from twosome.scoring.reader import Reader
+from twosome.scoring.readers import Economies, PackedReader
 from twosome.scoring.row_readers import CachedReader, MaskedReader, PaddedReader
-from twosome.scoring.verdicts import Verdict, keep, key_for, recall
 from twosome.tokens.encoding import Encoder
 
 Path = Literal["packed", "masked", "cached", "padded"]
@@ -54,7 +55,7 @@ class Reading:
 def choose_reader(model: Any, encoder: Encoder | None = None, reading: Reading | None = None) -> Reader:
     """The fastest way of reading that errs no more than reading one sequence at a time.
 
-    What is found is remembered from one process to the next (:mod:`twosome.scoring.verdicts`).
+    What is found is remembered from one process to the next (:mod:`twosome.judging.verdicts`).
 
     Args:
         model: Any Hugging Face causal language model, with or without an adapter.

@@ -1,7 +1,7 @@
 """Whether a way of reading is right: it may err no more than reading alone does, on made-up tokens and plain sentences.
 
 Where a way and reading alone agree to rounding, nothing more is asked. Where they do not, a reading of higher precision
-(:mod:`twosome.scoring.precision`) says whose the difference is. In that precision the way must give what reading alone
+(:mod:`twosome.judging.precision`) says whose the difference is. In that precision the way must give what reading alone
 gives: then it looks at the right tokens, however noisy the model's own precision is. In that one it may be farther from
 the truth than reading alone by a small factor only.
 """
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from twosome.errors import ModelError
+from twosome.judging.precision import HIGHER, raised
+from twosome.judging.probes import alone, made_up, sentences
 from twosome.scoring.condition import named
-from twosome.scoring.precision import HIGHER, raised
-from twosome.scoring.probes import alone, made_up, sentences
 from twosome.tokens.encoding import EncodedDecision, Encoder
 
 Read = Callable[[Sequence[EncodedDecision]], Tensor]
