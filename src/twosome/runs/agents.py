@@ -21,8 +21,8 @@ from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.wording import carried, worded
 from twosome.temperature import tempered
-from twosome.text.states import joiner
-from twosome.text.tasks import TASKS, open_task
+from twosome.text.tasks import TASKS
+from twosome.text.trying import check_task as check_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 
@@ -82,19 +82,6 @@ class Setting:
     task: str
     gamma: float
     environment: Mapping[str, Any]
-
-
-def check_task(task: str, environment: Mapping[str, Any] | None = None) -> str | None:
-    """Make the task once, so that a mistyped one is told before a model is loaded.
-
-    Returns:
-        What it says that its phrases are joined with, if it says so.
-
-    Raises:
-        ConfigError: If it cannot be made.
-    """
-    with open_task(task, **(environment or {})) as env:
-        return joiner(env)
 
 
 def load_agent(
