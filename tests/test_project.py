@@ -35,6 +35,7 @@ KNOWS_ALL = ("*",)
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "caching": ("platformdirs",),
+    "addresses": ("errors",),
     "decision": ("errors",),
     "success": (),
     "types": ("torch", *FOUNDATION),
@@ -49,18 +50,23 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "scoring": READING,
     "judging": ("scoring", *READING),
     "scorer": ("scoring", "judging", *READING),
-    "models": (*READ_WITH, "safetensors", "filelock", "tokenizers", "gguf", *READING),
+    "models": ("addresses", *READ_WITH, "safetensors", "filelock", "tokenizers", "gguf", *READING),
     "episodes": LEARNING,
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
     "baselines": ("safetensors", "rollout", *LEARNING),
-    "runs": ("filelock", "matplotlib", "tokens", *RUNS),
-    "deciding": ("tokens", *RUNS, "runs"),
-    "evaluation": ("runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
+    "temperature": ("errors",),
+    "calibration": ("numpy",),
+    "remote": ("torch", "baselines", "caching", "decision", "errors"),
+    "runs": ("addresses", "remote", "temperature", "filelock", "matplotlib", "tokens", *RUNS),
+    "deciding": ("tokens", "temperature", *RUNS, "runs"),
+    "evaluation": ("calibration", "runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
+    "calibrating": ("numpy", "calibration", "temperature", "evaluation", "runs", "envs", *RUNS),
+    "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
-    "reproduction": ("evaluation", "runs", "tokens", *RUNS),
     "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
+    "reproduction": ("remote", "evaluation", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
     "cli": KNOWS_ALL,
@@ -73,8 +79,8 @@ LARGEST_ROOM, LARGEST_MODULE = 2500, 350  # lines
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Agent", "Decision", "score"}
-COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report"}
-COMMANDS |= {"play", "score", "serve", "tasks", "check-env", "words", "bench"}
+COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report", "tasks"}
+COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench"}
 
 
 @dataclass(frozen=True)

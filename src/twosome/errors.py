@@ -9,6 +9,7 @@
     |-- ConfigError          an unknown or contradictory setting
     |-- EnvironmentFault     an environment that breaks its promises
     |-- NumericalError       a loss or gradient that is not finite
+    |-- RemoteError          a decision server that cannot be asked, or whose answer cannot be used
     `-- RunError             a run directory that is missing, occupied or damaged
 
 Every message says what was expected, what came instead and what to do. The command line prints it as one sentence
@@ -50,6 +51,10 @@ class EnvironmentFault(TwosomeError):
 
 class NumericalError(TwosomeError, ArithmeticError):
     """A loss or gradient that is not finite; the weights are as they were before the step."""
+
+
+class RemoteError(TwosomeError):
+    """A decision server that cannot be asked, or whose answer cannot be used."""
 
 
 class RunError(TwosomeError):

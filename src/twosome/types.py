@@ -7,7 +7,7 @@ are in nats, durations in primitive environment steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -119,6 +119,15 @@ class BatchingPolicy(Protocol):
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """Distinct decisions in groups, each small enough to score with a gradient at once."""
+        ...
+
+
+@runtime_checkable
+class ForeseeingPolicy(Protocol):
+    """A policy that may have to refuse decisions, and would rather say so before the first than at the thousandth."""
+
+    def foresee(self, decisions: Iterable[Decision]) -> None:
+        """Look at decisions that will be asked for."""
         ...
 
 

@@ -148,3 +148,18 @@ def test_a_report_of_measurements_alone(tmp_path: Path) -> None:
 def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot write the report"):
         write_report([make_run(tmp_path / "run")], tmp_path / "none" / "a.html")
+
+
+def test_calibration_errors_have_a_column_where_there_are_any(tmp_path: Path) -> None:
+    lines = [measurement("uniform", "a", 0.25, calibration_error=0.0806), measurement("zero-shot", "a", 0.5)]
+    write_lines(tmp_path / "measurements.jsonl", lines)
+    page = write_report([tmp_path], tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.count(">calibration error</th>") == 1
+    tables = (tmp_path / "a.md").read_text(encoding="utf-8")
+    header, rule, *rows = [line for line in tables.splitlines() if line.startswith("|")][:4]
+    assert header.split(" | ")[5] == "calibration error"
+    found = {row.split(" | ")[1]: row.split(" | ")[5] for row in rows}
+    assert found == {"uniform play": "0.081", "untrained model": "\u2013"}
+    assert len({line.count("|") for line in (header, rule, *rows)}) == 1
+    write_lines(tmp_path / "measurements.jsonl", [measurement("uniform", "a", 0.25)])
+    assert "calibration error" not in write_report([tmp_path], tmp_path / "a.html").read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ from twosome.tokens.prompting import Prompting
 
 FIELDS = [
     *("agent", "trained_on", "task", "normalization", "control", "seed", "method", "episodes", "success"),
-    *("success_interval", "return", "return_interval", "optimum", "greedy"),
+    *("success_interval", "return", "return_interval", "optimum", "greedy", "calibration_error"),
 ]
 
 

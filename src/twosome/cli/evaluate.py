@@ -12,15 +12,19 @@ from twosome.cli.parsing import (
     Parser,
     add_environment_argument,
     add_policy_arguments,
+    add_temperature_argument,
     not_negative,
     policy_arguments,
     positive,
 )
+from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
 from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
 
+    from twosome.evaluation.exact import ExactEvaluation
+    from twosome.evaluation.sampled import Evaluation
     from twosome.types import Policy
 
 EPISODES = 100
@@ -53,6 +57,8 @@ def run(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_environment_argument(parser)
     add_policy_arguments(parser)
+    add_temperature_argument(parser)
+    add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
     policy, name, setting = _subject(arguments)
@@ -66,6 +72,7 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
     from twosome.evaluation.saycan import learned_saycan, oracle_saycan, unmasked
     from twosome.runs.agents import check_task, load_agent
 
+    server = server_settings(arguments, arguments.model)
     if arguments.exact and arguments.episodes is not None:
         raise ConfigError("--exact runs no episodes; leave out --episodes, or --exact")
     if arguments.exact and arguments.longest is not None:
@@ -75,6 +82,8 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
     if arguments.source is None and arguments.task is None:
         raise ConfigError("name a run, an adapter, or a --task to measure the untrained model on")
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None
+    if arguments.uniform and arguments.temperature is not None:
+        raise ConfigError("uniform play has no temperature; leave out --temperature")
     if arguments.uniform and arguments.greedy:
         raise ConfigError("uniform play has no most probable action; leave out --greedy")
     if arguments.uniform:
@@ -89,7 +98,13 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         )
     if arguments.saycan and (arguments.source or arguments.task is None):
         raise ConfigError("--saycan measures an untrained model on a --task, without a run or an adapter")
-    agent = load_agent(_source(arguments), joined=joined, **policy_arguments(arguments))
+    agent = load_agent(
+        _source(arguments),
+        joined=joined,
+        server=server,
+        temperature=arguments.temperature,
+        **policy_arguments(arguments),
+    )
     setting = agent.setting(arguments.task)
     environment = {**setting.environment, **arguments.environment}
     where = {"task": setting.task, "gamma": setting.gamma, "environment": environment}
@@ -99,7 +114,10 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         policy = learned_saycan(agent.language, setting.task, seed=arguments.seed, environment=environment)
         where["environment"] = unmasked(setting.task, environment)
         return policy, "SayCan, learned affordances", where
-    return agent.policy, "trained" if agent.trained else "untrained", where
+    name = "decision server" if server is not None else "trained" if agent.trained else "untrained"
+    if (temperature := _temperature(agent.policy)) != 1:
+        name += f" at temperature {temperature:.4g}"
+    return agent.policy, name, where
 
 
 def _source(arguments: argparse.Namespace) -> Path | None:
@@ -131,9 +149,10 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
             on_progress=partial(told.episodes, episodes),
         )
     if arguments.json:
-        print(json.dumps(asdict(result)))
-    else:
-        print_evaluations([(f"{name}, {'greedy' if arguments.greedy else 'sampled'}", result)])
+        _print_json(result, policy)
+        return
+    print_evaluations([(f"{name}, {'greedy' if arguments.greedy else 'sampled'}", result)])
+    _print_server(policy)
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
@@ -148,7 +167,7 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
 
         result = evaluate_exactly(policy, **setting, greedy=arguments.greedy, on_progress=progress)
     if arguments.json:
-        print(json.dumps(asdict(result)))
+        _print_json(result, policy)
         return
     print(f"{result.task}, {name}{', greedy' if arguments.greedy else ''}, exact")
     print(f"  success              {'-' if result.success is None else f'{result.success:.4%}'}")
@@ -158,5 +177,29 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
     print(
         f"  most probable action {result.accuracy:.1%} optimal over {result.states} states ({result.prompts} prompts)"
     )
+    print(
+        f"  calibration error    {result.calibration_error:.4f} between the probability of what it does and how often "
+        "that is optimal"
+    )
     if note := success_note(result.success_by):
         print(note)
+    _print_server(policy)
+
+
+def _print_json(result: Evaluation | ExactEvaluation, policy: Policy) -> None:
+    """One JSON object: the result, and the server that was asked, if one was."""
+    facts, temperature = server_facts(policy), _temperature(policy)
+    more = {} if facts is None else {"server": facts}
+    print(json.dumps({**asdict(result), **({} if temperature == 1 else {"temperature": temperature}), **more}))
+
+
+def _temperature(policy: Policy) -> float:
+    """What its logits are divided by; 1 of whoever has none."""
+    return float(getattr(policy, "temperature", 1.0))
+
+
+def _print_server(policy: Policy) -> None:
+    """What has to be known of the server that was asked, if one was."""
+    facts = server_facts(policy)
+    for line in [] if facts is None else server_lines(facts):
+        print(line)

@@ -45,6 +45,13 @@ def policy_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**{name: getattr(arguments, name) for name in names}, "prompting": prompting_of(arguments)}
 
 
+def add_temperature_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument for what logits are divided by."""
+    parser.add_argument(
+        "--temperature", type=float, help="what logits are divided by (default: what was fitted to the agent, else 1)"
+    )
+
+
 def add_prompting_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that say how prompts and phrases are put to a model, where no run says so."""
     parser.add_argument(

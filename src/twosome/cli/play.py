@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, not_negative, policy_arguments
+from twosome.cli.parsing import (
+    Parser,
+    add_environment_argument,
+    add_policy_arguments,
+    add_temperature_argument,
+    not_negative,
+    policy_arguments,
+)
+from twosome.cli.servers import add_server_arguments, server_settings
 
 
 def run(words: list[str]) -> int:
@@ -27,15 +35,24 @@ def run(words: list[str]) -> int:
     parser.add_argument("--seed", type=not_negative, default=0)
     add_environment_argument(parser)
     add_policy_arguments(parser)
+    add_temperature_argument(parser)
+    add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
     from twosome.runs.agents import check_task, load_agent
     from twosome.watching.playing import play
 
+    server = server_settings(arguments, arguments.model)
     joined = check_task(arguments.task, arguments.environment)
     policy, environment = None, arguments.environment
     if arguments.agent is not None or arguments.model is not None or arguments.player == "model":
-        agent = load_agent(arguments.agent, joined=joined, **policy_arguments(arguments))
+        agent = load_agent(
+            arguments.agent,
+            joined=joined,
+            server=server,
+            temperature=arguments.temperature,
+            **policy_arguments(arguments),
+        )
         policy, environment = agent.policy, {**agent.setting(arguments.task).environment, **arguments.environment}
     play(
         arguments.task,

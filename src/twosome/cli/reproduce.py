@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twosome.cli.parsing import Parser, add_prompting_arguments, positive, prompting_of
+from twosome.cli.servers import add_server_arguments, server_settings
 
 if TYPE_CHECKING:
     from twosome.reproduction.plan import Settings
@@ -53,6 +54,8 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     parser.add_argument("--targets", nargs="+", metavar="TASK", default=list(TASKS), help="tasks to test on besides")
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the presets)")
     parser.add_argument("--model", help="language model (default: the preset's)")
+    parser.add_argument("--server", metavar="ADDRESS", help="also measure a decision server, http:// or https://")
+    add_server_arguments(parser, "--server ADDRESS")
     add_prompting_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
@@ -65,6 +68,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
         targets=tuple(arguments.targets),
         decisions=arguments.decisions,
         model=arguments.model,
+        server=server_settings(arguments, arguments.server),
         prompting=prompting_of(arguments),
     )
     return settings, arguments.jobs, arguments.dry_run

@@ -66,7 +66,7 @@ def _parser() -> Parser:
         "--port", type=_port, default=8017, help="port to listen on, 0 for any free one (default: 8017)"
     )
     parser.add_argument("--key", help=f"what clients must send as their API key (default: ${KEY}, else no key)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="what logits are divided by (default: 1)")
+    parser.add_argument("--temperature", type=float, help="what logits are divided by (default: as fitted, or 1)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")
     parser.add_argument("--together", type=positive, default=32, help="most decisions read at a time (default: 32)")
     parser.add_argument(

@@ -22,6 +22,7 @@ from twosome.runs.building import load_base
 from twosome.runs.directory import CONFIG_FILE
 from twosome.scoring.memory import LIMIT, Memory
 from twosome.scoring.readers import PackedReader
+from twosome.temperature import check_temperature
 from twosome.tokens.prompting import Prompting
 from twosome.types import ActionScores
 
@@ -37,7 +38,8 @@ class Agent:
 
     Args:
         loaded: Policy and configuration; :meth:`load` is the usual way to get them.
-        temperature: What the policy's logits are divided by; 1 is the policy as it was trained.
+        temperature: What the policy's logits are divided by; 1 is the policy as it was trained. Default: what was
+            fitted to it (``twosome calibrate``), else 1.
         threads: How many CPU threads to compute with. The bits are promised for equal numbers of them, and that nothing
             else in a batch changes them for 1.
         memory_limit: Bytes that answers may take which are remembered; the least recently used goes first.
@@ -47,14 +49,14 @@ class Agent:
     """
 
     def __init__(
-        self, loaded: Loaded, *, temperature: float = 1.0, threads: int = 1, memory_limit: int = LIMIT
+        self, loaded: Loaded, *, temperature: float | None = None, threads: int = 1, memory_limit: int = LIMIT
     ) -> None:
-        if not temperature > 0 or temperature == float("inf"):
-            raise ConfigError(f"temperature must be a positive number, got {temperature}")
+        if temperature is not None:
+            check_temperature(temperature)
         if threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
         self.loaded = loaded
-        self.temperature = temperature
+        self.temperature = self.policy.temperature if temperature is None else temperature
         self.threads = threads
         self._normalize = resolve_normalization(self.policy.normalization)
         self._together = _same_in_company(self.policy)
@@ -73,7 +75,7 @@ class Agent:
         normalization: str | None = None,
         prompting: Prompting | None = None,
         trust_remote_code: bool = False,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         threads: int = 1,
         memory_limit: int = LIMIT,
         load: LoadBase = load_base,
@@ -106,6 +108,7 @@ class Agent:
                 normalization=normalization,
                 trust_remote_code=trust_remote_code,
                 prompting=prompting,
+                temperature=temperature,
                 load=load,
             )
         return cls(loaded, temperature=temperature, threads=threads, memory_limit=memory_limit)

@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from twosome.calibration import Bin, calibration_error, reliability
 from twosome.decision import Decision
 from twosome.envs import oracle
 from twosome.envs.exploring import StateGraph, explore
+from twosome.envs.visiting import visits
 from twosome.errors import ConfigError
 from twosome.success import Way
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import open_task
-from twosome.types import Policy
+from twosome.types import ForeseeingPolicy, Policy
 
 JUDGED_AT = 0.999
 """Discount that decides which actions are best where a task has none: success counts, and the sooner the better."""
@@ -42,6 +44,9 @@ class ExactEvaluation:
         prompts: Different decisions they read as.
         accuracy: Fraction of those states in which the most probable action is an optimal one.
         optimal_choices: Expected fraction of the decisions of an episode that are optimal.
+        calibration_error: Mean distance of the probability of an action that is taken from how often such an action is
+            optimal (:func:`twosome.calibration.calibration_error`).
+        reliability: The same by probability.
     """
 
     task: str
@@ -58,6 +63,8 @@ class ExactEvaluation:
     prompts: int
     accuracy: float
     optimal_choices: float
+    calibration_error: float
+    reliability: tuple[Bin, ...]
 
 
 def evaluate_exactly(
@@ -84,6 +91,46 @@ def evaluate_exactly(
     Raises:
         ConfigError: If the world does not show its states, or the environment not its time limit.
     """
+    known = look(policy, task, environment=environment, batch_size=batch_size, on_progress=on_progress)
+    acting = known.table
+    if greedy:
+        acting = np.zeros_like(acting)
+        acting[[row.index for row in known.rows], [known.favourites[row.index] for row in known.rows]] = 1.0
+    return _summarize(task, greedy, gamma, known, acting)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a policy does in every state of a task.
+
+    Attributes:
+        graph: All states.
+        time_limit: Primitive steps after which an episode is over.
+        rows: The states in which there is something to decide, and how they read.
+        table: float64 [S, A], the policy's probabilities.
+        favourites: int64 [S], its most probable action; 0 where there is nothing to decide.
+    """
+
+    graph: StateGraph[Any]
+    time_limit: int
+    rows: Sequence[_Row]
+    table: NDArray[np.float64]
+    favourites: NDArray[np.int64]
+
+    def optimum(self, gamma: float) -> oracle.Optimum:
+        """The best that can be done from every state; a discount of 1 cannot tell soon from late."""
+        return oracle.solve(self.graph, gamma if gamma < 1 else JUDGED_AT)
+
+
+def look(
+    policy: Policy,
+    task: str,
+    *,
+    environment: Mapping[str, Any] | None = None,
+    batch_size: int = 32,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Known:
+    """Ask a policy in every state of a task; see :func:`evaluate_exactly`."""
     with open_task(task, **(environment or {})) as env:
         shown = text_world(env)
     if shown is None or shown.time_limit is None:
@@ -94,16 +141,16 @@ def evaluate_exactly(
         )
     graph = explore(shown.world)
     rows = _read(shown, graph)
-    asked = _ask(policy, list(dict.fromkeys(row.decision for row in rows)), batch_size, on_progress)
+    distinct = list(dict.fromkeys(row.decision for row in rows))
+    if isinstance(policy, ForeseeingPolicy):
+        policy.foresee(distinct)
+    asked = _ask(policy, distinct, batch_size, on_progress)
     table, favourites = np.zeros(graph.admissible.shape), np.zeros(len(graph.states), dtype=np.int64)
     for row in rows:
         probabilities = asked[row.decision]
         favourites[row.index] = row.actions[int(probabilities.argmax())]
         table[row.index, row.actions] = probabilities / probabilities.sum()
-    if greedy:
-        table = np.zeros_like(table)
-        table[[row.index for row in rows], [favourites[row.index] for row in rows]] = 1.0
-    return _summarize(task, greedy, gamma, shown.time_limit, graph, rows, table, favourites)
+    return Known(graph, shown.time_limit, rows, table, favourites)
 
 
 @dataclass(frozen=True)
@@ -151,23 +198,16 @@ def _batches(decisions: Sequence[Decision], size: int) -> Iterator[Sequence[Deci
         yield ordered[start : start + size]
 
 
-def _summarize(
-    task: str,
-    greedy: bool,
-    gamma: float,
-    time_limit: int,
-    graph: StateGraph[Any],
-    rows: Sequence[_Row],
-    table: NDArray[np.float64],
-    favourites: NDArray[np.int64],
-) -> ExactEvaluation:
-    optimum = oracle.solve(graph, gamma if gamma < 1 else JUDGED_AT)
+def _summarize(task: str, greedy: bool, gamma: float, known: Known, acting: NDArray[np.float64]) -> ExactEvaluation:
+    graph, rows, time_limit = known.graph, known.rows, known.time_limit
+    optimum = known.optimum(gamma)
     best = float(optimum.values[0]) if gamma < 1 else oracle.best_play(graph, gamma, time_limit).value
-    result = oracle.evaluate(graph, table, gamma, time_limit)
+    result = oracle.evaluate(graph, acting, gamma, time_limit)
     # One point for every optimal choice, none for others: the mean return then counts optimal choices.
     points = replace(graph, rewards=optimum.optimal.astype(np.float64))
-    optimal_choices = oracle.evaluate(points, table, 1.0, time_limit).mean_return / result.mean_decisions
+    optimal_choices = oracle.evaluate(points, acting, 1.0, time_limit).mean_return / result.mean_decisions
     at = [row.index for row in rows]
+    bins = reliability(visits(graph, acting, time_limit)[:, None] * acting, known.table, optimum.optimal)
     return ExactEvaluation(
         task=task,
         greedy=greedy,
@@ -181,6 +221,8 @@ def _summarize(
         optimal_return=best,
         states=len(rows),
         prompts=len({row.decision for row in rows}),
-        accuracy=float(optimum.optimal[at, favourites[at]].mean()),
+        accuracy=float(optimum.optimal[at, known.favourites[at]].mean()),
         optimal_choices=optimal_choices,
+        calibration_error=calibration_error(bins),
+        reliability=bins,
     )

@@ -30,7 +30,8 @@ class Subject:
     """Who is measured, and how its decisions are worded.
 
     Attributes:
-        agent: uniform, optimum, zero-shot, twosome, twosome-full, ppo, ppo-unmasked, saycan or saycan-oracle.
+        agent: uniform, optimum, zero-shot, twosome, twosome-full, ppo, ppo-unmasked, saycan or saycan-oracle, or
+            "server " and the name of a decision server.
         trained_on: The task it was trained on, or None.
         normalization: How phrases are scored, or None where none are.
         control: "permuted" where the phrases were permuted across the actions.
@@ -59,6 +60,9 @@ class Measurement:
         discounted_return: Mean return, discounted by the task's gamma.
         return_interval: Its 95 % interval, or None where it is exact.
         optimum: Return of the best policy, or None where that is not known.
+        calibration_error: Of the probabilities of what it does (:mod:`twosome.calibration`); None where
+            they were not computed exactly.
+        server: What is known of the decision server that was asked, if it was one: framing, model, rounding.
     """
 
     subject: Subject
@@ -71,6 +75,8 @@ class Measurement:
     discounted_return: float
     return_interval: tuple[float, float] | None
     optimum: float | None
+    calibration_error: float | None = None
+    server: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> Key:
@@ -82,6 +88,8 @@ class Measurement:
         line = asdict(self)
         line = {**line.pop("subject"), **line}
         line["return"] = line.pop("discounted_return")
+        if line["server"] is None:
+            del line["server"]
         return line
 
     @classmethod
@@ -127,6 +135,7 @@ def measure(
         discounted_return=exact.discounted_return,
         return_interval=None,
         optimum=exact.optimal_return,
+        calibration_error=exact.calibration_error,
     )
 
 
@@ -206,6 +215,10 @@ class Measurements:
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known
+
+    def get(self, key: Key) -> Measurement | None:
+        """The measurement of that key, if it was made."""
+        return self._known.get(key)
 
     def __len__(self) -> int:
         return len(self._known)

@@ -12,6 +12,7 @@ import torch
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from twosome.episodes import Episode
+from twosome.evaluation.foreseeing import foresee
 from twosome.rollout import Collector
 from twosome.success import Way, way
 from twosome.text.states import time_limit
@@ -90,6 +91,7 @@ def evaluate(
         environment: Further arguments of the environment.
         on_progress: Called after every step with the number of episodes that ended, and of decisions.
     """
+    foresee(policy, task, environment)
     generator = torch.Generator().manual_seed(seed)
     with closing(make_vector_task(task, min(num_envs, episodes), arguments=environment)) as envs:
         bound = max(longest, _time_limit(envs))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 
+from twosome.addresses import check_is_no_server
 from twosome.errors import ConfigError, ModelError, first_line
 from twosome.models.arrival import (
     Weights,
@@ -96,14 +97,13 @@ def locate(name: str, revision: str | None = None) -> tuple[str, GgufFile | None
     """From where a model is loaded, a directory or a hub id; and the GGUF file that the directory was made of, if any.
 
     Raises:
-        ModelError: If it is a GGUF file that cannot be read.
+        ModelError: If it is a GGUF file that cannot be read, or a decision server.
     """
     if name == EMBEDDED:
         return str(EMBEDDED_DIRECTORY), None
+    check_is_no_server(name)
     file = find_gguf(name, revision)
-    if file is None:
-        return name, None
-    return str(directory_of(file)), file
+    return (name, None) if file is None else (str(directory_of(file)), file)
 
 
 def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Tokenizer:

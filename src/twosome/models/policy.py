@@ -84,6 +84,7 @@ class LanguageModelPolicy:
         keep_readings: bool = False,
     ) -> None:
         self.model = model
+        self.temperature = 1.0  # what logits are divided by; may be set before it acts
         self.critic = critic.to(model.device) if critic is not None else None
         self.normalization = normalization
         self._normalize = resolve_normalization(normalization)
@@ -305,7 +306,7 @@ class LanguageModelPolicy:
 
     def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
         self._effort["scored"] += len(decisions)
-        return masked_log_softmax(self._normalize(scorer.scores(decisions)))
+        return masked_log_softmax(self._normalize(scorer.scores(decisions)) / self.temperature)
 
     def _remembered(
         self,

@@ -29,6 +29,7 @@ AGENTS = {
     "saycan": "SayCan, learned affordances",
     "saycan-oracle": "SayCan, oracle affordances",
     "zero-shot": "untrained model",
+    "server": "decision server",
     "uniform": "uniform play",
     "optimum": "optimum",
 }
@@ -67,13 +68,17 @@ class Group:
 
 
 def agent_label(agent: str, normalization: str | None) -> str:
-    """What an agent is called."""
+    """What an agent is called; of a decision server, which one."""
+    kind, space, name = agent.partition(" ")
+    if kind == "server" and space:
+        return f"{AGENTS[kind]} {name}"
     return AGENTS.get(agent, agent) + (f" ({normalization})" if normalization else "")
 
 
 def agent_order(agent: str) -> tuple[int, str]:
     """Sorts agents the way they are shown; unknown ones come last."""
-    return (list(AGENTS).index(agent) if agent in AGENTS else len(AGENTS), agent)
+    kind = agent.partition(" ")[0]
+    return (list(AGENTS).index(kind) if kind in AGENTS else len(AGENTS), agent)
 
 
 def group(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:

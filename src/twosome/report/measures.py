@@ -46,6 +46,7 @@ class Cell:
         optimum: The best possible return, or None where it is not known.
         method: How it was measured, for people.
         replicates: The measurements, one per seed.
+        calibration_error: Of the probabilities of what it does, or None where that is not known of all.
     """
 
     success: Interval
@@ -53,6 +54,7 @@ class Cell:
     optimum: float | None
     method: str
     replicates: Sequence[Measured]
+    calibration_error: Interval | None = None
 
     @property
     def of_optimum(self) -> float | None:
@@ -78,6 +80,7 @@ def cell_of(replicates: Sequence[Measured]) -> Cell:
         optimum=next((one.optimum for one in replicates if one.optimum is not None), None),
         method=" and ".join(dict.fromkeys(_method(one) for one in replicates)),
         replicates=replicates,
+        calibration_error=_calibration([one.calibration_error for one in replicates]),
     )
 
 
@@ -126,6 +129,11 @@ def _together(found: list[float | None], own: tuple[float, float] | None) -> Int
     if len(values) == 1 and own is not None:
         return Interval(values[0], *own, runs=1)
     return bootstrap([values], iqm)
+
+
+def _calibration(found: list[float | None]) -> Interval | None:
+    together = _together(found, None)
+    return None if math.isnan(together.value) else together
 
 
 def _method(one: Measured) -> str:

@@ -92,6 +92,7 @@ class Measured:
     return_interval: tuple[float, float] | None = None
     optimum: float | None = None
     greedy: bool = False
+    calibration_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,7 @@ def _measured(line: Mapping[str, Any]) -> Measured | None:
         return_interval=_ends(line.get("return_interval")),
         optimum=number(line.get("optimum")),
         greedy=line.get("greedy") is True,
+        calibration_error=number(line.get("calibration_error")),
     )
 
 

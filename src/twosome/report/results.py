@@ -34,6 +34,7 @@ class Result:
         decisions: Decisions of training, or None where there was none.
         runs: Replicates.
         method: How return and success were measured.
+        calibration_error: Of the probabilities of what it does, or None where that is not known.
     """
 
     task: str
@@ -46,6 +47,7 @@ class Result:
     decisions: int | None
     runs: int
     method: str
+    calibration_error: Interval | None
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ def _result(key: Key, cell: Cell, group: Group | None, optimum: float | None) ->
         decisions=None if group is None else max(run.decisions for run in group.runs),
         runs=cell.discounted_return.runs,
         method=cell.method,
+        calibration_error=cell.calibration_error,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twosome.errors import RunError
 from twosome.evaluation.generalization import measure_on
 from twosome.evaluation.measurement import Measurement, Measurements, Subject, measure_optimum
+from twosome.remote import RemotePolicy, ServerSettings
 from twosome.runs.config import RunConfig, same_numbers
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.journal import read_lines
@@ -122,7 +123,7 @@ class MeasureJob:
         from twosome.runs.agents import load_agent
 
         if self.run is not None:
-            return load_agent(self.run).policy
+            return load_agent(self.run, temperature=1.0).policy
         if self.subject.agent == "uniform":
             return UniformPolicy()
         agent = load_agent(model=self.model, normalization=self.subject.normalization, prompting=self.prompting)
@@ -133,6 +134,61 @@ class MeasureJob:
             seed = self.subject.seed or 0
             return learned_saycan(agent.language, task, seed=seed, environment=self.environments[task])
         return agent.policy
+
+
+@dataclass(frozen=True)
+class ServerJob:
+    """To measure a decision server on some tasks, sampled and greedy, one after another: its answers are waited for.
+
+    Attributes:
+        name: What is shown.
+        weight: About how many seconds it takes.
+        server: Who, and how it is asked.
+        tasks: Where.
+        environments: Arguments of each task's environment.
+    """
+
+    name: str
+    weight: float
+    server: ServerSettings
+    tasks: tuple[str, ...]
+    environments: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def subject(self) -> Subject:
+        """Who is measured."""
+        return Subject(f"server {self.server.name}")
+
+    def missing(self, known: Measurements) -> bool:
+        """Whether it is still to be done.
+
+        Raises:
+            RunError: If the server was measured with another framing.
+        """
+        found = [known.get((self.subject, task, greedy)) for task in self.tasks for greedy in (False, True)]
+        for measurement in found:
+            then = measurement.server if measurement is not None else None
+            if then is not None and any(then.get(name) != value for name, value in self.server.framing.items()):
+                raise RunError(
+                    f"the decision server {self.server.name} was measured with other settings than are wanted now; "
+                    "give another directory with --out"
+                )
+        return None in found
+
+    def done(self) -> float:
+        """The part of it that is done while it is under way: not known."""
+        return 0.0
+
+    def perform(self) -> list[Measurement]:
+        """Measure; what tells how the answers came, and not what they were, is left out of the lines."""
+        found = []
+        for task in self.tasks:
+            policy = RemotePolicy(self.server)
+            for measurement in measure_on(policy, self.subject, (task,), self.environments):
+                facts = policy.facts()
+                kept = {name: facts[name] for name in facts if name not in ("from_disk", "requests", "kept_in")}
+                found.append(replace(measurement, server=kept))
+        return found
 
 
 @dataclass(frozen=True)
@@ -165,4 +221,4 @@ class LanguageJob:
         return []
 
 
-Job = TrainJob | MeasureJob | LanguageJob
+Job = TrainJob | MeasureJob | ServerJob | LanguageJob

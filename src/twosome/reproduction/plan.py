@@ -17,7 +17,8 @@ from typing import Any
 from twosome.errors import ConfigError
 from twosome.evaluation.generalization import readable
 from twosome.evaluation.measurement import Subject
-from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, TrainJob
+from twosome.remote import ServerSettings
+from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, ServerJob, TrainJob
 from twosome.runs.config import RunConfig, preset_config
 from twosome.runs.wording import with_words
 from twosome.text.tasks import TASKS
@@ -56,6 +57,7 @@ class Settings:
         targets: What trained agents are tested on besides.
         decisions: Decisions of every run, instead of the presets'.
         model: The language model, instead of the preset's.
+        server: A decision server that is measured among those that are not trained, if any.
         prompting: How prompts and phrases are put to it, instead of the preset's way.
     """
 
@@ -67,6 +69,7 @@ class Settings:
     targets: tuple[str, ...] = tuple(TASKS)
     decisions: int | None = None
     model: str | None = None
+    server: ServerSettings | None = None
     prompting: Prompting | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class Settings:
                 f"{' and '.join(AFTERWARDS)} are about trained agents: name one of {', '.join(TRAINING)} as well; what "
                 "is there of it is not done again"
             )
+        if self.server is not None and "untrained" not in self.parts:
+            raise ConfigError("a decision server is measured in the part 'untrained'; name that, too, or leave it out")
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, got {self.seeds}")
 
@@ -190,6 +195,9 @@ def _untrained(settings: Settings) -> Iterator[Job]:
             subject = Subject("zero-shot", normalization=name, control="permuted", seed=seed)
             words = f"measure zero-shot {name}, phrases permuted, seed {seed}"
             yield measuring(words, subject, settings.tasks, permuted)
+    if settings.server is not None:
+        seconds = ASKING * len(everything)
+        yield ServerJob(f"measure {settings.server.name}", seconds, settings.server, everything, plain)
     oracle = Subject("saycan-oracle", normalization="sum")
     yield measuring("measure SayCan, oracle", oracle, settings.tasks, plain)
     for seed in range(settings.seeds):
@@ -240,6 +248,7 @@ def _check(kind: str, names: Sequence[str], known: Any) -> None:
 RATES = {("language", "lora"): 110.0, ("language", "full"): 85.0, ("vector", "lora"): 2000.0}
 MEASURING = {"overcooked": 6.0, "virtualhome": 0.3}
 STARTING = 5.0
+ASKING = 30.0  # of a decision server's answers to all decisions of a task
 
 
 def seconds_of_training(config: RunConfig) -> float:

@@ -1,4 +1,4 @@
-"""Agents to act with: a trained run, a bare adapter, or an untrained model."""
+"""Agents to act with: a trained run, a bare adapter, an untrained model, or a decision server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twosome.addresses import is_server
 from twosome.errors import ConfigError, RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.arrival import adapter_base
@@ -14,12 +15,14 @@ from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
+from twosome.remote import ServerSettings, server_policy
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.wording import carried, worded
-from twosome.text.states import joiner
-from twosome.text.tasks import TASKS, open_task
+from twosome.temperature import tempered
+from twosome.text.tasks import TASKS
+from twosome.text.trying import check_task as check_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 
@@ -62,10 +65,11 @@ class Agent:
         """The policy as the language model's that it is.
 
         Raises:
-            ConfigError: If it reads numbers.
+            ConfigError: If it reads numbers, or is a decision server.
         """
         if not isinstance(self.policy, LanguageModelPolicy):
-            raise ConfigError("this run's agent reads the observation vector, so it has no language model")
+            why = "reads the observation vector" if self.config is not None else "is a server: no scores of tokens"
+            raise ConfigError(f"this agent {why}, so it has no language model here")
         return self.policy
 
     @property
@@ -83,19 +87,6 @@ class Setting:
     environment: Mapping[str, Any]
 
 
-def check_task(task: str, environment: Mapping[str, Any] | None = None) -> str | None:
-    """Make the task once, so that a mistyped one is told before a model is loaded.
-
-    Returns:
-        What it says that its phrases are joined with, if it says so.
-
-    Raises:
-        ConfigError: If it cannot be made.
-    """
-    with open_task(task, **(environment or {})) as env:
-        return joiner(env)
-
-
 def load_agent(
     source: str | Path | None = None,
     *,
@@ -105,12 +96,14 @@ def load_agent(
     prompting: Prompting | None = None,
     joined: str | None = None,
     load: LoadBase = load_base,
+    server: ServerSettings | None = None,
+    temperature: float | None = None,
 ) -> Agent:
     """The agent of a run directory, of a PEFT adapter directory, or, with no source, the untrained model.
 
     Args:
         source: A run directory, an adapter directory, or None.
-        model: Base model; default: the one of the run or adapter, else the embedded one.
+        model: Base model, or a decision server's address; default: the one of the run or adapter, else the embedded.
         normalization: Default: the run's, else ``word``.
         trust_remote_code: Run code that comes with the model. A run that was trained with such a model is refused
             without it: its files may be a stranger's.
@@ -118,12 +111,18 @@ def load_agent(
             environment says, without a template.
         joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
         load: How base models are got; another one may share them between agents.
+        server: How a decision server is asked; default: ``model`` with its usual settings, if that is an address.
+        temperature: What logits are divided by; default: what was fitted to the agent (:mod:`twosome.temperature`).
 
     Raises:
         ConfigError: If there is a run, and it was trained with another prompting.
         RunError: If ``source`` is neither a run nor an adapter, or a run that asks for code you do not trust.
         ModelError: If model or adapter cannot be loaded, or do not fit.
     """
+    if server is not None or (model is not None and is_server(model)):
+        asked = server or ServerSettings(model or "")
+        remote = server_policy(asked, source=source, normalization=normalization, prompting=prompting)
+        return tempered(Agent(remote, None, False, asked.url), None, temperature)
     if normalization is not None:
         resolve_normalization(normalization)
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
@@ -139,19 +138,20 @@ def load_agent(
         if run.config.policy == "language":
             check_joiner(joined, own)
         run.check_trust(trust_remote_code)
-        return _run_agent(run, model, normalization, load)
+        return tempered(_run_agent(run, model, normalization, load), path, temperature)
     prompting = prompting or Prompting(joiner="none" if joined == "" else "space")
     check_joiner(joined, prompting)
     if path is None:
         base, tokenizer = load(model or EMBEDDED, loading)
-        return Agent(_acting(base, tokenizer, normalization, prompting), None, trained=False, model=model or EMBEDDED)
+        untrained = Agent(_acting(base, tokenizer, normalization, prompting), None, False, model or EMBEDDED)
+        return tempered(untrained, None, temperature)
     if (path / "adapter_config.json").is_file():
         name = model or adapter_base(path) or EMBEDDED
         name = same_file(noted_base(path), name, f"the adapter in {str(path)!r}", chosen=model is not None)
         base, tokenizer = load(name, loading)
         tokenizer = adapter_tokenizer(path, base, tokenizer, trust_remote_code=trust_remote_code)
-        adapted = load_adapter(base, path)
-        return Agent(_acting(adapted, tokenizer, normalization, prompting), None, trained=True, model=name)
+        acting = _acting(load_adapter(base, path), tokenizer, normalization, prompting)
+        return tempered(Agent(acting, None, True, name), path, temperature)
     raise RunError(
         f"{str(path)!r} is neither a run (a directory with {CONFIG_FILE}) nor an adapter (with adapter_config.json)"
     )

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
+from twosome.addresses import check_is_no_server
 from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
 from twosome.algorithms.config import GroupsConfig, PPOConfig, TrieConfig
 from twosome.errors import ConfigError
@@ -174,6 +175,7 @@ class RunConfig:
                 raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.start is not None and (self.policy != "language" or self.finetune != "lora"):
             raise ConfigError("start names an adapter, which only policy=language with finetune=lora has; leave it out")
+        check_is_no_server(self.model)
         if self.algorithm not in ALGORITHMS:
             raise ConfigError(f"algorithm must be {' or '.join(ALGORITHMS)}, got {self.algorithm!r}")
         if self.num_envs % self.group_size:

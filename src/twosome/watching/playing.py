@@ -17,6 +17,7 @@ from twosome.envs.exploring import explore
 from twosome.envs.oracle import best_play
 from twosome.errors import ConfigError
 from twosome.evaluation.exact import JUDGED_AT
+from twosome.evaluation.foreseeing import foresee
 from twosome.evaluation.sampled import LONGEST
 from twosome.functional.categorical import sample
 from twosome.success import judge
@@ -64,6 +65,8 @@ def play(
         ConfigError: If the environment cannot draw what is asked for, or no best play can be found.
         RunError: If the film cannot be written.
     """
+    if policy is not None:
+        foresee(policy, task, environment)
     mode = _render_mode(task, environment or {}, gif, pictures)
     arguments = {**(environment or {}), **({"render_mode": mode} if mode else {})}
     generator = torch.Generator().manual_seed(seed)

@@ -74,7 +74,7 @@ def record_replay(directory: Path, *, trust_remote_code: bool = False) -> Path:
     path, weights = directory / REPLAY_FILE, _weights(run)
     if _is_current(path, weights):
         return path
-    policy = load_agent(directory, trust_remote_code=trust_remote_code).language
+    policy = load_agent(directory, trust_remote_code=trust_remote_code, temperature=1.0).language
     config = run.config
     with closing(_make_env(config)) as env:
         recording = Recording(env, policy, config.ppo.gamma)

@@ -105,7 +105,14 @@ def evaluate_language(
             f"no adapter in {str(source)!r}: what is compared is a language model with its adapter off and on"
         )
     with run.in_use() if run else nullcontext():
-        agent = load_agent(source, model=model, trust_remote_code=trust_remote_code, prompting=prompting, joined=joined)
+        agent = load_agent(
+            source,
+            model=model,
+            trust_remote_code=trust_remote_code,
+            prompting=prompting,
+            joined=joined,
+            temperature=1.0,
+        )
         file = out or (run.path / LANGUAGE_FILE if run else None)
         report = LanguageReport(_base_name(agent), file_sha256(weights), file)
         for part, compute in _parts(agent, settings, documents, task):

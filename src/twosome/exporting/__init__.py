@@ -1,0 +1,1 @@
+"""Agents taken elsewhere: merged weights, an adapter with a card, a GGUF file; each checked against the agent."""
