@@ -38,10 +38,10 @@ from twosome.evaluation.sampled import evaluate
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.loading import load_adapter
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig, from_mapping
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.scorer import Scorer
+from twosome.settings.config import RunConfig, from_mapping
 from twosome.text.guard import GuardedEnv
 
 SLOW = ("files", "flags", "words", "runs", "checkpoints", "adapters", "weights", "tokenizers", "readings", "checks")

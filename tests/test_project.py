@@ -27,7 +27,7 @@ READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival
 WORDS = ("wordings", "text")
 READ_WITH = ("scoring", "judging", "scorer")  # of a model
 ACTING = (*WORDS, "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
-RUNS = (*ACTING, "safetensors", "yaml", *LEARNING)
+RUNS = (*ACTING, "settings", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
@@ -58,14 +58,15 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "temperature": ("errors",),
     "calibration": ("numpy",),
     "remote": ("torch", "baselines", "caching", "decision", "errors"),
+    "settings": ("addresses", "algorithms", *WORDS, "tokens", "yaml", *FOUNDATION),
     "runs": ("addresses", "remote", "temperature", "filelock", "matplotlib", "tokens", *RUNS),
     "deciding": ("tokens", "temperature", *RUNS, "runs"),
+    "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
     "evaluation": ("calibration", "runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
     "calibrating": ("numpy", "calibration", "temperature", "evaluation", "runs", "envs", *RUNS),
     "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
-    "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
     "reproduction": ("remote", "evaluation", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),

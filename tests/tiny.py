@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from twosome.algorithms.config import GroupsConfig, PPOConfig
-from twosome.runs.config import CriticConfig, LoraConfig, RunConfig
 from twosome.runs.trainer import train
+from twosome.settings.config import CriticConfig, LoraConfig, RunConfig
 
 TEXT = [
     "You see the tomato and the bowl on the table. You are holding nothing. You should now pick up the tomato",

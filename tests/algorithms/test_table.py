@@ -12,7 +12,7 @@ import torch
 from tests.table_policy import TablePolicy
 from twosome.algorithms import ALGORITHMS, make_algorithm
 from twosome.errors import ConfigError
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -30,5 +30,5 @@ def test_an_unknown_algorithm_is_refused_with_those_there_are() -> None:
 
 
 def test_names_are_known_without_torch() -> None:
-    command = "import sys, twosome.runs.config; sys.exit('torch' in sys.modules)"
+    command = "import sys, twosome.settings.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], timeout=60).returncode == 0

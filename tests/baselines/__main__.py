@@ -22,8 +22,8 @@ import torch
 from tests.baselines.library import comparable, copy_weights, make_library_agent
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.building import vector_policy
-from twosome.runs.config import RunConfig
 from twosome.runs.trainer import train
+from twosome.settings.config import RunConfig
 from twosome.types import Policy
 
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from twosome.baselines.vector import VectorPolicy
 from twosome.cli.train import parse
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 from twosome.text.tasks import TASKS
 
 

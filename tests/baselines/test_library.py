@@ -17,7 +17,7 @@ from twosome.algorithms.ppo import PPO
 from twosome.baselines.vector import VectorPolicy
 from twosome.rollout import Collector
 from twosome.runs.building import vector_policy
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 from twosome.text.tasks import make_vector_task
 from twosome.types import Rollout
 

@@ -20,8 +20,8 @@ from twosome.cli.train import parse
 from twosome.errors import ConfigError, ModelError, RunError
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig
 from twosome.text.tasks import TASKS, make_task
 
 FILES = ("metrics.jsonl", "episodes.jsonl", "actor.safetensors", "critic.safetensors")

@@ -14,8 +14,8 @@ import pytest
 
 from tests.tiny import small_run
 from twosome.cli.display import TrainingDisplay
-from twosome.runs.config import to_yaml
 from twosome.runs.trainer import Progress
+from twosome.settings.config import to_yaml
 
 
 def lines_of(updates: int, seconds: float, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> list[str]:

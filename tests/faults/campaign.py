@@ -17,8 +17,8 @@ import torch
 from tests.runs.outcome import files_of, outcome
 from tests.tiny import SETTINGS, save_model, small_run
 from twosome.errors import TwosomeError
-from twosome.runs.config import RunConfig
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig
 
 REFUSED = 2
 FAILED = 3

@@ -27,12 +27,12 @@ from twosome.judging.probes import made_up
 from twosome.judging.probing import choose_reader
 from twosome.models import loading
 from twosome.runs import trainer
-from twosome.runs.config import RunConfig
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import Training, train
 from twosome.scorer import Scorer
 from twosome.scoring.row_readers import PaddedReader
+from twosome.settings.config import RunConfig
 from twosome.tokens.encoding import EncodedDecision, Encoder
 
 CONTEXT = 256

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from twosome.cli import COMMANDS
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 from twosome.text.tasks import TASKS
 
 SURROGATES = st.text(st.characters(categories=["Cs"]), min_size=1, max_size=2)

@@ -13,7 +13,7 @@ from tests.fuzz.stored import contents
 from twosome.cli.train import parse
 from twosome.errors import TwosomeError
 from twosome.functional.normalization import resolve_normalization
-from twosome.runs.config import RunConfig, from_mapping, to_yaml
+from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.tasks import TASKS, make_task
 
 

@@ -19,8 +19,8 @@ from twosome.laboratory.table import table
 from twosome.laboratory.variants import read_variants, vary
 from twosome.report.formatting import MISSING
 from twosome.report.statistics import Interval
-from twosome.runs.config import preset_config
 from twosome.runs.journal import read_lines
+from twosome.settings.config import preset_config
 from twosome.text.tasks import TASKS
 
 VARIANTS = """

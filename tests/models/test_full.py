@@ -17,9 +17,9 @@ from twosome.errors import ConfigError, ModelError, RunError
 from twosome.models import loading
 from twosome.models.loading import unfreeze
 from twosome.runs.agents import load_agent
-from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import LoadingConfig, RunConfig
 
 FILES = ("metrics.jsonl", "episodes.jsonl", "model/model.safetensors", "critic.safetensors")
 DECISION = Decision("You should now", ("pick up the tomato", "take the bowl"))

@@ -21,8 +21,8 @@ from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.models.policy import LanguageModelPolicy
 from twosome.rollout import Collector
-from twosome.runs.config import CriticConfig, LoraConfig, RunConfig, to_yaml
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import CriticConfig, LoraConfig, RunConfig, to_yaml
 from twosome.text.tasks import make_vector_task
 
 pytestmark = pytest.mark.real

@@ -21,8 +21,8 @@ from twosome.report import write_report
 from twosome.reproduction.jobs import ServerJob
 from twosome.reproduction.plan import Settings, stages
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig
 from twosome.runs.journal import read_lines
+from twosome.settings.config import RunConfig
 
 EXACTLY = ("evaluate", "--task", "food-preparation", "--exact", "--json", "--model")
 

@@ -22,8 +22,8 @@ from twosome.report.reading import find_runs
 from twosome.reproduction.execution import Progress, execute
 from twosome.reproduction.jobs import LanguageJob, MeasureJob, TrainJob
 from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings, stages
-from twosome.runs.config import PRESETS, preset_config
 from twosome.runs.journal import read_lines
+from twosome.settings.config import PRESETS, preset_config
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 
 FILES = ("metrics.jsonl", "episodes.jsonl", "critic.safetensors", "adapter/adapter_model.safetensors")
 

@@ -20,10 +20,10 @@ from twosome.errors import ConfigError
 from twosome.report import write_report
 from twosome.runs.agents import load_agent
 from twosome.runs.best import best_directory
-from twosome.runs.config import RunConfig
 from twosome.runs.journal import read_lines
 from twosome.runs.starting import adopt, describe_start
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig
 
 WITHIN = {"trust_region": "tv", "entropy_coefficient_end": 0.0, "reference_kl_coefficient": 0.01, "target_kl": None}
 

@@ -18,9 +18,9 @@ from twosome.cli.display import TrainingDisplay
 from twosome.errors import RunError
 from twosome.runs.agents import load_agent
 from twosome.runs.best import WINDOW, Best, Standing, best_directory
-from twosome.runs.config import RunConfig
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import Progress, resume, train
+from twosome.settings.config import RunConfig
 
 SMALL = RunConfig(
     task="tomato-salad",

@@ -17,8 +17,8 @@ from tests.runs.outcome import outcome
 from tests.tiny import small_run, trained
 from twosome.cli import main
 from twosome.errors import ConfigError, EnvironmentFault, NumericalError
-from twosome.runs.config import RunConfig, from_mapping, same_numbers, to_yaml
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig, from_mapping, same_numbers, to_yaml
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from twosome.cli.train import default_directory
 from twosome.errors import TwosomeError
 from twosome.models.loading import EMBEDDED_DIRECTORY
 from twosome.runs.checkpoint import newest_checkpoint
-from twosome.runs.config import RunConfig
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from twosome.evaluation.checking import check_environment
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import check_task, load_agent
-from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.states import joiner
 from twosome.text.tasks import make_task
 from twosome.tokens.prompting import Prompting

@@ -22,8 +22,8 @@ from tests.tiny import small_run, trained
 from twosome.errors import EnvironmentFault, RunError
 from twosome.runs import trainer
 from twosome.runs.checkpoint import newest_checkpoint, write_checkpoint
-from twosome.runs.config import RunConfig, to_yaml
 from twosome.runs.trainer import Progress, resume, train
+from twosome.settings.config import RunConfig, to_yaml
 from twosome.text.tasks import make_task
 
 

@@ -21,9 +21,9 @@ from twosome.errors import ConfigError, RunError
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
 from twosome.runs.building import new_policy
-from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.starting import adopt, describe_start, load_start
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import LoraConfig, RunConfig
 
 SEEN = [Decision("You are at the board. What now? You", ("chop", "walk away", "serve the dish"))]
 

@@ -19,11 +19,11 @@ from twosome import Decision
 from twosome.errors import ModelError, RunError, TokenizationError
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig
 from twosome.runs.curve import draw_learning_curve
 from twosome.runs.directory import RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import train
+from twosome.settings.config import RunConfig
 
 
 @pytest.fixture(scope="module")

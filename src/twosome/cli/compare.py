@@ -49,7 +49,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     from twosome.laboratory.plan import Settings
     from twosome.laboratory.variants import read_variants
     from twosome.reproduction.plan import TRAINED_TASKS
-    from twosome.runs.config import PRESETS
+    from twosome.settings.config import PRESETS
 
     known = ", ".join(read_variants())
     parser = Parser(

@@ -23,8 +23,8 @@ from twosome.success import PAID, UNKNOWN
 if TYPE_CHECKING:
     from twosome.envs.oracle import Play
     from twosome.evaluation.sampled import Estimate, Evaluation
-    from twosome.runs.config import RunConfig
     from twosome.runs.trainer import Progress
+    from twosome.settings.config import RunConfig
     from twosome.success import Way
 
 PLAIN_INTERVAL = 15.0

@@ -35,7 +35,7 @@ def run(words: list[str]) -> int:
 
 def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings
-    from twosome.runs.config import PRESETS
+    from twosome.settings.config import PRESETS
     from twosome.text.tasks import TASKS
 
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())

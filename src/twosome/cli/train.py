@@ -10,9 +10,9 @@ from jsonargparse import get_loader, set_loader
 
 from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument, positive
 from twosome.errors import ConfigError, TwosomeError
-from twosome.runs.config import PRESETS, RunConfig, differing, preset_config, preset_files, to_yaml
-from twosome.runs.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
-from twosome.runs.shape import check_shape
+from twosome.settings.config import PRESETS, RunConfig, differing, preset_config, preset_files, to_yaml
+from twosome.settings.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
+from twosome.settings.shape import check_shape
 
 _load_yaml = get_loader("yaml")
 TRUST = "--loading.trust_remote_code"
@@ -90,7 +90,7 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
 
         config = adopt(config, _explicit(words, config, preset_config(values.task, values.preset)))
     if not values.config:  # a file of settings says all there is to say, also where it names no wording
-        from twosome.runs.wording import with_words
+        from twosome.settings.wording import with_words
 
         config = with_words(config)
     if config.loading.trust_remote_code and not any(word.startswith(TRUST) for word in words):

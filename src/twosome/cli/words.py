@@ -91,8 +91,8 @@ def _phrases(arguments: argparse.Namespace, model: str, label: str) -> PhraseSco
     """The model, loaded, with what it read before."""
     from twosome.evaluation.phrases import PhraseScores
     from twosome.runs.building import load_base
-    from twosome.runs.config import LoadingConfig
     from twosome.scorer import Scorer
+    from twosome.settings.config import LoadingConfig
 
     base, tokenizer = load_base(model, LoadingConfig(trust_remote_code=arguments.trust_remote_code))
     return PhraseScores(Scorer(base, tokenizer, prompting=prompting_of(arguments)), arguments.phrases, label)

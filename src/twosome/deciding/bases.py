@@ -9,7 +9,7 @@ from typing import Any
 from twosome.errors import ModelError
 from twosome.models.arrival import Weights
 from twosome.runs.building import load_base
-from twosome.runs.config import LoadingConfig
+from twosome.settings.config import LoadingConfig
 
 
 class Bases:

@@ -21,7 +21,7 @@ from twosome.errors import (
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
 from twosome.runs.building import check_joiner
-from twosome.runs.wording import worded
+from twosome.settings.wording import worded
 from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
@@ -138,8 +138,8 @@ def _unlikely(model: str, walked: Walk, prompting: Prompting, seed: int) -> list
     from twosome.evaluation.phrases import PhraseScores
     from twosome.evaluation.unlikely import unlikely_phrases
     from twosome.runs.building import load_base
-    from twosome.runs.config import LoadingConfig
     from twosome.scorer import Scorer
+    from twosome.settings.config import LoadingConfig
 
     scorer = Scorer(*load_base(model, LoadingConfig()), prompting=prompting)
     return list(unlikely_phrases(PhraseScores(scorer), walked.seen, seed))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from twosome.evaluation.measurement import Measurement, Subject, measure
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 from twosome.text.tasks import TASKS, open_task
 from twosome.text.telling import vector_shape
 from twosome.types import Policy

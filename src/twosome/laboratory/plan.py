@@ -16,8 +16,8 @@ from twosome.evaluation.measurement import Subject
 from twosome.laboratory.variants import Variant, vary
 from twosome.reproduction.jobs import Job, MeasureJob, TrainJob
 from twosome.reproduction.plan import STARTING, seconds_of_measuring, seconds_of_training
-from twosome.runs.config import RunConfig, preset_config
-from twosome.runs.wording import with_words
+from twosome.settings.config import RunConfig, preset_config
+from twosome.settings.wording import with_words
 from twosome.text.tasks import TASKS
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from twosome.errors import ConfigError
-from twosome.runs.config import RunConfig, from_mapping
-from twosome.runs.notation import with_numbers
-from twosome.runs.shape import check_shape
+from twosome.settings.config import RunConfig, from_mapping
+from twosome.settings.notation import with_numbers
+from twosome.settings.shape import check_shape
 
 BUILT_IN = Path(__file__).parent / "variants.yaml"
 OWN = ("task", "seed", "decisions", "model")

@@ -11,10 +11,10 @@ from twosome.errors import RunError
 from twosome.evaluation.generalization import measure_on
 from twosome.evaluation.measurement import Measurement, Measurements, Subject, measure_optimum
 from twosome.remote import RemotePolicy, ServerSettings
-from twosome.runs.config import RunConfig, same_numbers
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import METRICS_FILE
+from twosome.settings.config import RunConfig, same_numbers
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy

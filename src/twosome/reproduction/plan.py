@@ -19,8 +19,8 @@ from twosome.evaluation.generalization import readable
 from twosome.evaluation.measurement import Subject
 from twosome.remote import ServerSettings
 from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, ServerJob, TrainJob
-from twosome.runs.config import RunConfig, preset_config
-from twosome.runs.wording import with_words
+from twosome.settings.config import RunConfig, preset_config
+from twosome.settings.wording import with_words
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 

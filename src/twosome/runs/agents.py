@@ -17,9 +17,9 @@ from twosome.models.policy import LanguageModelPolicy
 from twosome.models.tokenizers import adapter_tokenizer
 from twosome.remote import ServerSettings, server_policy
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
-from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.wording import carried, worded
+from twosome.settings.config import LoadingConfig, RunConfig
+from twosome.settings.wording import carried, worded
 from twosome.temperature import tempered
 from twosome.text.tasks import TASKS
 from twosome.text.trying import check_task as check_task

@@ -23,7 +23,6 @@ from typing import Any
 from safetensors import SafetensorError
 
 from twosome.errors import RunError
-from twosome.runs.config import RunConfig, to_yaml
 from twosome.runs.files import (
     file_sha256,
     put_back,
@@ -33,6 +32,7 @@ from twosome.runs.files import (
     write_json,
     write_text,
 )
+from twosome.settings.config import RunConfig, to_yaml
 from twosome.types import TrainablePolicy
 
 DIRECTORY = "best"

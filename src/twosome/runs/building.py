@@ -10,8 +10,8 @@ from twosome.baselines.vector import VectorPolicy
 from twosome.errors import ConfigError
 from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
 from twosome.models.policy import Critic, LanguageModelPolicy
-from twosome.runs.config import LoadingConfig, RunConfig
 from twosome.scoring.memory import MEGABYTE
+from twosome.settings.config import LoadingConfig, RunConfig
 from twosome.text.environment import TextEnv
 from twosome.text.tasks import open_task
 from twosome.text.telling import vector_shape

@@ -8,8 +8,8 @@ from typing import Any
 from twosome.errors import RunError
 from twosome.runs.best import BEST_FILE
 from twosome.runs.checkpoint import newest_checkpoint
-from twosome.runs.config import FREE, RunConfig, flat
 from twosome.runs.directory import RunDirectory
+from twosome.settings.config import FREE, RunConfig, flat
 
 
 def resumable(directory: Path, decisions: int | None = None) -> RunDirectory:

@@ -32,11 +32,11 @@ from twosome.errors import RunError
 from twosome.models.gguf.naming import as_note
 from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
-from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.curve import draw_learning_curve
 from twosome.runs.files import move_files, new_run_directory, staging, sweep, write_json, write_text
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import METRICS_FILE, Recorder
+from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.types import TrainablePolicy
 
 CONFIG_FILE = "config.yaml"

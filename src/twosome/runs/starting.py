@@ -20,9 +20,9 @@ from twosome.errors import ConfigError, RunError
 from twosome.models.arrival import adapter_base
 from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
-from twosome.runs.config import LoraConfig, RunConfig
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.wording import wording_for
+from twosome.settings.config import LoraConfig, RunConfig
+from twosome.settings.wording import wording_for
 from twosome.text.tasks import TASKS
 from twosome.types import TrainablePolicy
 from twosome.wordings.choosing import FIRST

@@ -25,11 +25,11 @@ from twosome.runs.best import Best, Standing
 from twosome.runs.building import check_joiner, new_policy
 from twosome.runs.changes import changes, resumable
 from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
-from twosome.runs.config import RunConfig, from_mapping, to_yaml
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
+from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.states import joiner
 from twosome.text.tasks import make_vector_task
 from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard

@@ -27,11 +27,11 @@ from twosome.evaluation.optimum import optimal_play
 from twosome.functional.categorical import sample
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig
 from twosome.runs.directory import RunDirectory
 from twosome.runs.files import write_json
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import EPISODES_FILE
+from twosome.settings.config import RunConfig
 from twosome.success import judge
 from twosome.text.guard import GuardedEnv, close_or_tell
 from twosome.text.tasks import TASKS, make_task

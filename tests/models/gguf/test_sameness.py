@@ -19,9 +19,9 @@ from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
 from twosome.evaluation.language.evaluation import LanguageSettings, evaluate_language
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig
 from twosome.runs.starting import adopt
 from twosome.runs.trainer import Progress, resume, train
+from twosome.settings.config import RunConfig
 
 pytest.importorskip("gguf")
 

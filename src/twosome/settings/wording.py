@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 from twosome.text.tasks import TASKS
 from twosome.wordings.choosing import EVERYDAY, FIRST
 

@@ -9,7 +9,7 @@ import yaml
 
 from twosome.cli.train import parse
 from twosome.errors import ConfigError
-from twosome.runs.config import PRESET_DIRECTORY, PRESETS, RunConfig, from_mapping, preset_files, to_yaml
+from twosome.settings.config import PRESET_DIRECTORY, PRESETS, RunConfig, from_mapping, preset_files, to_yaml
 from twosome.text.tasks import TASKS
 
 
@@ -47,7 +47,7 @@ def test_a_tasks_preset_overrides_its_worlds_and_that_the_general_one() -> None:
     config, _ = parse(["entertainment", "--preset", "paper"])
     assert config.decisions == 200_000  # its own
     assert config.ppo.gamma == 0.95  # the world's
-    assert config.environment == {"faithful": True}
+    assert config.environment == {"faithful": True, "wording": "everyday"}  # the words that other models know
     assert config.critic.hidden == [1024, 512]  # the general one
     assert [file.name for file in preset_files("somebody:Else-v0", "tiny")] == ["tiny.yaml"]
 

@@ -16,8 +16,8 @@ from twosome.addresses import check_is_no_server
 from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
 from twosome.algorithms.config import GroupsConfig, PPOConfig, TrieConfig
 from twosome.errors import ConfigError
-from twosome.runs.notation import HOLDS_ITSELF, with_numbers
-from twosome.runs.shape import check_shape
+from twosome.settings.notation import HOLDS_ITSELF, with_numbers
+from twosome.settings.shape import check_shape
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 

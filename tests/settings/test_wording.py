@@ -9,8 +9,8 @@ import pytest
 from twosome.cli.train import parse
 from twosome.laboratory import plan as laboratory_plan
 from twosome.runs.agents import Agent
-from twosome.runs.config import RunConfig, to_yaml
-from twosome.runs.wording import carried, worded
+from twosome.settings.config import RunConfig, to_yaml
+from twosome.settings.wording import carried, worded
 
 PIZZA = "pizza"
 
