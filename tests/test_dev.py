@@ -536,6 +536,20 @@ class TestCommandLine:
         assert dev.main(["demo", "--seed", "1", "--help"]) == 3
         assert commands == [["python", "-m", "twosome", "demo", "--seed", "1", "--help"]]
 
+    def test_the_demo_on_gemma_fetches_it_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        extras: list[tuple[str, ...]] = []
+        monkeypatch.setattr(environment, "set_up", lambda extras_=(): extras.append(extras_) or "python")
+        monkeypatch.setattr(real_model, "fetch", lambda python: tmp_path / "gemma.gguf")
+        commands: list[list[str]] = []
+        monkeypatch.setattr(processes, "run", lambda command, *a, **k: commands.append(command) or 0)
+        for model in (["--model", "gemma"], ["--model=gemma"]):
+            assert dev.main(["demo", *model, "--seed", "1"]) == 0
+        demo = ["python", "-m", "twosome", "demo"]
+        assert commands == [[*demo, "--model", str(tmp_path / "gemma.gguf"), "--seed", "1"]] * 2
+        assert dev.main(["demo", "--model", "gemma.gguf"]) == 0
+        assert commands[-1] == [*demo, "--model", "gemma.gguf"], "a file of that name is the user's own"
+        assert extras == [("gguf",), ("gguf",), ()]
+
     def test_one_failed_check_fails_the_whole(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert summarise([("ruff check", 0, 0.1), ("pytest", 1, 2.0)]) == 1
         assert "failed: pytest" in capsys.readouterr().out

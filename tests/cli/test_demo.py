@@ -19,3 +19,14 @@ def test_the_demo_prints_one_table(
         for row in ("uniform", "zero-shot", "after training, sampled", "after training, greedy", "0.9205"):
             assert row in out
         assert (tmp_path / "runs" / run / "learning_curve.png").is_file()
+
+
+def test_the_demo_on_a_model_of_ones_own_measures_tasks_it_has_not_seen(
+    model_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--model", model_directory, "--decisions", "128", "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    for words in ("food-preparation (practised)", "laundry-placed", "entertainment", "untrained", "no sampling error"):
+        assert words in out
+    assert (tmp_path / "runs" / "demo-seed3" / "report.html").is_file()

@@ -1,14 +1,18 @@
-"""``twosome demo``: the main job on the embedded model, from nothing to a comparison, on any machine."""
+"""``twosome demo``: the main job, from nothing to a comparison, on any machine."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twosome.cli.parsing import Parser, not_negative, positive
 from twosome.errors import RunError
 
-TASK = "tomato-salad"
+if TYPE_CHECKING:
+    from twosome.settings.config import RunConfig
+
+TASK, PRETRAINED_TASK = "tomato-salad", "food-preparation"
 
 
 def run(words: list[str]) -> int:
@@ -16,32 +20,46 @@ def run(words: list[str]) -> int:
     parser = Parser(
         prog="twosome demo",
         description="Train the embedded model on tomato salad, then compare it with chance, with itself before "
-        "training, and with the optimum.",
+        "training, and with the optimum. With --model: train a pretrained one on food preparation, then measure it, "
+        "untouched, on that and on the tasks of the same world that it has never seen.",
     )
+    parser.add_argument("--model", help="a Hugging Face hub id, a directory, or a GGUF file")
     parser.add_argument("--out", help="run directory (default: runs/demo-seedN, or a numbered one beside it)")
     parser.add_argument("--decisions", type=positive, help="decisions to train for (default: the preset's)")
-    parser.add_argument("--episodes", type=positive, default=500, help="episodes for every row of the table")
+    parser.add_argument("--episodes", type=positive, default=500, help="episodes for every row (without --model)")
     parser.add_argument("--seed", type=not_negative, default=0)
     arguments = parser.parse_args(words)
 
+    from twosome.cli.train import parse
+
+    model = ["--model", arguments.model] if arguments.model else []
+    task = PRETRAINED_TASK if arguments.model else TASK
+    config, _ = parse([task, "--seed", str(arguments.seed), *model])
+    if arguments.decisions is not None:
+        config = replace(config, decisions=arguments.decisions)
+    out = Path(arguments.out) if arguments.out else _free_directory(Path("runs") / f"demo-seed{config.seed}")
+    if arguments.model:
+        _pretrained(config, out)
+    else:
+        _embedded(config, out, arguments.episodes)
+    return 0
+
+
+def _embedded(config: RunConfig, out: Path, episodes: int) -> None:
+    """One table of played episodes."""
     from twosome.baselines import UniformPolicy
     from twosome.cli.display import command_name, print_evaluations, training_display
-    from twosome.cli.train import parse
     from twosome.evaluation.optimum import optimal_play
     from twosome.evaluation.sampled import Evaluation, evaluate
     from twosome.runs.agents import load_agent
     from twosome.runs.trainer import train
     from twosome.types import Policy
 
-    config, _ = parse([TASK, "--seed", str(arguments.seed)])
-    if arguments.decisions is not None:
-        config = replace(config, decisions=arguments.decisions)
-    out = Path(arguments.out) if arguments.out else _free_directory(Path("runs") / f"demo-seed{config.seed}")
     with training_display(config, out) as display:
         trained = train(config, out, display.update, on_stage=display.stage)
 
     def measure(policy: Policy, greedy: bool = False) -> Evaluation:
-        return evaluate(policy, TASK, episodes=arguments.episodes, gamma=config.ppo.gamma, greedy=greedy, seed=1)
+        return evaluate(policy, config.task, episodes=episodes, gamma=config.ppo.gamma, greedy=greedy, seed=1)
 
     untrained = load_agent(model=config.model, normalization=config.normalization).policy
     rows = [
@@ -51,9 +69,37 @@ def run(words: list[str]) -> int:
         ("after training, greedy", measure(trained, greedy=True)),
     ]
     print()
-    print_evaluations(rows, optimal_play(TASK, config.ppo.gamma))
-    print(f"\nThe run is in {out}. Watch it: {command_name()} play {TASK} --player model --agent {out}")
-    return 0
+    print_evaluations(rows, optimal_play(config.task, config.ppo.gamma))
+    print(f"\nThe run is in {out}. Watch it: {command_name()} play {config.task} --player model --agent {out}")
+
+
+def _pretrained(config: RunConfig, out: Path) -> None:
+    """One table over tasks, computed over all states, and the report."""
+    from twosome.baselines import UniformPolicy
+    from twosome.cli.display import training_display
+    from twosome.cli.generalization import print_generalization
+    from twosome.cli.report import REPORT_FILE, record_episodes
+    from twosome.cli.waiting import waiting
+    from twosome.evaluation.generalization import measure_on, tasks_like
+    from twosome.evaluation.measurement import Subject
+    from twosome.report import write_report
+    from twosome.runs.agents import load_agent
+    from twosome.runs.trainer import train
+
+    with training_display(config, out) as display:
+        trained = train(config, out, display.update, on_stage=display.stage)
+    tasks = (config.task, *tasks_like(config.task))
+    given = {task: {**config.narration, **(config.environment if task == config.task else {})} for task in tasks}
+    untrained = load_agent(model=config.model, normalization=config.normalization).policy
+    rows = {}
+    for name, policy in (("uniform", UniformPolicy()), ("untrained", untrained), ("trained", trained)):
+        with waiting(f"measuring the {name} policy on {len(tasks)} tasks" if name != "uniform" else "measuring"):
+            rows[name] = list(measure_on(policy, Subject(name), tasks, given, (False,)))
+    print()
+    print_generalization(config.task, rows)
+    record_episodes([out])
+    write_report([out], out / REPORT_FILE)
+    print(f"\nThe run is in {out}; {out / REPORT_FILE} is for any browser.")
 
 
 def _free_directory(path: Path) -> Path:

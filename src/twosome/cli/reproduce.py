@@ -35,7 +35,7 @@ def run(words: list[str]) -> int:
 
 def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings
-    from twosome.settings.config import PRESETS
+    from twosome.settings.config import PRESETS, usual_preset
     from twosome.text.tasks import TASKS
 
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())
@@ -45,7 +45,11 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
         "What is there already is not done again, so a stopped reproduction goes on by the same command.",
         epilog=f"parts: {parts}",
     )
-    parser.add_argument("--preset", choices=[name for name in PRESETS if name != "ppo"], default=PRESETS[0])
+    parser.add_argument(
+        "--preset",
+        choices=[name for name in PRESETS if name != "ppo"],
+        help="of the language model's runs (default: tiny for the embedded model, small for others)",
+    )
     parser.add_argument("--seeds", type=positive, default=5, help="runs of every kind (default: 5)")
     parser.add_argument("--out", type=Path, default=None, help="directory (default: runs/reproduction-PRESET)")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
@@ -59,9 +63,10 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     add_prompting_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
+    preset = arguments.preset or usual_preset(arguments.model)
     settings = Settings(
-        out=arguments.out or Path("runs") / f"reproduction-{arguments.preset}",
-        preset=arguments.preset,
+        out=arguments.out or Path("runs") / f"reproduction-{preset}",
+        preset=preset,
         seeds=arguments.seeds,
         parts=tuple(arguments.only),
         tasks=tuple(arguments.tasks),

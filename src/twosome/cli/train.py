@@ -10,7 +10,15 @@ from jsonargparse import get_loader, set_loader
 
 from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument, positive
 from twosome.errors import ConfigError, TwosomeError
-from twosome.settings.config import PRESETS, RunConfig, differing, preset_config, preset_files, to_yaml
+from twosome.settings.config import (
+    PRESETS,
+    RunConfig,
+    differing,
+    preset_config,
+    preset_files,
+    to_yaml,
+    usual_preset,
+)
 from twosome.settings.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
 from twosome.settings.shape import check_shape
 
@@ -75,9 +83,10 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
 
     Defaults are overridden by the preset, the preset by ``--config``, that by flags.
     """
-    # Task and preset decide the defaults of everything else, so they are read first.
+    # Task, preset and model decide the defaults of everything else, so they are read first.
     chosen = _read(_parser([]), words)
-    parser = _parser(preset_files(chosen.TASK or chosen.task, chosen.preset))
+    preset = chosen.preset or usual_preset(chosen.model)
+    parser = _parser(preset_files(chosen.TASK or chosen.task, preset))
     values = _read(parser, words)
     if values.resume:
         raise ConfigError("a run is resumed by `twosome train --resume RUN` and nothing else: its settings are its own")
@@ -88,7 +97,7 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     if config.start is not None:
         from twosome.runs.starting import adopt
 
-        config = adopt(config, _explicit(words, config, preset_config(values.task, values.preset)))
+        config = adopt(config, _explicit(words, config, preset_config(values.task, preset)))
     if not values.config:  # a file of settings says all there is to say, also where it names no wording
         from twosome.settings.wording import with_words
 
@@ -101,7 +110,7 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     if values.print_settings:
         print(to_yaml(config), end="")
         raise SystemExit(0)
-    return config, Path(values.out or default_directory(config, values.preset))
+    return config, Path(values.out or default_directory(config, preset))
 
 
 def default_directory(config: RunConfig, preset: str) -> Path:
@@ -169,7 +178,11 @@ def _parser(presets: list[Path]) -> ConfigParser:
         default_config_files=[str(preset) for preset in presets],
     )
     parser.add_argument("TASK", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
-    parser.add_argument("--preset", default=PRESETS[0], help=f"starting values: {' or '.join(PRESETS)}")
+    parser.add_argument(
+        "--preset",
+        default=None,
+        help=f"starting values: {', '.join(PRESETS)} (default: tiny for the embedded model, small for others)",
+    )
     parser.add_argument("--out", type=str, default=None, help="run directory (default: runs/TASK-PRESET-seedN)")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; takes no other argument")
     parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")

@@ -23,6 +23,13 @@ def readable(config: RunConfig, tasks: Sequence[str]) -> tuple[str, ...]:
     return tuple(task for task in tasks if _shape(task) == _shape(config.task))
 
 
+def tasks_like(task: str) -> tuple[str, ...]:
+    """The other tasks of its world; none for an environment of a user's own."""
+    if task not in TASKS:
+        return ()
+    return tuple(other for other in TASKS if other != task and TASKS[other].world == TASKS[task].world)
+
+
 def measure_on(
     policy: Policy,
     subject: Subject,

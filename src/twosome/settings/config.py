@@ -21,7 +21,7 @@ from twosome.settings.shape import check_shape
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 
-PRESETS = ("tiny", "paper", "ppo")
+PRESETS = ("tiny", "small", "paper", "ppo")
 FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0}
 """Settings that change no number, each with some value."""
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
@@ -218,6 +218,11 @@ class RunConfig:
     def updates(self) -> int:
         """Updates in the run."""
         return -(-self.decisions // self.decisions_per_update)
+
+
+def usual_preset(model: str | None) -> str:
+    """The preset that is meant if none is named: ``tiny`` for the embedded model (or none), ``small`` for any other."""
+    return "tiny" if model in (None, RunConfig.model) else "small"
 
 
 def preset_files(task: str, preset: str) -> list[Path]:
