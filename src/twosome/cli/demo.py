@@ -85,12 +85,14 @@ def _pretrained(config: RunConfig, out: Path) -> None:
     from twosome.report import write_report
     from twosome.runs.agents import load_agent
     from twosome.runs.trainer import train
+    from twosome.runs.wording import carried
 
     with training_display(config, out) as display:
         trained = train(config, out, display.update, on_stage=display.stage)
     tasks = (config.task, *tasks_like(config.task))
-    given = {task: {**config.narration, **(config.environment if task == config.task else {})} for task in tasks}
-    untrained = load_agent(model=config.model, normalization=config.normalization).policy
+    given = {task: {**carried(config.environment, task), **config.narration} for task in tasks}
+    given[config.task] = {**config.environment, **config.narration}
+    untrained = load_agent(model=config.model, normalization=config.normalization, prompting=config.prompting).policy
     rows = {}
     for name, policy in (("uniform", UniformPolicy()), ("untrained", untrained), ("trained", trained)):
         with waiting(f"measuring the {name} policy on {len(tasks)} tasks" if name != "uniform" else "measuring"):
