@@ -114,7 +114,7 @@ def test_an_unknown_key_in_a_file_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected one of tiny, paper, ppo"):
+    with pytest.raises(ConfigError, match="expected one of tiny, small, paper, ppo"):
         preset_files("tomato-salad", "large")
 
 

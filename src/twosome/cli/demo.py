@@ -85,7 +85,7 @@ def _pretrained(config: RunConfig, out: Path) -> None:
     from twosome.report import write_report
     from twosome.runs.agents import load_agent
     from twosome.runs.trainer import train
-    from twosome.runs.wording import carried
+    from twosome.settings.wording import carried
 
     with training_display(config, out) as display:
         trained = train(config, out, display.update, on_stage=display.stage)
