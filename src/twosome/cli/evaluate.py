@@ -45,6 +45,9 @@ def run(words: list[str]) -> int:
     )
     parser.add_argument("--uniform", action="store_true", help="measure uniform play of the --task instead of a model")
     parser.add_argument(
+        "--optimum", action="store_true", help="measure the best play of the --task: by search, or its world's oracle"
+    )
+    parser.add_argument(
         "--saycan",
         choices=("oracle", "learned"),
         help="measure the model as SayCan: what it says times what can be done, by the environment or learned",
@@ -61,6 +64,9 @@ def run(words: list[str]) -> int:
     add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
+    if arguments.optimum:
+        _optimum(arguments)
+        return 0
     policy, name, setting = _subject(arguments)
     measure = _exact if arguments.exact else _sampled
     measure(arguments, policy, name, setting)
@@ -88,9 +94,9 @@ def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]
         raise ConfigError("uniform play has no most probable action; leave out --greedy")
     if arguments.uniform:
         from twosome.baselines import UniformPolicy
-        from twosome.text.tasks import TASKS
+        from twosome.text.tasks import gamma_of
 
-        gamma = TASKS[arguments.task].gamma if arguments.task in TASKS else 1.0
+        gamma = gamma_of(arguments.task)
         return (
             UniformPolicy(),
             "uniform",
@@ -153,6 +159,36 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
         return
     print_evaluations([(f"{name}, {'greedy' if arguments.greedy else 'sampled'}", result)])
     _print_server(policy)
+
+
+def _optimum(arguments: argparse.Namespace) -> None:
+    from twosome.cli.display import print_evaluations
+    from twosome.cli.waiting import waiting
+    from twosome.evaluation.advised import evaluate_oracle
+    from twosome.evaluation.optimum import optimal_play
+    from twosome.evaluation.sampled import LONGEST
+    from twosome.text.tasks import gamma_of
+
+    if arguments.source or arguments.uniform or arguments.saycan or arguments.model or arguments.task is None:
+        raise ConfigError("--optimum measures the best play of a --task, without a run, an adapter or a --model")
+    task, environment, episodes = arguments.task, arguments.environment, arguments.episodes or EPISODES
+    with waiting(f"playing {task} as well as can be") as told:
+        best = optimal_play(task, gamma_of(task), environment)
+        found = None if best is not None else evaluate_oracle(
+            task,
+            episodes=episodes,
+            gamma=gamma_of(task),
+            seed=arguments.seed,
+            longest=arguments.longest or LONGEST,
+            environment=environment,
+            on_progress=partial(told.episodes, episodes),
+        )
+    if best is None and found is None:
+        raise ConfigError(f"{task!r} does not show its states and has no oracle, so its optimum is not known")
+    if arguments.json:
+        print(json.dumps(asdict(best if found is None else found), default=str))
+    else:
+        print_evaluations([] if found is None else [("optimum (the world's oracle)", found)], best)
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ def run(words: list[str]) -> int:
         "--player",
         choices=("you", "model", "random", "best"),
         default="you",
-        help="who chooses (default: you); best is found by search, where the world shows its states",
+        help="who chooses (default: you); best is found by search where the world shows its "
+        "states, else advised by its oracle",
     )
     parser.add_argument("--agent", metavar="RUN_OR_ADAPTER", help="whose probabilities to show (implies a model)")
     parser.add_argument("--greedy", action="store_true", help="the model takes its most probable action")

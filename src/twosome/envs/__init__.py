@@ -7,7 +7,12 @@ import gymnasium
 WORLDS = {
     "twosome/Overcooked-v0": "twosome.overcooked.environment:OvercookedEnv",
     "twosome/VirtualHome-v0": "twosome.virtualhome.environment:VirtualHomeEnv",
+    "twosome/BabyAI-v0": "twosome.worlds.babyai:make",
+    "twosome/TextWorld-v0": "twosome.worlds.textworld:make",
+    "twosome/ScienceWorld-v0": "twosome.worlds.scienceworld:make",
+    "twosome/ALFWorld-v0": "twosome.worlds.alfworld:make",
 }
+"""Our own two, and the text environments around other people's, each of which needs an extra."""
 
 
 def register_environments() -> None:

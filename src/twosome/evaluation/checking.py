@@ -29,7 +29,7 @@ from twosome.text.faults import Fault, Finding, collect
 from twosome.text.guard import words_of
 from twosome.text.repeating import repeats
 from twosome.text.states import joiner
-from twosome.text.tasks import TASKS, open_task
+from twosome.text.tasks import gamma_of, open_task
 from twosome.text.walking import Seen, Walk, walk
 from twosome.tokens.encoding import encode_decision, make_frame, special_tokens, specials_in
 from twosome.tokens.prompting import PLAIN, Frame, Prompting
@@ -93,7 +93,7 @@ def check_environment(
     skipped: dict[str, str] = {}
     environment = worded(task, environment or {}, model) if model is not None else environment
     reader = _reader(model, skipped)
-    discount = TASKS[task].gamma if task in TASKS else JUDGED_AT
+    discount = gamma_of(task, JUDGED_AT)
     with open_task(task, **(environment or {})) as env:
         prompting = prompting or Prompting(joiner="none" if joiner(env) == "" else "space")
         check_joiner(joiner(env), prompting)

@@ -13,9 +13,10 @@ from filelock import FileLock, Timeout
 
 from twosome.envs.exploring import WorldTooLarge
 from twosome.errors import ConfigError, RunError
+from twosome.evaluation.advised import evaluate_oracle
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.evaluation.optimum import optimal_play
-from twosome.evaluation.sampled import evaluate
+from twosome.evaluation.sampled import Evaluation, evaluate
 from twosome.runs.files import write_text
 from twosome.runs.journal import read_lines
 from twosome.types import Policy
@@ -140,10 +141,11 @@ def measure(
 
 
 def measure_optimum(task: str, *, gamma: float, environment: Mapping[str, Any]) -> Measurement | None:
-    """What the best play of a task is worth, or None where it cannot be searched."""
+    """What the best play of a task is worth: by search, else what the world's oracle reaches; None without either."""
     best = optimal_play(task, gamma, environment)
     if best is None:
-        return None
+        found = evaluate_oracle(task, episodes=EPISODES, gamma=gamma, environment=environment)
+        return None if found is None else _of_episodes(found, Subject("optimum"), task, greedy=True)
     return Measurement(
         Subject("optimum"),
         task,
@@ -162,6 +164,10 @@ def _sampled(
     policy: Policy, subject: Subject, task: str, *, gamma: float, greedy: bool, environment: Mapping[str, Any]
 ) -> Measurement:
     found = evaluate(policy, task, episodes=EPISODES, gamma=gamma, greedy=greedy, environment=environment)
+    return _of_episodes(found, subject, task, greedy=greedy)
+
+
+def _of_episodes(found: Evaluation, subject: Subject, task: str, *, greedy: bool) -> Measurement:
     success, returned = found.success, found.discounted_return
     return Measurement(
         subject,

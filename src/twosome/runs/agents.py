@@ -21,7 +21,7 @@ from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.settings.config import LoadingConfig, RunConfig
 from twosome.settings.wording import carried, worded
 from twosome.temperature import tempered
-from twosome.text.tasks import TASKS
+from twosome.text.tasks import gamma_of
 from twosome.text.trying import check_task as check_task
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
@@ -58,7 +58,7 @@ class Agent:
         if task is None:
             raise ConfigError("an adapter does not say what it was trained on; name a --task")
         words = worded(task, {}, self.model) if self.config is None else carried(self.config.environment, task)
-        return Setting(task, TASKS[task].gamma if task in TASKS else 1.0, {**words, **self.narration})
+        return Setting(task, gamma_of(task), {**words, **self.narration})
 
     @property
     def language(self) -> LanguageModelPolicy:

@@ -18,7 +18,7 @@ from twosome.algorithms.config import GroupsConfig, PPOConfig, TrieConfig
 from twosome.errors import ConfigError
 from twosome.settings.notation import HOLDS_ITSELF, with_numbers
 from twosome.settings.shape import check_shape
-from twosome.text.tasks import TASKS
+from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
 PRESETS = ("tiny", "small", "paper", "ppo")
@@ -234,8 +234,9 @@ def preset_files(task: str, preset: str) -> list[Path]:
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
     names = [f"{preset}.yaml"]
-    if task in TASKS:
-        names += [f"{TASKS[task].world}.{preset}.yaml", f"{task}.{preset}.yaml"]
+    known = find_task(task)
+    if known is not None:
+        names += [f"{known.world}.{preset}.yaml", f"{task}.{preset}.yaml"]
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 
 

@@ -10,6 +10,7 @@ import gymnasium
 from gymnasium import spaces
 
 from twosome.errors import InadmissibleAction
+from twosome.text.history import History
 
 MAX_LENGTH = 20_000
 MOST_ACTIONS = 2**31 - 1
@@ -23,10 +24,13 @@ class Words(spaces.Text):
     """Texts of any language: letters, marks, digits, punctuation and white space, but no control characters.
 
     Samples are printable ASCII.
+
+    Args:
+        empty: Whether a text may be empty.
     """
 
-    def __init__(self) -> None:
-        super().__init__(min_length=1, max_length=MAX_LENGTH, charset=string.printable)
+    def __init__(self, *, empty: bool = False) -> None:
+        super().__init__(min_length=0 if empty else 1, max_length=MAX_LENGTH, charset=string.printable)
 
     def contains(self, x: Any) -> bool:
         """Whether ``x`` is such a text."""
@@ -89,11 +93,13 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
     Args:
         env: Any Gymnasium environment.
         narrator: What puts its observations into words.
+        history: How many moments before the present one a prompt begins with (:mod:`twosome.text.history`).
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], narrator: Narrator) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], narrator: Narrator, history: int = 0) -> None:
         self.env = env
         self.narrator = narrator
+        self.history = History(history)
         self.metadata = env.metadata
         self.render_mode = env.render_mode
         self.observation_space = text_space()  # type: ignore[assignment]
@@ -106,6 +112,7 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
         """Start an episode; see :meth:`gymnasium.Env.reset`."""
         super().reset(seed=seed)
         observation, info = self.env.reset(seed=seed, options=options)
+        self.history.clear()
         return self._narrate(observation, info), info
 
     def step(self, action: int) -> tuple[TextObservation, float, bool, bool, dict[str, Any]]:
@@ -119,9 +126,22 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
                 f"action {action} is past the end: this decision has {len(self._options)} admissible actions, "
                 f"so the index must be between 0 and {len(self._options) - 1}"
             )
-        observation, reward, terminated, truncated, info = self.env.step(self._options[action].env_action)
+        phrase, env_action = self._options[action]
+        observation, reward, terminated, truncated, info = self.env.step(env_action)
+        self.history.note(phrase)
         info = {"duration": 1, **info}
         return self._narrate(observation, info), float(reward), terminated, truncated, info
+
+    def advise(self) -> int | None:
+        """Index of the action that the world's own oracle would take now; None where there is none, or it is at a loss.
+
+        A world has one if it, or a wrapper around it, has a method ``advise`` that returns an action of its own.
+        """
+        if not self.env.has_wrapper_attr("advise"):
+            return None
+        advised = self.env.get_wrapper_attr("advise")()
+        offered = [index for index, option in enumerate(self._options) if option.env_action == advised]
+        return offered[0] if advised is not None and offered else None
 
     def render(self) -> Any:
         """Render the wrapped environment."""
@@ -133,7 +153,8 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
 
     def _narrate(self, observation: Any, info: dict[str, Any]) -> TextObservation:
         prompt, self._options = self.narrator.narrate(observation, info)
-        return {"prompt": prompt, "actions": tuple(option.text for option in self._options)}
+        told = self.history.tell(self.narrator, prompt, observation, info)
+        return {"prompt": told, "actions": tuple(option.text for option in self._options)}
 
 
 def _most_actions(space: gymnasium.Space[Any]) -> int:

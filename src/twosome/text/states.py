@@ -79,10 +79,48 @@ def joiner(env: gymnasium.Env[Any, Any]) -> str | None:
     return None
 
 
-def text_world(env: gymnasium.Env[Any, Any]) -> TextWorld | None:
-    """The world behind a text environment, wrapped or not; None where it does not show its states."""
+def has_oracle(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether a text environment's world advises what to do (:meth:`twosome.TextEnv.advise`)."""
     text = env.unwrapped
-    if not isinstance(text, TextEnv):
+    return isinstance(text, TextEnv) and text.env.has_wrapper_attr("advise")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What an environment says of itself.
+
+    Attributes:
+        joiner: See :func:`joiner`.
+        replays: Whether seed and actions give the same episode again. A world that does not says so by an attribute
+            ``replays = False``; nobody can make it, so a run that is resumed begins its open episodes anew.
+        quotes: Whose words its prompts and phrases are, where they are not the narrator's own; None where they are. A
+            narrator says so by an attribute ``quotes``, the name of the world.
+    """
+
+    joiner: str | None = None
+    replays: bool = True
+    quotes: str | None = None
+
+
+def traits(env: gymnasium.Env[Any, Any]) -> Traits:
+    """What a text environment says of itself, wrapped or not.
+
+    Raises:
+        ConfigError: If it says what cannot be.
+    """
+    text: Any = env.unwrapped
+    inside = text.env if isinstance(text, TextEnv) else text
+    replays = bool(inside.get_wrapper_attr("replays")) if inside.has_wrapper_attr("replays") else True
+    return Traits(joiner(env), replays, getattr(getattr(text, "narrator", None), "quotes", None))
+
+
+def text_world(env: gymnasium.Env[Any, Any]) -> TextWorld | None:
+    """The world behind a text environment, wrapped or not; None where it does not show its states.
+
+    Nor does one whose prompts tell what came before: then a prompt belongs to no state.
+    """
+    text = env.unwrapped
+    if not isinstance(text, TextEnv) or text.history.length:
         return None
     inside = text.env.unwrapped
     world = getattr(inside, "world", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from twosome.errors import ConfigError, TwosomeError
 from twosome.overcooked.tasks import TASKS as OVERCOOKED_TASKS
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.guard import GuardedEnv, close_or_tell, words_of
+from twosome.text.history import History
 from twosome.text.overcooked import OvercookedNarrator
+from twosome.text.states import Traits, traits
 from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.workers import ProcessVectorEnv
@@ -71,29 +74,98 @@ TASKS: dict[str, TextTask] = {
 }
 
 
+@dataclass(frozen=True)
+class Family:
+    """Tasks of a world that nobody here made; what follows the colon of their names says which.
+
+    Attributes:
+        env_id: The registered text environment; its argument ``game`` is that part of the name.
+        title: What the world is called.
+        examples: Names.
+        extra: Of twosome, with which the world is installed.
+        gamma: See :class:`TextTask`.
+    """
+
+    env_id: str
+    title: str
+    examples: tuple[str, ...]
+    extra: str
+    gamma: float = 0.99
+
+
+FAMILIES: dict[str, Family] = {
+    "babyai": Family(
+        "twosome/BabyAI-v0",
+        "BabyAI and Minigrid",
+        ("babyai:GoToRedBall", "babyai:GoToLocal", "BabyAI-PickupLoc-v0", "MiniGrid-Empty-5x5-v0"),
+        "babyai",
+    ),
+    "textworld": Family(
+        "twosome/TextWorld-v0",
+        "TextWorld",
+        ("textworld:custom/2-3-4/0-99", "textworld:cooking/recipe1-go6-open-cook/train/7", "textworld:GAME.z8"),
+        "textworld",
+    ),
+    "scienceworld": Family(
+        "twosome/ScienceWorld-v0",
+        "ScienceWorld",
+        ("scienceworld:find-living-thing/0", "scienceworld:boil/train"),
+        "scienceworld",
+    ),
+    "alfworld": Family(
+        "twosome/ALFWorld-v0", "ALFWorld", ("alfworld:own/heat/0", "alfworld:GAME.tw-pddl"), "alfworld"
+    ),
+}
+"""By the part of a name before its colon."""
+
+_MINIGRID = re.compile(r"(?:minigrid:)?((?:BabyAI|MiniGrid)-[\w-]+-v\d+)")
+
+
+def find_task(name: str) -> TextTask | None:
+    """The task of that name, or None where it is somebody's own.
+
+    Environments that minigrid registers are tasks of the family ``babyai`` under their own ids.
+    """
+    registered = _MINIGRID.fullmatch(name)
+    family, _, game = ("babyai", ":", registered[1]) if registered else name.partition(":")
+    if name in TASKS or not game or family not in FAMILIES:
+        return TASKS.get(name)
+    found = FAMILIES[family]
+    return TextTask(found.env_id, f"{found.title}: {game}", found.gamma, {"game": game})
+
+
+def gamma_of(name: str, otherwise: float = 1.0) -> float:
+    """Discount per primitive step under which a task's returns are reported; ``otherwise`` for somebody's own."""
+    task = find_task(name)
+    return otherwise if task is None else task.gamma
+
+
 def make_task(
-    name: str, *, narration: str = "words", permute_phrases: int | None = None, **arguments: Any
+    name: str, *, narration: str = "words", permute_phrases: int | None = None, history: int = 0, **arguments: Any
 ) -> gymnasium.Env[Any, int]:
     """A text environment: a task of twosome by name, or anybody's by its Gymnasium id (``package:Name-v0``).
 
     Args:
-        name: A key of :data:`TASKS`, or the id of an environment whose observations are text observations.
+        name: A key of :data:`TASKS`, a name of one of :data:`FAMILIES`, or the id of an environment whose observations
+            are text observations.
         narration: ``words``, or ``numbers`` for the observation vector instead of a prompt.
         permute_phrases: Seed of permutations that give each action another action's phrase, as a control; None for
             none.
+        history: How many moments before the present one a prompt begins with.
         **arguments: Further arguments of the environment.
 
     Raises:
         ConfigError: If there is no such task, or it cannot be made with these arguments.
     """
     env = _make(name, arguments)
-    if narration == "words" and permute_phrases is None:
+    if narration == "words" and permute_phrases is None and history == 0:
         return env
     text = env.unwrapped
     if not isinstance(text, TextEnv):
         raise ConfigError(
             f"{name!r} cannot be told otherwise: it is not made of an environment and a narrator (TextEnv)"
         )
+    text.history = History(history)
     if permute_phrases is not None:
         if isinstance(permute_phrases, bool) or not isinstance(permute_phrases, int):
             raise ConfigError(f"permute_phrases is a seed, a whole number, got {permute_phrases!r}")
@@ -122,10 +194,12 @@ def open_task(name: str, **arguments: Any) -> Iterator[gymnasium.Env[Any, int]]:
 
 def _make(name: str, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, int]:
     """The task in its own words."""
-    task = TASKS.get(name)
+    task = find_task(name)
     try:
         if task is not None:
             own = {**task.arguments, **arguments}
+            if task.env_id not in NARRATORS:  # a text environment already
+                return gymnasium.make(task.env_id, disable_env_checker=True, **own)
             wording = own.pop("wording", FIRST)
             env = gymnasium.make(task.env_id, disable_env_checker=True, **own)
             return TextEnv(env, NARRATORS[task.env_id](env, wording))
@@ -170,6 +244,13 @@ def make_vector_task(
     if processes:
         return ProcessVectorEnv(makers, names, timeout)
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def vector_traits(envs: VectorEnv) -> Traits:
+    """What the environments of :func:`make_vector_task` say of themselves."""
+    if isinstance(envs, SyncVectorEnv):
+        return traits(envs.envs[0])
+    return envs.traits if isinstance(envs, ProcessVectorEnv) else Traits()
 
 
 def _make_guarded(name: str, arguments: Mapping[str, Any], called: str) -> GuardedEnv:

@@ -20,6 +20,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from twosome.errors import EnvironmentFault, TwosomeError
+from twosome.text.states import Traits, traits
 
 Maker = Callable[[], gymnasium.Env[Any, Any]]
 """Makes an environment; is pickled on its way to the process."""
@@ -64,11 +65,11 @@ class ProcessVectorEnv(VectorEnv):
                 self._workers.append(_start(maker, name))
             # Registered after multiprocessing's own exit function, so it runs before that one waits for the processes.
             atexit.register(self._kill)
-            spaces = self._answers(range(self.num_envs), "being made")
+            made: dict[int, tuple[Any, Any, Traits]] = self._answers(range(self.num_envs), "being made")
         except BaseException:
             self.close()
             raise
-        self.single_observation_space, self.single_action_space = spaces[0]
+        self.single_observation_space, self.single_action_space, self.traits = made[0]
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -209,7 +210,7 @@ def _work(name: str, maker: Maker, pipe: connection.Connection) -> None:
 
 def _serve(maker: Maker, pipe: connection.Connection) -> None:
     with closing(maker()) as env:
-        answer: Any = (env.observation_space, env.action_space)
+        answer: Any = (env.observation_space, env.action_space, traits(env))
         calls: dict[str, Callable[..., Any]] = {"reset": env.reset, "step": env.step}
         while True:
             pipe.send(answer)

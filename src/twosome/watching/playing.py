@@ -15,15 +15,15 @@ from twosome.baselines import UniformPolicy
 from twosome.decision import Decision
 from twosome.envs.exploring import explore
 from twosome.envs.oracle import best_play
-from twosome.errors import ConfigError
+from twosome.errors import ConfigError, EnvironmentFault
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.evaluation.foreseeing import foresee
 from twosome.evaluation.sampled import LONGEST
 from twosome.functional.categorical import sample
 from twosome.success import judge
 from twosome.text.guard import GuardedEnv
-from twosome.text.states import TextWorld, text_world, time_limit
-from twosome.text.tasks import TASKS, make_task, open_task
+from twosome.text.states import TextWorld, has_oracle, text_world, time_limit
+from twosome.text.tasks import find_task, gamma_of, make_task, open_task
 from twosome.types import Policy
 from twosome.watching.film import MODE, Film, check_can_film
 
@@ -71,7 +71,7 @@ def play(
     arguments = {**(environment or {}), **({"render_mode": mode} if mode else {})}
     generator = torch.Generator().manual_seed(seed)
     with closing(GuardedEnv(make_task(task, **arguments), task)) as env:
-        best = _best_phrases(task, env) if player == "best" else iter(())
+        best = _best_player(task, env) if player == "best" else None
 
         def choose(decision: Decision) -> int | None:
             with torch.no_grad():
@@ -79,16 +79,17 @@ def play(
             tell(_describe(decision, log_probs.exp().tolist() if policy is not None else None))
             if player == "you":
                 return _ask(decision, ask, tell)
-            if player == "best":
-                action = decision.actions.index(next(best))
+            if best is not None:
+                action = best(decision)
             else:
                 action = int(log_probs.argmax() if greedy else sample(log_probs, generator))
             tell(f"> {decision.actions[action]}")
             return action
 
         observation, _ = env.reset(seed=seed)
-        film = Film(env, TASKS[task].summary if task in TASKS else task) if gif is not None else None
-        gamma = TASKS[task].gamma if task in TASKS else 1.0
+        known = find_task(task)
+        film = Film(env, known.summary if known is not None else task) if gif is not None else None
+        gamma = gamma_of(task)
         bound = math.inf if player == "you" else max(LONGEST, time_limit(env) or 0)
         total = _episode(env, observation, choose, film, gamma, pictures, tell, bound)
     if film is not None and gif is not None:
@@ -164,13 +165,27 @@ def _render_mode(task: str, environment: Mapping[str, Any], gif: Path | None, pi
     return "ansi"
 
 
-def _best_phrases(task: str, env: gymnasium.Env[Any, int]) -> Iterator[str]:
-    """The phrases of a play of highest discounted return."""
+def _best_player(task: str, env: gymnasium.Env[Any, int]) -> Callable[[Decision], int]:
+    """Chooses as a play of highest discounted return does, or as the world's own oracle advises."""
     shown = text_world(env)
     if shown is None or shown.time_limit is None:
-        raise ConfigError(f"{task!r} does not show its states, so no best play can be found; choose another --player")
-    plan = best_play(explore(shown.world), TASKS[task].gamma if task in TASKS else JUDGED_AT, shown.time_limit)
-    return _phrases(shown, plan.actions)
+        if not has_oracle(env):
+            raise ConfigError(
+                f"{task!r} does not show its states and has no oracle, so no best play can be found; choose another "
+                "--player"
+            )
+        return lambda decision: _advised(task, env)
+    plan = best_play(explore(shown.world), gamma_of(task, JUDGED_AT), shown.time_limit)
+    phrases = _phrases(shown, plan.actions)
+    return lambda decision: decision.actions.index(next(phrases))
+
+
+def _advised(task: str, env: gymnasium.Env[Any, int]) -> int:
+    """What the world's oracle advises."""
+    advised = env.unwrapped.advise()  # type: ignore[attr-defined]
+    if advised is None:
+        raise EnvironmentFault(f"the oracle of {task!r} knows no further; try another --seed")
+    return int(advised)
 
 
 def _phrases(shown: TextWorld, actions: Sequence[int]) -> Iterator[str]:

@@ -34,7 +34,7 @@ from twosome.runs.recorder import EPISODES_FILE
 from twosome.settings.config import RunConfig
 from twosome.success import judge
 from twosome.text.guard import GuardedEnv, close_or_tell
-from twosome.text.tasks import TASKS, make_task
+from twosome.text.tasks import find_task, make_task
 from twosome.watching.film import MODE
 
 REPLAY_FILE = "replay.json"
@@ -83,11 +83,12 @@ def record_replay(directory: Path, *, trust_remote_code: bool = False) -> Path:
         for names, record in chosen_episodes(read_lines(directory / EPISODES_FILE)):
             recording.replay(names, record)
     best = optimal_play(config.task, config.ppo.gamma, config.environment)
+    known = find_task(config.task)
     content = {
         "format": FORMAT,
         "weights": weights,
         "task": config.task,
-        "summary": TASKS[config.task].summary if config.task in TASKS else config.task,
+        "summary": known.summary if known is not None else config.task,
         "model": config.model,
         "normalization": config.normalization,
         "seed": config.seed,
