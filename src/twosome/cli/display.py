@@ -155,7 +155,8 @@ def training_display(config: RunConfig, out: Path) -> Iterator[TrainingDisplay]:
 
 def print_evaluations(rows: Sequence[tuple[str, Evaluation]], optimum: Play | None = None) -> None:
     """One table: success, return and length of every policy, with 95 % intervals."""
-    table = Table(title=f"{rows[0][1].task}, {rows[0][1].episodes} episodes each, 95 % intervals", title_justify="left")
+    title = f"{rows[0][1].task}, {rows[0][1].episodes} episodes each, 95 % intervals" if rows else None
+    table = Table(title=title, title_justify="left")
     table.add_column("policy")
     for name in ("success", "mean discounted return", "decisions per episode"):
         table.add_column(name, justify="right")

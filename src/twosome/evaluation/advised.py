@@ -61,6 +61,8 @@ def _play(env: gymnasium.Env[Any, int], episode: Episode, longest: int) -> Episo
         if action is None:
             break
         decision = Decision(observation["prompt"], tuple(observation["actions"]))
+        if action == len(decision.actions):  # advised, though it is not offered
+            decision = Decision(decision.prompt, (*decision.actions, env.unwrapped.phrase(action)))  # type: ignore[attr-defined]
         certain = tuple(float(index == action) for index in range(len(decision.actions)))
         observation, reward, terminated, truncated, info = env.step(action)
         episode.steps.append(Step(decision, certain, action, float(reward), info["duration"]))

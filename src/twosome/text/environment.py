@@ -135,13 +135,21 @@ class TextEnv(gymnasium.Env[TextObservation, int]):
     def advise(self) -> int | None:
         """Index of the action that the world's own oracle would take now; None where there is none, or it is at a loss.
 
-        A world has one if it, or a wrapper around it, has a method ``advise`` that returns an action of its own.
+        A world has one if it, or a wrapper around it, has a method ``advise`` that returns an action of its own. It may
+        be a command, a text, that is not offered: then it is added, for the oracle alone, after those that are.
         """
         if not self.env.has_wrapper_attr("advise"):
             return None
         advised = self.env.get_wrapper_attr("advise")()
         offered = [index for index, option in enumerate(self._options) if option.env_action == advised]
-        return offered[0] if advised is not None and offered else None
+        if offered or not isinstance(advised, str):
+            return offered[0] if offered else None
+        self._options = (*self._options, Option(advised, advised))
+        return len(self._options) - 1
+
+    def phrase(self, action: int) -> str:
+        """The words of an action of this moment, also of one that was only advised."""
+        return self._options[action].text
 
     def render(self) -> Any:
         """Render the wrapped environment."""

@@ -131,7 +131,8 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
         except (TypeError, ValueError):
             raise self._fault(f"returned the reward {_short(reward)}; a reward must be a finite number") from None
         if not math.isfinite(number) or abs(number) > LARGEST_REWARD:
-            phrase = self._decision.actions[action] if self._decision is not None else action
+            known = self._decision is not None and action < len(self._decision.actions)
+            phrase = self._decision.actions[action] if known and self._decision is not None else action
             raise self._fault(f"paid {number} for {phrase!r}; a reward must be a finite number, also in float32")
         return number
 

@@ -83,7 +83,7 @@ def play(
                 action = best(decision)
             else:
                 action = int(log_probs.argmax() if greedy else sample(log_probs, generator))
-            tell(f"> {decision.actions[action]}")
+            tell(f"> {_phrase(env, decision, action)}")
             return action
 
         observation, _ = env.reset(seed=seed)
@@ -122,6 +122,7 @@ def _episode(
         if len(rewards) >= bound:
             tell(f"left after {bound} decisions, as it does not end: discounted return {total:+.4f} so far")
             return total
+        phrase = _phrase(env, decision, action)
         observation, reward, terminated, truncated, info = env.step(action)
         duration = info.get("duration", 1)
         rewards.append(float(reward))
@@ -129,7 +130,7 @@ def _episode(
         elapsed += duration
         tell(f"  reward {float(reward):+.3f}, {duration} steps\n")
         if film is not None:
-            film.shoot(decision.actions[action])
+            film.shoot(phrase)
         if terminated or truncated:
             if pictures:
                 tell(str(env.render()))
@@ -186,6 +187,13 @@ def _advised(task: str, env: gymnasium.Env[Any, int]) -> int:
     if advised is None:
         raise EnvironmentFault(f"the oracle of {task!r} knows no further; try another --seed")
     return int(advised)
+
+
+def _phrase(env: gymnasium.Env[Any, int], decision: Decision, action: int) -> str:
+    """The words of an action; an oracle may take one that is not offered."""
+    if action < len(decision.actions):
+        return decision.actions[action]
+    return f"{env.unwrapped.phrase(action)} (not among the actions offered)"  # type: ignore[attr-defined]
 
 
 def _phrases(shown: TextWorld, actions: Sequence[int]) -> Iterator[str]:

@@ -50,6 +50,9 @@ class CommandWorld(gymnasium.Env[Said, str]):
         parts: Names of the parts.
         time_limit: Commands after which an episode is cut.
 
+    Attributes:
+        advised: What an oracle said last; taken also where it is not offered.
+
     Raises:
         ConfigError: If the time limit is no whole number from 1.
     """
@@ -62,6 +65,7 @@ class CommandWorld(gymnasium.Env[Said, str]):
         self.time_limit = time_limit
         self.observation_space = spaces.Dict({part: Words(empty=True) for part in parts})  # type: ignore[assignment]
         self.action_space = Words()  # type: ignore[assignment]
+        self.advised: str | None = None
         self._moment: Moment | None = None
         self._steps = 0
 
@@ -89,8 +93,9 @@ class CommandWorld(gymnasium.Env[Said, str]):
         if self._moment is None or self._moment.over or self._steps >= self.time_limit:
             raise EnvironmentFault(f"{type(self).__name__} takes no command after the end of an episode; reset it")
         before, self._steps = self._moment, self._steps + 1
-        offered = action in before.commands
+        offered = action in before.commands or action == self.advised
         self._moment = self.do(action) if offered else Moment(before.said, before.commands)
+        self.advised = None
         observation, info = self._shown(self._moment)
         cut = not self._moment.over and self._steps >= self.time_limit
         if self._moment.over or cut:

@@ -112,7 +112,8 @@ class InterpretedWorld(CommandWorld):
             for command in self._taken:
                 state = self._adviser.step(command)[0]
             self._advised = _plan(state)
-        return self._advised[0] if self._advised else None
+        self.advised = self._advised[0] if self._advised else None
+        return self.advised
 
     def close(self) -> None:
         """End the interpreters."""
