@@ -46,6 +46,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "virtualhome": WORLD,
     "wordings": ("errors",),
     "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "wordings", "success", *FOUNDATION),
+    "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "success", *FOUNDATION),
+    "worlds": ("gymnasium", "caching", "text", *FOUNDATION),
     "tokens": ("torch", "numpy", *FOUNDATION),
     "scoring": READING,
     "judging": ("scoring", *READING),

@@ -35,6 +35,8 @@ class Collector:
         longest: Decisions after which an episode that has not ended is left, and the next one begins. While training
             there is no need to: a rollout ends anyway.
         values: Ask the policy for values; else they are 0 in the rollout, and none in the episodes.
+        replays: Whether the environments give an episode again from its seed and actions. Where they do not, taking
+            up a state begins new episodes instead of those that were open.
 
     Raises:
         ConfigError: If the environments cannot be divided into groups of that size.
@@ -50,6 +52,7 @@ class Collector:
         group_size: int = 1,
         longest: float = math.inf,
         values: bool = True,
+        replays: bool = True,
     ) -> None:
         if group_size < 1 or envs.num_envs % group_size:
             raise ConfigError(f"{envs.num_envs} environments cannot be divided into groups of {group_size}")
@@ -58,6 +61,7 @@ class Collector:
         self._greedy = greedy
         self._longest = longest
         self._values = values
+        self._replays = replays
         self._seeds = np.random.default_rng(seed)
         self._began = self._drawn = 0
         self._group_size = group_size
@@ -119,7 +123,7 @@ class Collector:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`state_dict` returned; the open episodes are replayed.
+        """Put back what :meth:`state_dict` returned; the open episodes are replayed, or begun anew where they cannot be.
 
         Raises:
             EnvironmentFault: If an environment does not show or pay what it did: it is not determined by its seed.
@@ -130,7 +134,12 @@ class Collector:
         # Before there were groups, every episode drew a seed of its own.
         self._drawn = state.get("drawn", self._began)
         self._ahead = [[_Seed(*seed) for seed in seeds] for seeds in state.get("ahead", [[]] * self.envs.num_envs)]
-        self._open, self._decisions = replay(self.envs, state["open"])
+        if self._replays:
+            self._open, self._decisions = replay(self.envs, state["open"])
+            return
+        self._open = [self._new_episode(index) for index in range(self.envs.num_envs)]
+        observations, _ = self.envs.reset(seed=[episode.seed for episode in self._open])  # type: ignore[arg-type]
+        self._decisions = decisions(observations)
 
     def _step(self, policy: Policy) -> tuple[dict[str, Any], list[Episode]]:
         """One decision in every environment: a row of the rollout, and the episodes that ended."""

@@ -174,19 +174,23 @@ def _optimum(arguments: argparse.Namespace) -> None:
     task, environment, episodes = arguments.task, arguments.environment, arguments.episodes or EPISODES
     with waiting(f"playing {task} as well as can be") as told:
         best = optimal_play(task, gamma_of(task), environment)
-        found = None if best is not None else evaluate_oracle(
-            task,
-            episodes=episodes,
-            gamma=gamma_of(task),
-            seed=arguments.seed,
-            longest=arguments.longest or LONGEST,
-            environment=environment,
-            on_progress=partial(told.episodes, episodes),
+        found = (
+            None
+            if best is not None
+            else evaluate_oracle(
+                task,
+                episodes=episodes,
+                gamma=gamma_of(task),
+                seed=arguments.seed,
+                longest=arguments.longest or LONGEST,
+                environment=environment,
+                on_progress=partial(told.episodes, episodes),
+            )
         )
     if best is None and found is None:
         raise ConfigError(f"{task!r} does not show its states and has no oracle, so its optimum is not known")
     if arguments.json:
-        print(json.dumps(asdict(best if found is None else found), default=str))
+        print(json.dumps(asdict(found) if found is not None else best._asdict() if best is not None else None))
     else:
         print_evaluations([] if found is None else [("optimum (the world's oracle)", found)], best)
 

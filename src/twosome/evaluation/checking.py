@@ -25,10 +25,10 @@ from twosome.settings.wording import worded
 from twosome.success import UNKNOWN, Way
 from twosome.text.api import api_faults
 from twosome.text.checking import check
-from twosome.text.faults import Fault, Finding, collect
+from twosome.text.faults import Fault, Finding, collect, of_the_world
 from twosome.text.guard import words_of
 from twosome.text.repeating import repeats
-from twosome.text.states import joiner
+from twosome.text.states import traits
 from twosome.text.tasks import gamma_of, open_task
 from twosome.text.walking import Seen, Walk, walk
 from twosome.tokens.encoding import encode_decision, make_frame, special_tokens, specials_in
@@ -95,8 +95,9 @@ def check_environment(
     reader = _reader(model, skipped)
     discount = gamma_of(task, JUDGED_AT)
     with open_task(task, **(environment or {})) as env:
-        prompting = prompting or Prompting(joiner="none" if joiner(env) == "" else "space")
-        check_joiner(joiner(env), prompting)
+        says = traits(env)
+        prompting = prompting or Prompting(joiner="none" if says.joiner == "" else "space")
+        check_joiner(says.joiner, prompting)
         frame = make_frame(reader.tokenizer, prompting) if reader is not None else PLAIN
         try:
             walked = walk(env, discount=discount, decisions=decisions, seed=seed)
@@ -110,7 +111,7 @@ def check_environment(
             raise EnvironmentFault(
                 f"{task!r} raised {type(error).__name__} while it was walked through: {words_of(error)} ({where})"
             ) from None
-    faults += found
+    faults = [of_the_world(fault, quotes=says.quotes, replays=says.replays) for fault in [*faults, *found]]
     if why is not None:
         skipped["repeats"] = why
     if not walked.exhaustive:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from gymnasium.vector import SyncVectorEnv
 
 from twosome.algorithms import make_algorithm
 from twosome.episodes import Episode
@@ -30,8 +29,7 @@ from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
-from twosome.text.states import joiner
-from twosome.text.tasks import make_vector_task
+from twosome.text.tasks import make_vector_task, vector_traits
 from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
 
@@ -309,8 +307,14 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
         arguments={**config.environment, **config.narration},
     )
     with closing(envs):
-        if config.policy == "language" and isinstance(envs, SyncVectorEnv):
-            check_joiner(joiner(envs.envs[0]), config.prompting)
+        says = vector_traits(envs)
+        if config.policy == "language":
+            check_joiner(says.joiner, config.prompting)
+        if not says.replays:  # said before a day of training, not after
+            _warn(
+                f"episodes of {config.task} do not follow from their seeds and actions: if this run is stopped, "
+                "resuming it begins its open episodes anew, so it will not end with the same bytes"
+            )
         torch.manual_seed(weights_seed)
         policy = new_policy(config, on_stage)
         shuffling = torch.Generator().manual_seed(shuffle_seed)
@@ -321,6 +325,7 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
             generator=torch.Generator().manual_seed(action_seed),
             group_size=config.group_size,
             values=config.has_critic,
+            replays=says.replays,
         )
         yield Training(config, policy, algorithm, collector)
 

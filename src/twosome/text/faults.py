@@ -56,6 +56,27 @@ class Finding:
     example: str
 
 
+_WORDING = ("reads-on", "articles", "named")
+
+
+def of_the_world(fault: Fault, *, quotes: str | None, replays: bool) -> Fault:
+    """A fault that no adapter can repair as a note: the world's own wording, or its own chance.
+
+    Args:
+        fault: Of any kind.
+        quotes: Whose words prompts and phrases are, where they are not the narrator's.
+        replays: Whether the world says that its episodes follow from seed and actions.
+    """
+    if quotes is not None and fault.check in _WORDING:
+        return fault._replace(
+            severity="note", message=f"in the words of {quotes}, which are shown as they are: {fault.message}"
+        )
+    if not replays and fault.check == "repeats":
+        message = f"the world says so itself (replays = False), and runs begin open episodes anew: {fault.message}"
+        return fault._replace(severity="note", message=message)
+    return fault
+
+
 def collect(faults: Iterable[Fault]) -> tuple[Finding, ...]:
     """Return one finding for every kind of fault, errors first."""
     kinds: dict[tuple[str, Severity, str], list[str]] = defaultdict(list)

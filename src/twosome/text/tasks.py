@@ -112,9 +112,7 @@ FAMILIES: dict[str, Family] = {
         ("scienceworld:find-living-thing/0", "scienceworld:boil/train"),
         "scienceworld",
     ),
-    "alfworld": Family(
-        "twosome/ALFWorld-v0", "ALFWorld", ("alfworld:own/heat/0", "alfworld:GAME.tw-pddl"), "alfworld"
-    ),
+    "alfworld": Family("twosome/ALFWorld-v0", "ALFWorld", ("alfworld:own/heat/0", "alfworld:GAME.tw-pddl"), "alfworld"),
 }
 """By the part of a name before its colon."""
 

@@ -41,9 +41,7 @@ class GridWorld(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Steps after which an episode is cut; some levels choose it at a reset."""
         return int(self.get_wrapper_attr("max_steps"))
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; what minigrid prints while it looks for a level is not shown."""
         self._bot, self._taken, self._lost = None, None, False
         with contextlib.redirect_stdout(io.StringIO()):
@@ -55,7 +53,7 @@ class GridWorld(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._taken = action
         observation, reward, terminated, truncated, info = self.env.step(int(action))
         if terminated or truncated:
-            info = {**info, "success": bool(terminated and reward > 0)}
+            info = {**info, "success": bool(terminated and float(reward) > 0)}
         return observation, float(reward), terminated, truncated, info
 
     def advise(self) -> int | None:

@@ -43,8 +43,8 @@ class Moment:
 class CommandWorld(gymnasium.Env[Said, str]):
     """An environment of words: an observation has a text for every part, an action is a command.
 
-    A command that is not offered changes nothing and is answered with nothing; it counts as a step. ``info["commands"]``
-    are those that are.
+    A command that is not offered changes nothing and is answered with nothing; it counts as a step. Those that are
+    stand in ``info["commands"]``.
 
     Args:
         parts: Names of the parts.
@@ -64,7 +64,7 @@ class CommandWorld(gymnasium.Env[Said, str]):
             raise ConfigError(f"time_limit must be a whole number of commands, at least 1, got {time_limit!r}")
         self.time_limit = time_limit
         self.observation_space = spaces.Dict({part: Words(empty=True) for part in parts})  # type: ignore[assignment]
-        self.action_space = Words()  # type: ignore[assignment]
+        self.action_space = Words()
         self.advised: str | None = None
         self._moment: Moment | None = None
         self._steps = 0

@@ -1,8 +1,8 @@
 """What an agent in a grid sees, in words.
 
 Minigrid shows a picture of seven by seven cells, with the agent in the middle of its last row, looking up. The prompt
-names what lies in it, the nearest first, with the steps it takes to get there; how far the wall is; what is carried; and
-the mission. It says nothing of what is out of view, and nothing is remembered (a history does that).
+names what lies in it, the nearest first, with the steps it takes to get there; how far the walls are; what is carried;
+and the mission. It says nothing of what is out of view, and nothing is remembered (a history does that).
 
 Only what does something is offered, as far as the agent can see: nothing is picked up where nothing lies. The three
 moves are offered always, also where a wall or a thing is in the way.

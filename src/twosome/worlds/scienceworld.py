@@ -7,7 +7,7 @@ about this world, and is dealt with here:
   again until another one was taken, so nobody repeats it for ever.
 * An episode does not follow from its seed and its actions: the order in which things are listed depends on what the
   Java process did before. Lines are sorted here, which removes most of it; the rest is said (``replays = False``).
-* Points that a task gives away at the start are paid with the first step, so the rewards of an episode sum to its score.
+* Points that a task gives away at the start are paid with the first step: an episode's rewards sum to its score.
 * A wrong "focus on" ends an episode with a score of -100; its reward brings the sum to -1.
 """
 

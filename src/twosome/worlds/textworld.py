@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twosome.errors import ConfigError
 from twosome.text.environment import TextEnv
@@ -66,14 +67,17 @@ class InterpretedWorld(CommandWorld):
     """TextWorld's games: one, or one of several for every episode, chosen by its seed.
 
     Args:
-        files: Finds the file of each.
+        games: Which ones.
         time_limit: Commands after which an episode is cut.
+        parts: Names of what observations consist of.
         wrappers: Classes of TextWorld's wrappers, for games that need one.
     """
 
-    def __init__(self, files: Files, time_limit: int, wrappers: tuple[Any, ...] = ()) -> None:
-        super().__init__(PARTS, time_limit)
-        self._files = files
+    def __init__(
+        self, games: Games, time_limit: int, parts: tuple[str, ...] = PARTS, wrappers: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(parts, time_limit)
+        self._games = games
         self._wrappers = wrappers
         self._game: InterpretedGame | None = None
         self._adviser: InterpretedGame | None = None
@@ -85,13 +89,13 @@ class InterpretedWorld(CommandWorld):
 
     def begin(self, options: Mapping[str, Any]) -> Moment:
         """Start one of the games."""
-        file = self._files.choose(self.np_random)
+        file = self._games.choose(self.np_random)
         if self._game is None or file != self._file:
             self.close()
             self._game, self._file, self.game_hash = InterpretedGame(file, self._wrappers), file, file.stem
         self._leave_adviser()
         self._taken, self._score = [], 0.0
-        return self._told(self._game.reset(), over=False, answer="")
+        return self._told(self._game.reset(), over=False, answer=None)
 
     def do(self, command: str) -> Moment:
         """Type a command."""
@@ -127,43 +131,60 @@ class InterpretedWorld(CommandWorld):
             self._adviser.close()
             self._adviser = None
 
-    def _told(self, state: Any, *, over: bool, answer: str) -> Moment:
+    def _told(self, state: Any, *, over: bool, answer: str | None) -> Moment:
         score, most = float(state.score or 0), float(state.max_score or 1)
         reward, self._score = (score - self._score) / most, score
+        commands = tuple(sorted(set(state.admissible_commands or ())))
+        won = bool(state.won)
+        return Moment(self.parts_of(state, answer), commands, reward, over or won or bool(state.lost), won)
+
+    def parts_of(self, state: Any, answer: str | None) -> dict[str, str]:
+        """What a state says, part by part; there is no answer at the start."""
         place = said(state.description)
-        parts = {
+        return {
             "objective": said(state.objective),
             "place": place,
             "inventory": said(state.inventory),
-            "answer": "" if answer == place else answer,  # of `look`, and of going somewhere
+            "answer": answer if answer is not None and answer != place else "",  # of `look`, and of going somewhere
         }
-        commands = tuple(sorted(set(state.admissible_commands or ())))
-        won = bool(state.won)
-        return Moment(parts, commands, reward, over or won or bool(state.lost), won)
 
 
-class Files:
+class Games(NamedTuple):
     """The games that episodes are played on.
 
-    Args:
-        game: See :mod:`twosome.worlds.textworld_games`.
-        suffix: Of files that exist.
+    Attributes:
+        seeds: One for each.
+        file: Finds a game's file by its seed, and makes it if need be.
     """
 
-    def __init__(self, game: str, suffix: str = ".z8") -> None:
-        self._file = Path(game) if game.endswith(suffix) else None
-        self._recipe = None if self._file is not None else parse(game)
-        if self._file is not None and not self._file.is_file():
-            raise ConfigError(f"there is no game {game!r}; name a {suffix} file that exists")
-        if self._recipe is not None and len(self._recipe.seeds) == 1:
-            game_file(self._recipe, self._recipe.first)  # what cannot be made is told at once
+    seeds: range
+    file: Callable[[int], Path]
 
     def choose(self, random: Any) -> Path:
         """The file of the next episode."""
-        if self._recipe is None:
-            assert self._file is not None
-            return self._file
-        return game_file(self._recipe, int(self._recipe.first + random.integers(len(self._recipe.seeds))))
+        return self.file(int(self.seeds[int(random.integers(len(self.seeds)))]))
+
+
+def games_of(game: str, suffix: str, named: Callable[[str], Games]) -> Games:
+    """The games that a name stands for: a file that exists, or made ones.
+
+    Args:
+        game: The path of a file, or a name.
+        suffix: What such paths end with.
+        named: What a name stands for.
+
+    Raises:
+        ConfigError: If there is no such file, or the name stands for nothing, or the only game cannot be made.
+    """
+    if game.endswith(suffix):
+        file = Path(game).resolve()
+        if not file.is_file():
+            raise ConfigError(f"there is no game {game!r}; name a {suffix} file that exists")
+        return Games(range(1), lambda seed: file)
+    found = named(game)
+    if len(found.seeds) == 1:
+        found.file(found.seeds[0])
+    return found
 
 
 def _plan(state: Any) -> tuple[str, ...]:
@@ -188,4 +209,9 @@ def make(game: str, *, time_limit: int = _TIME_LIMIT) -> TextEnv:
     """
     need("textworld", EXTRA)
     narrator = Quoting("TextWorld", PARTS, ("answer",), "To reach your goal, you should now")
-    return TextEnv(InterpretedWorld(Files(game), time_limit), narrator)
+    return TextEnv(InterpretedWorld(games_of(game, ".z8", _made), time_limit), narrator)
+
+
+def _made(name: str) -> Games:
+    recipe = parse(name)
+    return Games(recipe.seeds, partial(game_file, recipe))

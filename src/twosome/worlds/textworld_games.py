@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import io
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ def parse(name: str) -> Recipe:
         rooms, objects, length, first, last = (int(part) if part else None for part in found.groups())
         if not rooms or not objects or not length:
             raise ConfigError(f"a custom game has at least one room, one object and a quest of one step, got {name!r}")
-        settings = {"rooms": rooms, "objects": objects, "quest_length": length}
+        settings: dict[str, Any] = {"rooms": rooms, "objects": objects, "quest_length": length}
         return _ranged("custom", settings, first or 0, last, name)
     if found := _COOKING.fullmatch(name):
         skills, split, first_text, last_text = found.groups()
@@ -95,8 +94,9 @@ def _skills(words: str, name: str) -> dict[str, Any]:
         elif skill in _PLAIN and not number:
             settings[skill] = True
         else:
-            raise ConfigError(f"{word!r} in {name!r} is none of recipe1 to 5, take0 to 5, go1, 6, 9 or 12, open, cook, cut")
-    settings["take"] = max(settings["take"], 0) or settings["recipe"]
+            known = "recipe1 to 5, take0 to 5, go1, 6, 9 or 12, open, cook, cut"
+            raise ConfigError(f"{word!r} in {name!r} is none of {known}")
+    settings["take"] = settings["take"] or settings["recipe"]
     return settings
 
 
@@ -134,13 +134,12 @@ def _keep(made: Path, digest: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix in (".json", ".z8"):  # the description first: a game that is there is complete
             with tempfile.NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as partial:
-                with made.with_suffix(suffix).open("rb") as source:
-                    shutil.copyfileobj(source, partial)
+                partial.write(made.with_suffix(suffix).read_bytes())
             Path(partial.name).replace(folder / f"{digest}{suffix}")
     except OSError as error:
         raise ConfigError(
-            f"cannot keep a TextWorld game in {str(folder)!r}: {error.strerror or error}; set TWOSOME_CACHE to a folder "
-            "that can be written"
+            f"cannot keep a TextWorld game in {str(folder)!r}: {error.strerror or error}; set TWOSOME_CACHE to a "
+            "folder that can be written"
         ) from None
     return folder / f"{digest}.z8"
 
