@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tomllib
 
 from development import checks, constraints, environment, processes, project, real_model
 from development.messages import Failure, say
@@ -66,15 +65,10 @@ def reformat(arguments: list[str]) -> int:
 def setup(arguments: list[str]) -> int:
     """Make or refresh `.venv` with the test extra and those asked for."""
     parser = argparse.ArgumentParser(prog="dev.py setup", description="Make or refresh .venv.")
-    parser.add_argument("--extra", action="append", default=[], choices=known_extras(), help="install this extra too")
+    parser.add_argument("--extra", action="append", default=[], choices=packages.extras(), help="install this extra too")
     python = environment.set_up(("test", *parser.parse_args(arguments).extra))
     say(f"ready: {python}")
     return 0
-
-
-def known_extras() -> list[str]:
-    """The names of the extras in pyproject.toml."""
-    return sorted(tomllib.loads(project.PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 
 
 def lock(arguments: list[str]) -> int:

@@ -9,10 +9,13 @@ from development.messages import diagnose, say
 
 BUILD_TOOLS = ("uv", "hatchling", "editables")  # pinned beside the dependencies; no user of the package needs them
 
+UNPINNED = ("alfworld",)
+"""Extras that are left out: to ask alfworld what it needs, it has to be built, for minutes, and no test installs it."""
+
 LOCK_HEADER = (
     "# The versions this project is tested with. Made by `python3 dev.py lock`; do not edit by hand.",
-    "# uv resolved pyproject.toml with all extras and the build tools for every Python from 3.11 and every system;",
-    "# torch is pinned in development/project.py. The CUDA packages of torch are left out: they follow from the build",
+    "# uv resolved pyproject.toml with all extras but alfworld, and the build tools, for every Python from 3.11 and every",
+    "# system; torch is pinned in development/project.py. The CUDA packages of torch are left out: they follow from the build",
     "# of torch that is installed, and a constraints file serves all of its builds.",
 )
 
@@ -27,7 +30,8 @@ def renew() -> None:
     # An old environment will do: the present pins may be what makes a new one fail.
     if "uv" not in packages.distributions(project.VENV):
         python = environment.set_up(("test",))
-    command = [python, "-m", "uv", "pip", "compile", "pyproject.toml", "-", "--all-extras", "--quiet", "--no-header"]
+    command = [python, "-m", "uv", "pip", "compile", "pyproject.toml", "-", "--quiet", "--no-header"]
+    command += [f"--extra={extra}" for extra in packages.extras() if extra not in UNPINNED]
     # One version for every Python and system (where one exists), so that one file serves all of them.
     command += ["--universal", "--fork-strategy", "fewest", "--python-version", "{}.{}".format(*project.OLDEST_PYTHON)]
     wishes = "\n".join([f"torch=={project.TORCH_PIN}", *BUILD_TOOLS])

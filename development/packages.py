@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 from development import processes, project
@@ -46,6 +47,11 @@ def project_command(python: str, extras: tuple[str, ...], *, uv: bool) -> list[s
         return [python, "-m", "pip", "install", *constraints, "--editable", requirement]
     build = ["--build-constraints", project.CONSTRAINTS.name]
     return [python, "-m", "uv", "pip", "install", "--python", python, *constraints, *build, "--editable", requirement]
+
+
+def extras() -> list[str]:
+    """The names of the extras in pyproject.toml."""
+    return sorted(tomllib.loads(project.PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 
 
 def distributions(venv: Path) -> dict[str, str]:

@@ -123,7 +123,7 @@ class Collector:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`state_dict` returned; the open episodes are replayed, or begun anew where they cannot be.
+        """Put back what :meth:`state_dict` returned; open episodes are replayed, or begun anew where they cannot be.
 
         Raises:
             EnvironmentFault: If an environment does not show or pay what it did: it is not determined by its seed.

@@ -63,11 +63,11 @@ def problem(task: str, seed: int) -> tuple[str, str]:
     lies = {objects[0]: start, **{name: draw.choice(_PLACES) for name in objects[1:]}}
     facts = ["(= (total-cost) 0)", "(atLocation agent1 l_0)"]
     for number, (name, opens) in enumerate(_RECEPTACLES.items(), 1):
-        facts += [f"(receptacleType {name}_bar_1 {name}Type)", f"(receptacleAtLocation {name}_bar_1 l_{number})"]
-        facts += [f"(openable {name}_bar_1)"] * opens + [f"(canContain {name}Type {thing}Type)" for thing in objects]
+        facts += [f"(receptacleType {_id(name)} {name}Type)", f"(receptacleAtLocation {_id(name)} l_{number})"]
+        facts += [f"(openable {_id(name)})"] * opens + [f"(canContain {name}Type {thing}Type)" for thing in objects]
     for name, place in lies.items():
         where = list(_RECEPTACLES).index(place) + 1
-        facts += [f"(objectType {name}_bar_1 {name}Type)", f"(inReceptacle {name}_bar_1 {place}_bar_1)"]
+        facts += [f"(objectType {name}_bar_1 {name}Type)", f"(inReceptacle {name}_bar_1 {_id(place)})"]
         facts += [f"(objectAtLocation {name}_bar_1 l_{where})"]
         facts += [f"({can} {name}_bar_1)" for can in ("pickupable", "heatable", "coolable", "cleanable")]
     changed, words = _AIMS[task]
@@ -79,13 +79,18 @@ def problem(task: str, seed: int) -> tuple[str, str]:
         "agent1 - agent",
         f"{' '.join(f'{name}_bar_1' for name in objects)} - object",
         f"{' '.join(f'{name}Type' for name in objects)} - otype",
-        f"{' '.join(f'{name}_bar_1' for name in _RECEPTACLES)} - receptacle",
+        f"{' '.join(map(_id, _RECEPTACLES))} - receptacle",
         f"{' '.join(f'{name}Type' for name in _RECEPTACLES)} - rtype",
         f"{' '.join(f'l_{number}' for number in range(len(_RECEPTACLES) + 1))} - location",
     ]
     lines = ["(define (problem own)", "(:domain alfred)", f"(:objects {' '.join(kinds)})"]
     lines += [f"(:init {' '.join(facts)})", f"(:goal (and {aim})))"]
     return "\n".join(lines), words.format(objects[0].lower(), end.lower())
+
+
+def _id(receptacle: str) -> str:
+    """How a receptacle is called in PDDL; ALFWorld makes "sinkbasin" of "Sink" where it speaks."""
+    return f"{'Sink' if receptacle == 'SinkBasin' else receptacle}_bar_1"
 
 
 def game_file(task: str, seed: int) -> Path:
@@ -118,8 +123,8 @@ def _made(name: str) -> Games:
     found = _NAME.fullmatch(name)
     if found is None:
         raise ConfigError(
-            f"there is no ALFWorld game {name!r}: expected own/TASK/SEED, with the tasks put, heat, cool and clean and a "
-            "seed or a range of them, or the path of a .tw-pddl file"
+            f"there is no ALFWorld game {name!r}: expected own/TASK/SEED, with the tasks put, heat, cool and clean and "
+            "a seed or a range of them, or the path of a .tw-pddl file"
         )
     first, last = int(found[2]), int(found[3] or found[2])
     if last < first:

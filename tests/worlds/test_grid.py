@@ -1,0 +1,79 @@
+"""What is seen in a grid, in words, from pictures made by hand. Needs no extra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twosome.worlds.grid import COLOURS, DOORS, DROP, FORWARD, LEFT, OBJECTS, PICK_UP, RIGHT, TOGGLE, GridNarrator
+
+MOVES = {"turn left": LEFT, "turn right": RIGHT, "go forward": FORWARD}
+
+
+def seen(*things: tuple[str, str, int, int], mission: str = "go to the red ball") -> dict[str, Any]:
+    """An observation: each thing with its colour (and state), steps to the right and ahead."""
+    image = np.zeros((7, 7, 3), dtype=np.uint8)
+    image[..., 0] = OBJECTS.index("empty")
+    for kind, colour, right, ahead in things:
+        state, _, shade = colour.rpartition(" ")
+        image[3 + right, 6 - ahead] = (
+            OBJECTS.index(kind), COLOURS.index(shade), DOORS.index(state) if state else 0,
+        )  # fmt: skip
+    return {"image": image, "mission": mission, "direction": 0}
+
+
+def told(*things: tuple[str, str, int, int], all_actions: bool = False, **more: Any) -> tuple[str, dict[str, int]]:
+    prompt, options = GridNarrator(all_actions=all_actions).narrate(seen(*things, **more), {})
+    return prompt, {option.text: option.env_action for option in options}
+
+
+def test_what_is_nearest_is_named_first_with_the_way_to_it() -> None:
+    prompt, phrases = told(("ball", "red", 2, 3), ("key", "grey", -1, 0), ("box", "blue", 0, 1), ("wall", "grey", 0, 5))
+    assert prompt == (
+        "You see a grey key one step to the left, a blue box right in front of you, and a red ball three steps ahead and "
+        "two steps to the right. There is a wall five steps ahead. To go to the red ball, you should now"
+    )
+    assert phrases == {**MOVES, "pick up the blue box": PICK_UP, "open the blue box": TOGGLE}
+
+
+def test_nothing_seen_is_said() -> None:
+    prompt, phrases = told()
+    assert prompt == "You see nothing but the floor. To go to the red ball, you should now"
+    assert phrases == MOVES
+
+
+@pytest.mark.parametrize(
+    ("state", "carried", "phrase"),
+    [
+        ("closed", None, "open the red door"),
+        ("open", None, "close the red door"),
+        ("locked", None, None),
+        ("locked", "blue", None),
+        ("locked", "red", "unlock the red door"),
+    ],
+)
+def test_a_door_is_offered_what_it_can_be_made_to_do(state: str, carried: str | None, phrase: str | None) -> None:
+    key = [("key", carried, 0, 0)] if carried else []
+    prompt, phrases = told(("door", f"{state} red", 0, 1), *key)
+    assert f"a{'n' if state == 'open' else ''} {state} red door right in front of you" in prompt
+    assert phrases == {**MOVES, **({phrase: TOGGLE} if phrase else {})}
+
+
+def test_what_is_carried_can_be_dropped_where_the_floor_is_free() -> None:
+    prompt, phrases = told(("key", "grey", 0, 0))
+    assert "You are carrying the grey key." in prompt
+    assert phrases == {**MOVES, "drop the grey key": DROP}
+    _, phrases = told(("key", "grey", 0, 0), ("ball", "red", 0, 1))
+    assert phrases == MOVES
+
+
+def test_all_six_actions_can_be_asked_for() -> None:
+    _, phrases = told(all_actions=True)
+    assert phrases == {**MOVES, "pick up nothing": PICK_UP, "drop nothing": DROP, "open nothing": TOGGLE}
+
+
+def test_places_of_a_mission_are_those_of_the_start() -> None:
+    prompt, _ = told(mission="pick up the ball on your left")
+    assert prompt.endswith("To pick up the ball that was on your left at the start, you should now")
