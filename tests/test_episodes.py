@@ -11,7 +11,7 @@ import torch
 
 from tests.table_policy import TablePolicy
 from tests.tiny import small_run
-from tests.worlds import Unordered
+from tests.small_worlds import Unordered
 from twosome.baselines import UniformPolicy
 from twosome.cli import main
 from twosome.envs.exploring import Transition, WorldTooLarge, explore
@@ -23,7 +23,7 @@ from twosome.rollout import Collector
 from twosome.runs.trainer import resume, train
 from twosome.text.tasks import make_vector_task
 
-LINE, UNORDERED, MANY = (f"tests.worlds:{name}-v0" for name in ("Line", "Unordered", "Many"))
+LINE, UNORDERED, MANY = (f"tests.small_worlds:{name}-v0" for name in ("Line", "Unordered", "Many"))
 
 
 def collector(task: str, count: int = 2, **arguments: Any) -> Collector:

@@ -147,6 +147,21 @@ def test_groups_that_do_not_come_out_even_are_refused() -> None:
         Collector(envs, seed=0, generator=torch.Generator(), group_size=3)
 
 
+def test_open_episodes_that_do_not_replay_are_begun_anew() -> None:
+    """Everything else goes on as it was: the numbers of episodes, their seeds, the draws of actions."""
+    with closing(corridors(2)) as envs:
+        collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
+        collector.collect(UniformPolicy(), 7)
+        state = collector.state_dict()
+        state["open"] = [{**episode, "steps": "not to be replayed"} for episode in state["open"]]
+    with closing(corridors(2)) as envs:
+        resumed = Collector(envs, seed=9, generator=torch.Generator(), replays=False)
+        resumed.load_state_dict(state)
+        rollout, _ = resumed.collect(UniformPolicy(), 1)
+    assert rollout.episodes.tolist() == [[state["began"], state["began"] + 1]]
+    assert [decision.prompt for decision in rollout.decisions[0]] == ["You are in cell 1. You should now"] * 2
+
+
 def test_states_from_before_there_were_groups_are_taken_up() -> None:
     with closing(corridors(2)) as envs:
         collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))

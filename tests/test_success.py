@@ -20,7 +20,7 @@ from twosome.runs.trainer import train
 from twosome.success import Outcome, Tally, judge, rate, way
 from twosome.text.tasks import make_vector_task
 
-LINE = "tests.worlds:Line-v0"
+LINE = "tests.small_worlds:Line-v0"
 RESTING = {"rest": -1.0, "rest_ends": True, "cells": 5}
 LAKE = {"rest": 0.0, "rest_ends": True}
 POLE = {"rest": 1.0, "rest_ends": True, "step": 1.0}

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-import tests.worlds  # noqa: F401 - registers its environments
+import tests.small_worlds  # noqa: F401 - registers its environments
 from tests.templates import CHATML, instructed
 from tests.tiny import build_model, small_run
 from twosome import Decision
@@ -29,7 +29,7 @@ from twosome.text.tasks import make_task
 from twosome.tokens.prompting import Prompting
 
 CHAT = Prompting(template="chat", system="You are a cook.")
-CHINESE, ENGLISH = "tests.worlds:ChineseLine-v0", "tests.worlds:Line-v0"
+CHINESE, ENGLISH = "tests.small_worlds:ChineseLine-v0", "tests.worlds:Line-v0"
 DECISION = Decision("You see the tomato. You should now", ("pick up the tomato", "serve nothing", "sing"))
 
 

@@ -37,9 +37,9 @@ class GridWorld(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._lost = False
 
     @property
-    def time_limit(self) -> int:
-        """Steps after which an episode is cut; some levels choose it at a reset."""
-        return int(self.get_wrapper_attr("max_steps"))
+    def time_limit(self) -> int | None:
+        """Steps after which an episode is cut; levels choose it at a reset, and None is known before the first."""
+        return int(self.get_wrapper_attr("max_steps")) or None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; what minigrid prints while it looks for a level is not shown."""
