@@ -65,7 +65,9 @@ def reformat(arguments: list[str]) -> int:
 def setup(arguments: list[str]) -> int:
     """Make or refresh `.venv` with the test extra and those asked for."""
     parser = argparse.ArgumentParser(prog="dev.py setup", description="Make or refresh .venv.")
-    parser.add_argument("--extra", action="append", default=[], choices=packages.extras(), help="install this extra too")
+    parser.add_argument(
+        "--extra", action="append", default=[], choices=packages.extras(), help="install this extra too"
+    )
     python = environment.set_up(("test", *parser.parse_args(arguments).extra))
     say(f"ready: {python}")
     return 0

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.small_worlds import Unordered
 from tests.table_policy import TablePolicy
 from tests.tiny import small_run
-from tests.small_worlds import Unordered
 from twosome.baselines import UniformPolicy
 from twosome.cli import main
 from twosome.envs.exploring import Transition, WorldTooLarge, explore

@@ -146,6 +146,12 @@ def test_an_unknown_level_is_refused_and_all_are_listed(capsys: pytest.CaptureFi
 
 def test_a_run_is_killed_and_resumed(model_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_run(
-        model_directory, task=TASK, environment={}, decisions=5 * 24, long_prompts="keep_end", env_timeout=120.0
+        model_directory,
+        task=TASK,
+        environment={},
+        num_envs=2,
+        decisions=4 * 16,
+        long_prompts="keep_end",
+        env_timeout=120.0,
     )
     killed_and_resumed(config, tmp_path, monkeypatch)

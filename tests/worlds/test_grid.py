@@ -32,8 +32,8 @@ def told(*things: tuple[str, str, int, int], all_actions: bool = False, **more: 
 def test_what_is_nearest_is_named_first_with_the_way_to_it() -> None:
     prompt, phrases = told(("ball", "red", 2, 3), ("key", "grey", -1, 0), ("box", "blue", 0, 1), ("wall", "grey", 0, 5))
     assert prompt == (
-        "You see a grey key one step to the left, a blue box right in front of you, and a red ball three steps ahead and "
-        "two steps to the right. There is a wall five steps ahead. To go to the red ball, you should now"
+        "You see a grey key one step to the left, a blue box right in front of you, and a red ball three steps ahead "
+        "and two steps to the right. There is a wall five steps ahead. To go to the red ball, you should now"
     )
     assert phrases == {**MOVES, "pick up the blue box": PICK_UP, "open the blue box": TOGGLE}
 
