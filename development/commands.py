@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from development import checks, constraints, environment, processes, project, real_model
+from development import checks, constraints, environment, packages, processes, project, real_model
 from development.messages import Failure, say
 
 GEMMA = "gemma"

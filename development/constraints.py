@@ -14,9 +14,9 @@ UNPINNED = ("alfworld",)
 
 LOCK_HEADER = (
     "# The versions this project is tested with. Made by `python3 dev.py lock`; do not edit by hand.",
-    "# uv resolved pyproject.toml with all extras but alfworld, and the build tools, for every Python from 3.11 and every",
-    "# system; torch is pinned in development/project.py. The CUDA packages of torch are left out: they follow from the build",
-    "# of torch that is installed, and a constraints file serves all of its builds.",
+    "# uv resolved pyproject.toml with all extras but alfworld, and the build tools, for every Python from 3.11 and",
+    "# every system; torch is pinned in development/project.py. The CUDA packages of torch are left out: they follow",
+    "# from the build of torch that is installed, and a constraints file serves all of its builds.",
 )
 
 
