@@ -44,13 +44,20 @@ def killed_and_resumed(config: RunConfig, folder: Path, monkeypatch: pytest.Monk
     assert outcome(folder / "killed") == outcome(folder / "undisturbed")
 
 
-def lose_a_worker(config: RunConfig, directory: Path) -> None:
-    """Kill one of the processes of a run that has them: it ends with a sentence that says so."""
+def lose_a_worker(config: RunConfig, directory: Path) -> list[psutil.Process]:
+    """Kill one of the processes of a run that has them: it ends with a sentence that says so.
+
+    Returns:
+        The processes that the killed one had started.
+    """
+    orphans: list[psutil.Process] = []
 
     def kill(progress: Progress) -> None:
         if progress.update == 3:
             workers = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+            orphans.extend(workers[0].children(recursive=True))
             workers[0].kill()
 
     with pytest.raises(EnvironmentFault, match="was killed by SIGKILL"):
         train(replace(config, env_processes=True), directory, kill)
+    return orphans

@@ -92,7 +92,8 @@ def test_a_run_says_at_once_that_it_cannot_be_resumed_exactly_and_can_be_resumed
     stop(config, tmp_path / "run", monkeypatch)
     assert "begins its open episodes anew" in capsys.readouterr().err
     resume(tmp_path / "run")
-    before = set(java())
-    lose_a_worker(config, tmp_path / "killed")
-    assert not set(java()) - before
+    orphans = lose_a_worker(config, tmp_path / "killed")
+    assert orphans
+    _, alive = psutil.wait_procs(orphans, timeout=20)
+    assert not alive
     resume(tmp_path / "killed")
