@@ -49,8 +49,9 @@ def main() -> None:
     print(f"tokens of all actions {spread([sum(map(len, one.action_ids)) for one in encoded])}")
     print(f"steps per second {len(met) / seconds:.1f}")
     if arguments.scored:
-        chosen = sorted(met, key=lambda one: -len(one.actions)) if arguments.widest else met
-        _score(arguments.model, chosen[: arguments.scored])
+        different = list(dict.fromkeys(met))  # what was read before is remembered, and would cost nothing
+        chosen = sorted(different, key=lambda one: -len(one.actions)) if arguments.widest else different
+        _score(arguments.model, chosen[: arguments.scored + 1])
     print(f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB at most")
 
 
@@ -75,6 +76,7 @@ def _score(model: str, decisions: list[Decision]) -> None:
     policy = load_agent(model=model).policy
     with torch.no_grad():
         policy.action_log_probs(decisions[:1])
+        decisions = decisions[1:]
         began, cpu = time.perf_counter(), time.process_time()
         for place in range(0, len(decisions), 8):
             policy.action_log_probs(decisions[place : place + 8])
