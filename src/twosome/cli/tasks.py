@@ -8,7 +8,8 @@ from twosome.cli.parsing import Parser
 def run(words: list[str]) -> int:
     """Run the command."""
     import twosome  # noqa: F401 - registers the environments
-    from twosome.text.tasks import FAMILIES, TASKS
+    from twosome.families import FAMILIES
+    from twosome.text.tasks import TASKS
 
     parser = Parser(prog="twosome tasks", description="List the tasks, or the levels of BabyAI and Minigrid.")
     parser.add_argument("family", nargs="?", choices=("babyai",), help="list the levels of this family")

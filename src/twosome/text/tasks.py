@@ -15,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from twosome.errors import ConfigError, TwosomeError
+from twosome.families import FAMILIES
 from twosome.overcooked.tasks import TASKS as OVERCOOKED_TASKS
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.guard import GuardedEnv, close_or_tell, words_of
@@ -73,48 +74,6 @@ TASKS: dict[str, TextTask] = {
     **{name: _virtualhome(name) for name in VIRTUALHOME_TASKS},
 }
 
-
-@dataclass(frozen=True)
-class Family:
-    """Tasks of a world that nobody here made; what follows the colon of their names says which.
-
-    Attributes:
-        env_id: The registered text environment; its argument ``game`` is that part of the name.
-        title: What the world is called.
-        examples: Names.
-        extra: Of twosome, with which the world is installed.
-        gamma: See :class:`TextTask`.
-    """
-
-    env_id: str
-    title: str
-    examples: tuple[str, ...]
-    extra: str
-    gamma: float = 0.99
-
-
-FAMILIES: dict[str, Family] = {
-    "babyai": Family(
-        "twosome/BabyAI-v0",
-        "BabyAI and Minigrid",
-        ("babyai:GoToRedBall", "babyai:GoToLocal", "BabyAI-PickupLoc-v0", "MiniGrid-Empty-5x5-v0"),
-        "babyai",
-    ),
-    "textworld": Family(
-        "twosome/TextWorld-v0",
-        "TextWorld",
-        ("textworld:custom/2-3-4/0-99", "textworld:cooking/recipe1-go6-open-cook/train/7", "textworld:GAME.z8"),
-        "textworld",
-    ),
-    "scienceworld": Family(
-        "twosome/ScienceWorld-v0",
-        "ScienceWorld",
-        ("scienceworld:find-living-thing/0", "scienceworld:boil/train"),
-        "scienceworld",
-    ),
-    "alfworld": Family("twosome/ALFWorld-v0", "ALFWorld", ("alfworld:own/heat/0", "alfworld:GAME.tw-pddl"), "alfworld"),
-}
-"""By the part of a name before its colon."""
 
 _MINIGRID = re.compile(r"(?:minigrid:)?((?:BabyAI|MiniGrid)-[\w-]+-v\d+)")
 
