@@ -29,7 +29,7 @@ from twosome.runs.files import check_free
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
-from twosome.text.tasks import make_vector_task, vector_traits
+from twosome.text.tasks import NOT_AGAIN, make_vector_task, vector_traits
 from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
 
@@ -311,10 +311,7 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
         if config.policy == "language":
             check_joiner(says.joiner, config.prompting)
         if not says.replays:  # said before a day of training, not after
-            _warn(
-                f"episodes of {config.task} do not follow from their seeds and actions: if this run is stopped, "
-                "resuming it begins its open episodes anew, so it will not end with the same bytes"
-            )
+            _warn(f"{config.task}: {NOT_AGAIN}")
         torch.manual_seed(weights_seed)
         policy = new_policy(config, on_stage)
         shuffling = torch.Generator().manual_seed(shuffle_seed)

@@ -234,8 +234,7 @@ def preset_files(task: str, preset: str) -> list[Path]:
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
     names = [f"{preset}.yaml"]
-    known = find_task(task)
-    if known is not None:
+    if (known := find_task(task)) is not None:
         names += [f"{known.world}.{preset}.yaml", f"{task}.{preset}.yaml"]
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 

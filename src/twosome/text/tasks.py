@@ -75,6 +75,9 @@ TASKS: dict[str, TextTask] = {
 }
 
 
+NOT_AGAIN = (
+    "its episodes do not follow from seeds and actions; a run that is stopped and resumed begins its open episodes anew"
+)
 _MINIGRID = re.compile(r"(?:minigrid:)?((?:BabyAI|MiniGrid)-[\w-]+-v\d+)")
 
 
