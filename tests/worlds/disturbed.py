@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from twosome.runs.config import RunConfig
 
 from tests.runs.outcome import outcome
 from twosome.errors import EnvironmentFault
 from twosome.runs import trainer
-from twosome.runs.config import RunConfig
 from twosome.runs.trainer import Progress, resume, train
 
 
