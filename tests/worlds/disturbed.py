@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from twosome.runs.config import RunConfig
+from twosome.settings.config import RunConfig
 
 from tests.runs.outcome import outcome
 from twosome.errors import EnvironmentFault
