@@ -110,12 +110,16 @@ class Scorer:
         return ActionScores(tuple(decisions), scattered, mask)
 
     def features(self, prompts: Sequence[str]) -> Tensor:
-        """Final hidden state at each prompt's last token: float32 [B, H], without gradient.
-
-        A feature depends on nothing but the prompt and the model.
-        """
+        """Final hidden state at each prompt's last token: float32 [B, H], without gradient; nothing else decides it."""
         check_eval(self.model)
         return self.reader.features([self.encoder.encode_prompt(prompt) for prompt in prompts])
+
+    def phrase_features(self, decisions: Sequence[Decision]) -> list[Tensor]:
+        """Final hidden state at the last token of each phrase: float32 [A, H] a decision, without gradient."""
+        check_eval(self.model)
+        encoded = [self.encode(decision) for decision in decisions]
+        found = self.reader.features([(*each.prompt_ids, *ids) for each in encoded for ids in each.action_ids])
+        return list(torch.split(found, [len(each.action_ids) for each in encoded]))
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """The decisions in groups that are best scored together: one pass each, as far as that is possible."""

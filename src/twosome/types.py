@@ -105,6 +105,20 @@ class ReferencePolicy(Protocol):
 
 
 @runtime_checkable
+class PhrasePolicy(ReferencePolicy, Policy, Protocol):
+    """A policy whose frozen model reads phrases, so that actions can be valued by their words."""
+
+    @property
+    def feature_size(self) -> int:
+        """Width H of the features."""
+        ...
+
+    def action_features(self, decisions: Sequence[Decision]) -> Tensor:
+        """Float32 [B, A, H], the frozen base's state at each phrase's last token, 0 where padded, without gradient."""
+        ...
+
+
+@runtime_checkable
 class ScalableValues(Protocol):
     """A policy whose critic can be told on which scale its values are."""
 
@@ -201,4 +215,20 @@ class Algorithm(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`state_dict` returned."""
+        ...
+
+
+@runtime_checkable
+class ActingAlgorithm(Protocol):
+    """An algorithm that acts with something else than the policy's weights, and writes it into them when due."""
+
+    def acting(self, policy: Policy) -> Policy:
+        """Who collects the next rollout."""
+        ...
+
+    def write(self, policy: Policy, update: int, last: bool, on_stage: OnStage = unheard) -> bool:
+        """Have ``policy`` play like who collected the rollout of ``update``, if it is due; whether it was.
+
+        It is due at ``last`` in any case.
+        """
         ...

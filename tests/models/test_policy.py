@@ -276,3 +276,19 @@ def test_what_hardly_ever_comes_again_is_not_read_ahead() -> None:
         policy._acting.clear()
         policy.action_log_probs(DECISIONS[3:4])
         assert sum(fed) == alone
+
+
+def test_phrases_are_read_by_the_frozen_base_at_their_last_token() -> None:
+    policy = make_policy()
+    before = policy.action_features(DECISIONS)
+    disturb(policy)
+    policy._phrases.clear()
+    assert torch.equal(policy.action_features(DECISIONS), before)
+    assert before.shape[2] == policy.feature_size
+    base, tokenizer = build_model("llama"), byte_level(bos=False)
+    for row, decision in enumerate(DECISIONS):
+        for column, action in enumerate(decision.actions):
+            ids = torch.tensor([tokenizer(f"{decision.prompt} {action}")["input_ids"]])
+            expected = base(ids, output_hidden_states=True).hidden_states[-1][0, -1]
+            torch.testing.assert_close(before[row, column], expected, atol=1e-5, rtol=1e-5)
+        assert not before[row, len(decision.actions) :].any()

@@ -22,11 +22,12 @@ ALGORITHMS = {
     "ppo": "twosome.algorithms.ppo:PPO",
     "groups": "twosome.algorithms.groups:Groups",
     "trie": "twosome.algorithms.trie:Trie",
+    "fitted": "twosome.algorithms.fitted:Fitted",
 }
 """Where each algorithm is; it is imported when it is made, so that names are known without torch."""
-SETTINGS = {"groups": ("groups", "ppo"), "trie": ("trie", "ppo")}
+SETTINGS = {"groups": ("groups", "ppo"), "trie": ("trie", "ppo"), "fitted": ("fitted", "ppo")}
 """The groups of settings that an algorithm is made from, in order, where they are not only the one of its name."""
-WITHOUT_CRITIC = ("groups",)
+WITHOUT_CRITIC = ("groups", "fitted")
 """Algorithms that ask for no values: no critic is made, trained or saved."""
 
 

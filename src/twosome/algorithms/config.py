@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from twosome.errors import ConfigError
@@ -155,3 +155,65 @@ class TrieConfig:
 
     credit: Literal["bad", "ntpo"] = "bad"
     """What happens to values between the words of a phrase: nothing (bad, of POAD), or gamma for each word (ntpo)."""
+
+
+@dataclass(frozen=True)
+class FittedConfig:
+    """Values per action, the policy they make of the prior, its fit into the adapter; gamma and clipping are ppo's."""
+
+    prior: Literal["base", "adapter"] = "base"
+    """What the values bend: the frozen base for good, or the adapter as it was fitted last (policy iteration)."""
+    temperature: float = 0.2
+    """Beta of a decision met for the first time: the value, in units of returns, that outweighs a nat of the prior."""
+    cooling: float = 0.5
+    """Beta is divided by (1 + visits of the decision) to this power: what was tried often is believed."""
+    lowest_temperature: float = 0.01
+    """Beta is never below that."""
+    kl_limit: float | None = None
+    """Furthest that a decision's policy may be from the prior, in nats, met exactly by raising beta; null for none."""
+    exploration: float = 0.02
+    """Share of even play mixed into the prior: without it, what the prior rules out is never tried."""
+    bonus: float = 0.0
+    """Added to the value of an action, divided by the root of 1 + how often it was tried, while collecting."""
+    trace: float = 1.0
+    """Lambda of Retrace: 1 follows what was done as far as the policy would do it, 0 looks one decision ahead."""
+    half_life: float | None = None
+    """Episodes after which one counts half as much as a new one; null for never."""
+    sweeps: int = 5
+    """Looks at all episodes in an update, each with the values of the last."""
+    replay: int = 20_000
+    """About how many taken decisions are kept; the oldest episodes go first."""
+    hidden: list[int] = field(default_factory=lambda: [128, 128])
+    """Widths of the hidden layers of the two networks that value untried actions by their words."""
+    value_learning_rate: float = 1e-3
+    """Learning rate of their Adam."""
+    value_steps: int = 8
+    """Their steps in an update, each over everything that was tried."""
+    fit_every: int = 128
+    """Updates between fits of the adapter; the last update has one in any case."""
+    fit_learning_rate: float = 1e-3
+    """Learning rate of the fit's AdamW, which begins anew with every fit."""
+    fit_passes: int = 30
+    """Most passes of a fit over the decisions that are kept."""
+    fit_minibatch: int = 64
+    """Decisions in a step of the fit."""
+    fit_tolerance: float = 0.003
+    """Mean KL, in nats, from the policy to the adapter at which a fit is good enough."""
+
+    def __post_init__(self) -> None:
+        positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_every", "fit_passes")
+        for name in (*positive, "fit_minibatch", "fit_tolerance"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"fitted.{name} must be positive, got {getattr(self, name)}")
+        for name in ("cooling", "bonus", "value_learning_rate", "fit_learning_rate"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"fitted.{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.trace <= 1:
+            raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
+        if not 0 <= self.exploration < 1:
+            raise ConfigError(f"fitted.exploration must be at least 0 and below 1, got {self.exploration}")
+        for name in ("kl_limit", "half_life"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ConfigError(f"fitted.{name} must be positive, or null for none, got {getattr(self, name)}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ConfigError(f"fitted.hidden must list at least one positive width, got {self.hidden}")

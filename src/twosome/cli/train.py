@@ -65,7 +65,7 @@ def _resume(words: list[str]) -> int:
     from twosome.runs.trainer import resume
 
     config = resumable(out, decisions).config
-    if decisions is not None and config.ppo.anneal_learning_rates:
+    if decisions is not None and config.algorithm == "ppo" and config.ppo.anneal_learning_rates:
         print(f"learning rates, annealed over the run, go on where a run of {decisions} decisions has them by then")
     with training_display(config, out) as display:
         resume(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class LanguageModelPolicy:
         self.critic = critic.to(model.device) if critic is not None else None
         self.normalization = normalization
         self._normalize = resolve_normalization(normalization)
+        self.feature_size: int = model.config.get_text_config().hidden_size
         # Listed once: PEFT switches requires_grad off and on with the adapter.
         self._actor = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.scorer = Scorer(
@@ -128,6 +129,7 @@ class LanguageModelPolicy:
         self._expected: list[Decision] = []
         self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
         self._features: Memory[str, Tensor] = Memory(memory_limit)
+        self._phrases: Memory[Decision, Tensor] = Memory(memory_limit)
         self._effort = dict.fromkeys(("decisions", "scored", "prompts", "read"), 0)
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
@@ -151,7 +153,7 @@ class LanguageModelPolicy:
 
     def reference_action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """The same under the frozen base, adapter off, without gradient."""
-        with torch.no_grad(), self._frozen_base():
+        with torch.no_grad():
             return self._remembered(self._reference, self._frozen, decisions)
 
     def values(self, decisions: Sequence[Decision]) -> Tensor:
@@ -165,6 +167,11 @@ class LanguageModelPolicy:
         """Final hidden state of the frozen base, adapter off, at each prompt's last token: float32 [B, H]."""
         self._effort["prompts"] += len(prompts)
         return torch.stack(recall(self._features, prompts, self._read_features))
+
+    def action_features(self, decisions: Sequence[Decision]) -> Tensor:
+        """Final hidden state of the frozen base at each phrase's last token: float32 [B, A, H], 0 where padded."""
+        found = recall(self._phrases, decisions, self._read_phrases)
+        return nn.utils.rnn.pad_sequence(found, batch_first=True)
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """Distinct decisions in groups that are best scored together: those that were, and are kept, first."""
@@ -304,6 +311,10 @@ class LanguageModelPolicy:
         with self._frozen_base():
             return self._frozen.features(prompts)
 
+    def _read_phrases(self, decisions: list[Decision]) -> list[Tensor]:
+        with self._frozen_base():
+            return self._frozen.phrase_features(decisions)
+
     def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
         self._effort["scored"] += len(decisions)
         return masked_log_softmax(self._normalize(scorer.scores(decisions)) / self.temperature)
@@ -322,7 +333,9 @@ class LanguageModelPolicy:
                 return self._kept.read(
                     self._keeping, scorer.batches(missing), partial(self._log_probs, scorer), missing
                 )
-            found = self._log_probs(scorer, missing)
+            # Only where something is read: to switch an adapter off and on takes milliseconds.
+            with self._frozen_base() if memory is self._reference else nullcontext():
+                found = self._log_probs(scorer, missing)
             return [row[: len(d.actions)] for d, row in zip(missing, found, strict=True)]
 
         rows = recall(memory, [*decisions, *expected], compute)[: len(decisions)]

@@ -87,8 +87,12 @@ class Best:
         self._config = config
         self._recent: list[float] = []
 
-    def see(self, policy: TrainablePolicy, returns: Sequence[float], update: int, decisions: int) -> None:
+    def see(
+        self, policy: TrainablePolicy, returns: Sequence[float], update: int, decisions: int, *, played: bool = True
+    ) -> None:
         """Judge ``policy`` by the returns of the episodes that it ended, and keep it if it is the best so far.
+
+        What did not play (``played``) cannot be kept for how it went: such episodes only count for the next ones.
 
         Raises:
             RunError: If it cannot be written; the one that is there stays.
@@ -98,7 +102,7 @@ class Best:
         self._recent = [*self._recent, *returns][-WINDOW:]
         error = statistics.stdev(self._recent) / len(self._recent) ** 0.5 if len(self._recent) > 1 else 0.0
         self.last = Standing(update, decisions, len(self._recent), statistics.fmean(self._recent), error)
-        if self.last.beats(self.best):
+        if played and self.last.beats(self.best):
             self._keep(policy, self.last)
             self.best = self.last
 

@@ -30,7 +30,7 @@ from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.tasks import NOT_AGAIN, make_vector_task, vector_traits
-from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
+from twosome.types import ActingAlgorithm, Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,13 @@ class Training:
         config = self.config
         if isinstance(self.policy, LanguageModelPolicy):
             self.policy.begin_rollout()
-        rollout, episodes = self.collector.collect(self.policy, config.rollout_steps, on_stage)
+        other = self.algorithm if isinstance(self.algorithm, ActingAlgorithm) else None
+        acting = other.acting(self.policy) if other is not None else self.policy
+        rollout, episodes = self.collector.collect(acting, config.rollout_steps, on_stage)
         returns = [episode.discounted_return(config.ppo.gamma) for episode in episodes]
-        best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update)
+        last = self.updates + 1 >= config.updates
+        played = other is None or other.write(self.policy, self.updates, last, on_stage)
+        best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update, played=played)
         report = self.algorithm.update(self.policy, rollout, self.updates / config.updates, on_stage)
         if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
             report = _count_cut(self.policy, report, rollout)

@@ -14,14 +14,14 @@ import yaml
 
 from twosome.addresses import check_is_no_server
 from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
-from twosome.algorithms.config import GroupsConfig, PPOConfig, TrieConfig
+from twosome.algorithms.config import FittedConfig, GroupsConfig, PPOConfig, TrieConfig
 from twosome.errors import ConfigError
 from twosome.settings.notation import HOLDS_ITSELF, with_numbers
 from twosome.settings.shape import check_shape
 from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
-PRESETS = ("tiny", "small", "paper", "ppo")
+PRESETS = ("tiny", "small", "paper", "ppo", "fitted")
 FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0}
 """Settings that change no number, each with some value."""
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
@@ -156,10 +156,11 @@ class RunConfig:
     critic: CriticConfig = field(default_factory=CriticConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     algorithm: str = "ppo"
-    """What improves the policy: ppo, groups or trie; its settings are the group of the same name, and ppo's."""
+    """What improves the policy: ppo, groups, trie or fitted; its settings are the group of the same name, and ppo's."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     groups: GroupsConfig = field(default_factory=GroupsConfig)
     trie: TrieConfig = field(default_factory=TrieConfig)
+    fitted: FittedConfig = field(default_factory=FittedConfig)
 
     def __post_init__(self) -> None:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
@@ -183,7 +184,11 @@ class RunConfig:
                 f"num_envs={self.num_envs} environments cannot be divided into groups.size={self.group_size}; give a "
                 "multiple of it"
             )
-        if self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
+        if self.algorithm == "fitted" and self.policy != "language":
+            raise ConfigError(
+                f"algorithm=fitted values actions by their words, policy={self.policy} reads none; use ppo"
+            )
+        if self.algorithm != "fitted" and self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
                 f"{self.num_envs * self.rollout_steps} decisions of a rollout"
