@@ -11,7 +11,6 @@ from tests.runs.outcome import FILES, outcome
 from tests.runs.test_resume import stop_after
 from tests.tiny import small_run, trained
 from twosome.algorithms.config import FittedConfig
-from twosome.errors import ConfigError
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.agents import load_agent
 from twosome.runs.config import RunConfig, preset_config
@@ -52,11 +51,6 @@ def test_only_what_was_fitted_to_what_played_can_be_the_best(undisturbed: Path) 
     assert all(line["optimizer_steps"] > 0 for line in lines if line["update"] in fits)
     best = json.loads((undisturbed / "best" / "best.json").read_text(encoding="utf-8"))
     assert best["update"] + 1 in fits  # it counts the updates before the rollout
-
-
-def test_a_policy_that_reads_numbers_is_refused() -> None:
-    with pytest.raises(ConfigError, match="policy=vector reads none"):
-        RunConfig(task="tomato-salad", policy="vector", algorithm="fitted")
 
 
 @pytest.mark.slow

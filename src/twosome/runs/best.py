@@ -90,9 +90,7 @@ class Best:
     def see(
         self, policy: TrainablePolicy, returns: Sequence[float], update: int, decisions: int, *, played: bool = True
     ) -> None:
-        """Judge ``policy`` by the returns of the episodes that it ended, and keep it if it is the best so far.
-
-        What did not play (``played``) cannot be kept for how it went: such episodes only count for the next ones.
+        """Judge ``policy`` by the returns of episodes that ended; keep it if it ``played`` them, the best so far.
 
         Raises:
             RunError: If it cannot be written; the one that is there stays.

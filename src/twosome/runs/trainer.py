@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from twosome.algorithms import make_algorithm
+from twosome.algorithms.acting import acting_policy, written
 from twosome.episodes import Episode
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
@@ -30,7 +31,7 @@ from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.tasks import NOT_AGAIN, make_vector_task, vector_traits
-from twosome.types import ActingAlgorithm, Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
+from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
 
 @dataclass(frozen=True)
@@ -209,12 +210,11 @@ class Training:
         config = self.config
         if isinstance(self.policy, LanguageModelPolicy):
             self.policy.begin_rollout()
-        other = self.algorithm if isinstance(self.algorithm, ActingAlgorithm) else None
-        acting = other.acting(self.policy) if other is not None else self.policy
-        rollout, episodes = self.collector.collect(acting, config.rollout_steps, on_stage)
+        rollout, episodes = self.collector.collect(
+            acting_policy(self.algorithm, self.policy), config.rollout_steps, on_stage
+        )
         returns = [episode.discounted_return(config.ppo.gamma) for episode in episodes]
-        last = self.updates + 1 >= config.updates
-        played = other is None or other.write(self.policy, self.updates, last, on_stage)
+        played = written(self.algorithm, self.policy, self.updates, self.updates + 1 >= config.updates, on_stage)
         best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update, played=played)
         report = self.algorithm.update(self.policy, rollout, self.updates / config.updates, on_stage)
         if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):

@@ -184,10 +184,6 @@ class RunConfig:
                 f"num_envs={self.num_envs} environments cannot be divided into groups.size={self.group_size}; give a "
                 "multiple of it"
             )
-        if self.algorithm == "fitted" and self.policy != "language":
-            raise ConfigError(
-                f"algorithm=fitted values actions by their words, policy={self.policy} reads none; use ppo"
-            )
         if self.algorithm != "fitted" and self.ppo.policy_minibatch > self.num_envs * self.rollout_steps:
             raise ConfigError(
                 f"ppo.policy_minibatch={self.ppo.policy_minibatch} is more than the num_envs x rollout_steps = "
