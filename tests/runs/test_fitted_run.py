@@ -13,9 +13,9 @@ from tests.tiny import small_run, trained
 from twosome.algorithms.config import FittedConfig
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.runs.agents import load_agent
-from twosome.runs.config import RunConfig, preset_config
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import resume, train
+from twosome.settings.config import RunConfig, preset_config
 
 ALL = (
     *(name for name in FILES if not name.startswith("critic")),

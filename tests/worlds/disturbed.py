@@ -8,12 +8,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from twosome.settings.config import RunConfig
 
 from tests.runs.outcome import outcome
 from twosome.errors import EnvironmentFault
 from twosome.runs import trainer
 from twosome.runs.trainer import Progress, resume, train
+from twosome.settings.config import RunConfig
 
 
 class Stop(BaseException):
