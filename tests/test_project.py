@@ -26,7 +26,7 @@ LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "su
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
 WORDS = ("wordings", "text")
 READ_WITH = ("scoring", "judging", "scorer")  # of a model
-ACTING = (*WORDS, "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
+ACTING = (*WORDS, "tokenizing", "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
 RUNS = (*ACTING, "settings", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
@@ -47,12 +47,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "wordings": ("errors",),
     "families": (),
     "text": ("gymnasium", "numpy", "envs", "overcooked", "virtualhome", "wordings", "families", "success", *FOUNDATION),
+    "principles": ("gymnasium", "envs", "text", "success", *FOUNDATION),
     "worlds": ("gymnasium", "caching", "text", *FOUNDATION),
     "tokens": ("torch", "numpy", *FOUNDATION),
+    "tokenizing": ("safetensors", "caching", "tokens", "tokenizers", "transformers", *FOUNDATION),
     "scoring": READING,
     "judging": ("scoring", *READING),
     "scorer": ("scoring", "judging", *READING),
-    "models": ("addresses", *READ_WITH, "safetensors", "filelock", "tokenizers", "gguf", *READING),
+    "models": ("addresses", "tokenizing", *READ_WITH, "safetensors", "filelock", "tokenizers", "gguf", *READING),
     "episodes": LEARNING,
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
@@ -64,14 +66,16 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "runs": ("addresses", "remote", "temperature", "filelock", "matplotlib", "tokens", *RUNS),
     "deciding": ("tokens", "temperature", *RUNS, "runs"),
     "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
-    "evaluation": ("calibration", "runs", "envs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
+    "evaluation": ("transformers", "principles", "calibration", "runs", "envs", "tokens", "filelock", *RUNS),
+    "language": ("principles", "evaluation", "runs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
     "calibrating": ("numpy", "calibration", "temperature", "evaluation", "runs", "envs", *RUNS),
     "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
-    "reproduction": ("remote", "evaluation", "runs", "tokens", *RUNS),
+    "reproduction": ("remote", "evaluation", "language", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
+    "terminal": ("rich", "jsonargparse", "reproduction", "evaluation", "runs", "envs", "tokens", *RUNS),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,

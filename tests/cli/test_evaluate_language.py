@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.language.adapters import save_adapter
+from tests.language.adapters import save_adapter
 from tests.tiny import TEXT
 from twosome.cli import main
-from twosome.evaluation.language import harness
+from twosome.language import harness
 from twosome.models.loading import load_model
 
 

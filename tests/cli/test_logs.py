@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.tiny import small_run
-from twosome.cli.display import TrainingDisplay
 from twosome.runs.trainer import Progress
 from twosome.settings.config import to_yaml
+from twosome.terminal.display import TrainingDisplay
 
 
 def lines_of(updates: int, seconds: float, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from tests.evaluation.test_phrases import Reader
 from twosome.evaluation.phrases import PhraseScores
 from twosome.evaluation.unlikely import unlikely_phrases
-from twosome.text.walking import Seen
+from twosome.principles.walking import Seen
 
 LONG = "wait here patiently"
 """exp(-8.5) beside exp(-1) of "go": the reader takes half a nat for each letter."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.fuzz.bench import CONTEXT, DECISION, Bench
 from tests.fuzz.inputs import VALUES, changed, damage
 from twosome.errors import TwosomeError
-from twosome.models.tokenizers import read_tokenizer
 from twosome.scorer import Scorer
+from twosome.tokenizing.reading import read_tokenizer
 from twosome.tokens.encoding import Encoder
 
 CLASSES = """BertTokenizer ByT5Tokenizer CLIPTokenizer CodeGenTokenizer DebertaV2Tokenizer GPT2Tokenizer

@@ -11,7 +11,7 @@ from pretraining.audit import ngram_hashes, read_prompts, shares_ngram
 from pretraining.corpus import check_hold_outs
 from pretraining.language import CHOICES, EXAMPLES, TASKS, TEXTS, shared_with, write_language
 
-from twosome.evaluation.language.harness import DATA, OFFLINE_TASKS
+from twosome.language.harness import DATA, OFFLINE_TASKS
 
 
 @pytest.fixture(scope="module")

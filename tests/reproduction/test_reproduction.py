@@ -247,10 +247,10 @@ def test_a_torn_line_is_dropped_and_a_strange_one_told(tmp_path: Path) -> None:
 
 def test_language_is_measured_where_it_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Path] = []
-    module = types.ModuleType("twosome.evaluation.language.evaluation")
+    module = types.ModuleType("twosome.language.evaluation")
     module.evaluate_language = seen.append  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "twosome.evaluation.language.evaluation", module)
-    for name in ("twosome.evaluation.language",):
+    monkeypatch.setitem(sys.modules, "twosome.language.evaluation", module)
+    for name in ("twosome.language",):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     settings = Settings(tmp_path, seeds=2, parts=("twosome", "language"))
     for job in stages(settings)[-1]:

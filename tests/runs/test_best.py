@@ -14,13 +14,13 @@ from tests.runs.outcome import outcome
 from tests.runs.test_resume import stop_after
 from twosome.algorithms.config import PPOConfig
 from twosome.cli import main
-from twosome.cli.display import TrainingDisplay
 from twosome.errors import RunError
 from twosome.runs.agents import load_agent
 from twosome.runs.best import WINDOW, Best, Standing, best_directory
 from twosome.runs.journal import read_lines
 from twosome.runs.trainer import Progress, resume, train
 from twosome.settings.config import RunConfig
+from twosome.terminal.display import TrainingDisplay
 
 SMALL = RunConfig(
     task="tomato-salad",

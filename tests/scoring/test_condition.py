@@ -16,9 +16,9 @@ from tests.tiny import build_model, byte_level
 from twosome import Decision, score
 from twosome.bench.plain import PlainPolicy
 from twosome.errors import ModelError, TokenizationError
-from twosome.evaluation.language.change import read_passages
-from twosome.evaluation.language.passages import Passage
 from twosome.judging.probes import alone
+from twosome.language.change import read_passages
+from twosome.language.passages import Passage
 from twosome.models.loading import add_adapter
 from twosome.models.policy import Critic, LanguageModelPolicy
 from twosome.scorer import Scorer, context_length

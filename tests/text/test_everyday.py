@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from twosome.envs.exploring import explore
-from twosome.text.checking import check
+from twosome.principles.checking import check
+from twosome.principles.walking import Seen, all_states, walk
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import open_task
-from twosome.text.walking import Seen, all_states, walk
 from twosome.wordings.choosing import EVERYDAY, FIRST
 
 GOLDEN = Path(__file__).parent.parent / "data" / "text"

@@ -11,7 +11,7 @@ from tests.worlds.disturbed import killed_and_resumed
 from twosome.errors import ConfigError
 from twosome.evaluation.advised import evaluate_oracle
 from twosome.evaluation.checking import check_environment
-from twosome.text.repeating import play
+from twosome.principles.repeating import play
 from twosome.text.tasks import make_task
 from twosome.worlds.alfworld import problem
 

@@ -17,8 +17,8 @@ from twosome.errors import ConfigError
 from twosome.evaluation.advised import evaluate_oracle
 from twosome.evaluation.checking import check_environment
 from twosome.evaluation.measurement import measure_optimum
+from twosome.principles.repeating import play
 from twosome.text.environment import TextEnv
-from twosome.text.repeating import play
 from twosome.text.states import time_limit
 from twosome.text.tasks import find_task, make_task
 from twosome.worlds import babyai, grid

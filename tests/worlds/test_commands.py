@@ -10,8 +10,8 @@ from gymnasium.utils.env_checker import check_env
 
 from twosome.errors import ConfigError, EnvironmentFault
 from twosome.evaluation.advised import evaluate_oracle
+from twosome.principles.faults import Fault, of_the_world
 from twosome.text.environment import TextEnv
-from twosome.text.faults import Fault, of_the_world
 from twosome.text.states import has_oracle, traits
 from twosome.worlds import scienceworld
 from twosome.worlds.commands import CommandWorld, Moment, Quoting, tidy

@@ -18,7 +18,7 @@ from twosome.cli import main
 from twosome.errors import ConfigError
 from twosome.evaluation.advised import evaluate_oracle
 from twosome.evaluation.checking import check_environment
-from twosome.text.repeating import play
+from twosome.principles.repeating import play
 from twosome.text.tasks import make_task
 from twosome.worlds import textworld_games
 from twosome.worlds.textworld import Games

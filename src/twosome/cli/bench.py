@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, not_negative, positive
 from twosome.errors import ConfigError
+from twosome.terminal.parsing import Parser, not_negative, positive
 
 if TYPE_CHECKING:
     from twosome.bench.precision import Errors

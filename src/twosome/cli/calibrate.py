@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, policy_arguments
 from twosome.errors import ConfigError
+from twosome.terminal.parsing import Parser, add_environment_argument, add_policy_arguments, policy_arguments
 
 
 def run(words: list[str]) -> int:
@@ -28,9 +28,9 @@ def run(words: list[str]) -> int:
     arguments = parser.parse_args(words)
 
     from twosome.calibrating.fitting import Tempered, fitted, keep_temperature
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.exact import evaluate_exactly
     from twosome.runs.agents import check_task, load_agent
+    from twosome.terminal.waiting import waiting
 
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None
     agent = load_agent(arguments.source, joined=joined, temperature=1.0, **policy_arguments(arguments))

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import (
+from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
     add_prompting_arguments,
@@ -41,8 +41,8 @@ def run(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(words)
 
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.checking import check_environment
+    from twosome.terminal.waiting import waiting
 
     with waiting(f"checking {arguments.task}"):
         report = check_environment(

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, positive
 from twosome.errors import ConfigError
+from twosome.terminal.parsing import Parser, positive
 
 if TYPE_CHECKING:
     from twosome.laboratory.plan import Settings
@@ -17,13 +17,13 @@ TABLE_FILE, PICTURE_FILE = "comparison.md", "comparison.png"
 
 def run(words: list[str]) -> int:
     """Run the command."""
-    from twosome.cli.jobs import do_jobs, print_jobs
     from twosome.evaluation.measurement import Measurements
     from twosome.laboratory.picture import draw
     from twosome.laboratory.plan import stages
     from twosome.laboratory.results import results
     from twosome.laboratory.table import table
     from twosome.runs.files import write_text
+    from twosome.terminal.jobs import do_jobs, print_jobs
 
     settings, processes, dry = _parse(words)
     jobs, measurements = stages(settings), Measurements(settings.out)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, not_negative, positive
 from twosome.errors import RunError
+from twosome.terminal.parsing import Parser, not_negative, positive
 
 if TYPE_CHECKING:
     from twosome.settings.config import RunConfig
@@ -48,11 +48,11 @@ def run(words: list[str]) -> int:
 def _embedded(config: RunConfig, out: Path, episodes: int) -> None:
     """One table of played episodes."""
     from twosome.baselines import UniformPolicy
-    from twosome.cli.display import command_name, print_evaluations, training_display
     from twosome.evaluation.optimum import optimal_play
     from twosome.evaluation.sampled import Evaluation, evaluate
     from twosome.runs.agents import load_agent
     from twosome.runs.trainer import train
+    from twosome.terminal.display import command_name, print_evaluations, training_display
     from twosome.types import Policy
 
     with training_display(config, out) as display:
@@ -76,16 +76,16 @@ def _embedded(config: RunConfig, out: Path, episodes: int) -> None:
 def _pretrained(config: RunConfig, out: Path) -> None:
     """One table over tasks, computed over all states, and the report."""
     from twosome.baselines import UniformPolicy
-    from twosome.cli.display import training_display
-    from twosome.cli.generalization import print_generalization
     from twosome.cli.report import REPORT_FILE, record_episodes
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.generalization import measure_on, tasks_like
     from twosome.evaluation.measurement import Subject
     from twosome.report import write_report
     from twosome.runs.agents import load_agent
     from twosome.runs.trainer import train
     from twosome.settings.wording import carried
+    from twosome.terminal.display import training_display
+    from twosome.terminal.generalization import print_generalization
+    from twosome.terminal.waiting import waiting
 
     with training_display(config, out) as display:
         trained = train(config, out, display.update, on_stage=display.stage)

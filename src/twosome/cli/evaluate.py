@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.parsing import (
+from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
+from twosome.errors import ConfigError
+from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
     add_policy_arguments,
@@ -17,8 +19,6 @@ from twosome.cli.parsing import (
     policy_arguments,
     positive,
 )
-from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
-from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -139,9 +139,9 @@ def _source(arguments: argparse.Namespace) -> Path | None:
 
 
 def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
-    from twosome.cli.display import print_evaluations
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.sampled import LONGEST, evaluate
+    from twosome.terminal.display import print_evaluations
+    from twosome.terminal.waiting import waiting
 
     episodes = arguments.episodes or EPISODES
     with waiting(f"evaluating {setting['task']}") as told:
@@ -162,11 +162,11 @@ def _sampled(arguments: argparse.Namespace, policy: Policy, name: str, setting: 
 
 
 def _optimum(arguments: argparse.Namespace) -> None:
-    from twosome.cli.display import print_evaluations
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.advised import evaluate_oracle
     from twosome.evaluation.optimum import optimal_play
     from twosome.evaluation.sampled import LONGEST
+    from twosome.terminal.display import print_evaluations
+    from twosome.terminal.waiting import waiting
     from twosome.text.tasks import gamma_of
 
     if arguments.source or arguments.uniform or arguments.saycan or arguments.model or arguments.task is None:
@@ -196,9 +196,9 @@ def _optimum(arguments: argparse.Namespace) -> None:
 
 
 def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: dict[str, Any]) -> None:
-    from twosome.cli.display import success_note
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.exact import evaluate_exactly
+    from twosome.terminal.display import success_note
+    from twosome.terminal.waiting import waiting
 
     with waiting(f"evaluating {setting['task']} exactly") as told:
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import (
+from twosome.terminal.parsing import (
     Parser,
     add_prompting_arguments,
     add_trust_argument,
@@ -19,8 +19,8 @@ from twosome.cli.parsing import (
 if TYPE_CHECKING:
     import argparse
 
-    from twosome.evaluation.language.evaluation import LanguageSettings
-    from twosome.evaluation.language.measures import LanguageReport
+    from twosome.language.evaluation import LanguageSettings
+    from twosome.language.measures import LanguageReport
 
 
 def run(words: list[str]) -> int:
@@ -28,8 +28,8 @@ def run(words: list[str]) -> int:
     arguments = _parser().parse_args(words)
     tasks = None if arguments.tasks is None else [task for word in arguments.tasks for task in word.split(",") if task]
 
-    from twosome.evaluation.language.evaluation import evaluate_language
-    from twosome.evaluation.language.harness import INSTALL, is_installed
+    from twosome.language.evaluation import evaluate_language
+    from twosome.language.harness import INSTALL, is_installed
 
     report = evaluate_language(
         Path(arguments.source),
@@ -94,7 +94,7 @@ def _parser() -> Parser:
 
 def _settings(arguments: argparse.Namespace, tasks: list[str] | None) -> LanguageSettings:
     """The settings that were given, over their defaults."""
-    from twosome.evaluation.language.evaluation import LanguageSettings, default_tasks
+    from twosome.language.evaluation import LanguageSettings, default_tasks
 
     given = {
         "texts": arguments.text,

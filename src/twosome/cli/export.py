@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from twosome.cli.parsing import Parser, add_environment_argument, add_policy_arguments, policy_arguments
+from twosome.terminal.parsing import Parser, add_environment_argument, add_policy_arguments, policy_arguments
 
 KINDS = ("merged", "adapter", "gguf")
 
@@ -34,10 +34,10 @@ def run(words: list[str]) -> int:
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
-    from twosome.cli.waiting import waiting
     from twosome.exporting.converting import converter_command
     from twosome.exporting.writing import export
     from twosome.runs.agents import check_task, load_agent
+    from twosome.terminal.waiting import waiting
 
     convert = converter_command(arguments.converter) if arguments.to == "gguf" else []
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None

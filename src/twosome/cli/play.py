@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twosome.cli.parsing import (
+from twosome.cli.servers import add_server_arguments, server_settings
+from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
     add_policy_arguments,
@@ -12,7 +13,6 @@ from twosome.cli.parsing import (
     not_negative,
     policy_arguments,
 )
-from twosome.cli.servers import add_server_arguments, server_settings
 
 
 def run(words: list[str]) -> int:

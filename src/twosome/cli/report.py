@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, add_trust_argument
+from twosome.terminal.parsing import Parser, add_trust_argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

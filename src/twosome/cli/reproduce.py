@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.parsing import Parser, add_prompting_arguments, positive, prompting_of
 from twosome.cli.servers import add_server_arguments, server_settings
+from twosome.terminal.parsing import Parser, add_prompting_arguments, positive, prompting_of
 
 if TYPE_CHECKING:
     from twosome.reproduction.plan import Settings
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def run(words: list[str]) -> int:
     """Run the command."""
-    from twosome.cli.jobs import do_jobs, print_jobs
     from twosome.evaluation.measurement import Measurements
     from twosome.reproduction.plan import PARTS, stages
+    from twosome.terminal.jobs import do_jobs, print_jobs
 
     settings, processes, dry = _parse(words)
     jobs = stages(settings)

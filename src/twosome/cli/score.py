@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twosome.cli.parsing import Parser, add_policy_arguments, policy_arguments
+from twosome.terminal.parsing import Parser, add_policy_arguments, policy_arguments
 
 
 def run(words: list[str]) -> int:

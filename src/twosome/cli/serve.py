@@ -8,8 +8,8 @@ import os
 import sys
 from typing import Any
 
-from twosome.cli.parsing import Parser, add_policy_arguments, not_negative, policy_arguments, positive
 from twosome.errors import ConfigError
+from twosome.terminal.parsing import Parser, add_policy_arguments, not_negative, policy_arguments, positive
 
 KEY = "TWOSOME_KEY"
 """Environment variable with the key, which does not show in the list of processes as an argument does."""

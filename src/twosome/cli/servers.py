@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.parsing import positive
 from twosome.errors import ConfigError
+from twosome.terminal.parsing import positive
 
 if TYPE_CHECKING:
     from twosome.remote import ServerSettings

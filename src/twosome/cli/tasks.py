@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twosome.cli.parsing import Parser
+from twosome.terminal.parsing import Parser
 
 
 def run(words: list[str]) -> int:

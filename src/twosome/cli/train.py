@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader, set_loader
 
-from twosome.cli.parsing import ConfigParser, Parser, add_trust_argument, positive
 from twosome.errors import ConfigError, TwosomeError
 from twosome.settings.config import (
     PRESETS,
@@ -21,6 +20,7 @@ from twosome.settings.config import (
 )
 from twosome.settings.notation import HOLDS_ITSELF, whole_number, whole_settings, with_numbers
 from twosome.settings.shape import check_shape
+from twosome.terminal.parsing import ConfigParser, Parser, add_trust_argument, positive
 
 _load_yaml = get_loader("yaml")
 TRUST = "--loading.trust_remote_code"
@@ -32,11 +32,11 @@ def run(words: list[str]) -> int:
     if any(word.split("=", 1)[0] == "--resume" for word in words):
         return _resume(words)
     config, out = parse(words)
-    from twosome.cli.display import training_display
     from twosome.runs.agents import check_task
     from twosome.runs.building import check_joiner
     from twosome.runs.files import check_free
     from twosome.runs.trainer import train
+    from twosome.terminal.display import training_display
 
     joined = check_task(config.task, config.environment)
     if config.policy == "language":
@@ -60,12 +60,12 @@ def _resume(words: list[str]) -> int:
     arguments = parser.parse_args(_written_out(words))
     out, decisions = Path(arguments.resume), arguments.decisions
 
-    from twosome.cli.display import training_display
     from twosome.runs.changes import resumable
     from twosome.runs.trainer import resume
+    from twosome.terminal.display import training_display
 
     config = resumable(out, decisions).config
-    if decisions is not None and config.algorithm == "ppo" and config.ppo.anneal_learning_rates:
+    if decisions is not None and config.algorithm != "fitted" and config.ppo.anneal_learning_rates:
         print(f"learning rates, annealed over the run, go on where a run of {decisions} decisions has them by then")
     with training_display(config, out) as display:
         resume(

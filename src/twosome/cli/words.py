@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.parsing import (
+from twosome.errors import ConfigError
+from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
     add_prompting_arguments,
@@ -16,7 +17,6 @@ from twosome.cli.parsing import (
     not_negative,
     prompting_of,
 )
-from twosome.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -54,9 +54,9 @@ def run(words: list[str]) -> int:
     candidates = {"as it is": {}} if arguments.wordings is None else read_wordings(arguments.wordings)
 
     from twosome.caching import key_of
-    from twosome.cli.waiting import waiting
     from twosome.evaluation.wordings import choices, seen_of, try_wording
     from twosome.models.loading import EMBEDDED
+    from twosome.terminal.waiting import waiting
 
     model = arguments.model or EMBEDDED
     label = model if prompting_of(arguments) is None else f"{model}, {prompting_of(arguments)}"

@@ -20,17 +20,17 @@ from twosome.errors import (
 )
 from twosome.evaluation.exact import JUDGED_AT
 from twosome.functional.words import count_words
+from twosome.principles.api import api_faults
+from twosome.principles.checking import check
+from twosome.principles.faults import Fault, Finding, collect, of_the_world
+from twosome.principles.repeating import repeats
+from twosome.principles.walking import Seen, Walk, walk
 from twosome.runs.building import check_joiner
 from twosome.settings.wording import worded
 from twosome.success import UNKNOWN, Way
-from twosome.text.api import api_faults
-from twosome.text.checking import check
-from twosome.text.faults import Fault, Finding, collect, of_the_world
 from twosome.text.guard import words_of
-from twosome.text.repeating import repeats
 from twosome.text.states import traits
 from twosome.text.tasks import gamma_of, open_task
-from twosome.text.walking import Seen, Walk, walk
 from twosome.tokens.encoding import encode_decision, make_frame, special_tokens, specials_in
 from twosome.tokens.prompting import PLAIN, Frame, Prompting
 

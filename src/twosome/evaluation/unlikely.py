@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from twosome.decision import Decision
 from twosome.evaluation.phrases import PhraseScores, ScoredPolicy
-from twosome.text.faults import Fault
-from twosome.text.walking import Seen
+from twosome.principles.faults import Fault
+from twosome.principles.walking import Seen
 
 SHARE = 0.1
 """A phrase is hardly ever said if it never has so much of the probability that uniform play would give it."""

@@ -12,9 +12,9 @@ from twosome.envs.exploring import explore
 from twosome.errors import ConfigError
 from twosome.evaluation.exact import JUDGED_AT, evaluate_exactly
 from twosome.evaluation.phrases import PhraseScores, ScoredPolicy
+from twosome.principles.walking import Seen, all_states
 from twosome.text.states import text_world
 from twosome.text.tasks import TASKS, open_task
-from twosome.text.walking import Seen, all_states
 
 NORMALIZATIONS = ("sum", "token", "word")
 

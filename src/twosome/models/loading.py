@@ -26,7 +26,7 @@ from twosome.models.gguf.naming import GgufFile, find_gguf
 from twosome.models.gguf.tokenizer import read_copied
 from twosome.models.quiet import quiet_unless_watched, without_report
 from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
-from twosome.models.tokenizers import FILES, has_tokenizer, read_tokenizer
+from twosome.tokenizing.reading import FILES, has_tokenizer, read_tokenizer
 from twosome.tokens.encoding import Tokenizer
 
 EMBEDDED = "embedded"

@@ -215,7 +215,7 @@ class LanguageJob:
 
     def perform(self) -> list[Measurement]:
         """Measure."""
-        from twosome.evaluation.language.evaluation import evaluate_language  # heavy, and only this job needs it
+        from twosome.language.evaluation import evaluate_language  # heavy, and only this job needs it
 
         evaluate_language(self.run)
         return []

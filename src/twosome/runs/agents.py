@@ -14,7 +14,6 @@ from twosome.models.arrival import adapter_base
 from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.loading import EMBEDDED, load_adapter
 from twosome.models.policy import LanguageModelPolicy
-from twosome.models.tokenizers import adapter_tokenizer
 from twosome.remote import ServerSettings, server_policy
 from twosome.runs.building import build_policy, check_joiner, load_base, tell_unused_template, vector_policy
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
@@ -23,6 +22,7 @@ from twosome.settings.wording import carried, worded
 from twosome.temperature import tempered
 from twosome.text.tasks import gamma_of
 from twosome.text.trying import check_task as check_task
+from twosome.tokenizing.reading import adapter_tokenizer
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
 

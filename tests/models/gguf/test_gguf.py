@@ -20,7 +20,7 @@ from twosome.decision import Decision
 from twosome.errors import ModelError
 from twosome.models.gguf.naming import find_gguf
 from twosome.models.loading import load_model, load_tokenizer, locate
-from twosome.models.tokenizers import PROBES
+from twosome.tokenizing.reading import PROBES
 
 gguf = pytest.importorskip("gguf")
 

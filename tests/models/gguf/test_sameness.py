@@ -17,7 +17,7 @@ from tests.tiny import small_run, trained
 from twosome.cli import main
 from twosome.decision import Decision
 from twosome.errors import ModelError, RunError
-from twosome.evaluation.language.evaluation import LanguageSettings, evaluate_language
+from twosome.language.evaluation import LanguageSettings, evaluate_language
 from twosome.runs.agents import load_agent
 from twosome.runs.starting import adopt
 from twosome.runs.trainer import Progress, resume, train

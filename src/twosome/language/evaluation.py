@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from twosome.errors import ConfigError, RunError
-from twosome.evaluation.language import harness
-from twosome.evaluation.language.change import change_measures, loss_measures, read_passages
-from twosome.evaluation.language.harness import DATA, OFFLINE_TASKS, Harness
-from twosome.evaluation.language.measures import LANGUAGE_FILE, LanguageMeasure, LanguageReport, Part
-from twosome.evaluation.language.passages import (
+from twosome.language import harness
+from twosome.language.change import change_measures, loss_measures, read_passages
+from twosome.language.harness import DATA, OFFLINE_TASKS, Harness
+from twosome.language.measures import LANGUAGE_FILE, LanguageMeasure, LanguageReport, Part
+from twosome.language.passages import (
     action_passages,
     prompt_passages,
     read_documents,
@@ -42,7 +42,7 @@ class LanguageSettings:
     Attributes:
         texts: Text files, a document a line.
         decisions: Decisions of the training task whose prompts and actions are read.
-        tasks: Tasks of :mod:`twosome.evaluation.language.harness`.
+        tasks: Tasks of :mod:`twosome.language.harness`.
         limit: Most examples of each task; None for all.
         shots: Solved examples before each question; None for what the task says.
         batch_size: Sequences in one forward pass of the harness.

@@ -18,8 +18,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from twosome.errors import ModelError, first_line
-from twosome.models.tokenizer_choice import Choice, keep, key_for, recall
-from twosome.models.tokenizer_parts import same_steps, splits_as_its_file
+from twosome.tokenizing.choice import Choice, keep, key_for, recall
+from twosome.tokenizing.parts import same_steps, splits_as_its_file
 from twosome.tokens.encoding import Tokenizer
 
 PROBES = (

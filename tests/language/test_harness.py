@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.evaluation.language.adapters import adapt
+from tests.language.adapters import adapt
 from twosome.decision import Decision
 from twosome.errors import ConfigError
-from twosome.evaluation.language import harness
-from twosome.evaluation.language.harness import OFFLINE_TASKS, Harness, check_tasks
+from twosome.language import harness
+from twosome.language.harness import OFFLINE_TASKS, Harness, check_tasks
 from twosome.models.loading import load_model
 from twosome.scorer import score
 

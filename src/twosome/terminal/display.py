@@ -16,9 +16,9 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from twosome.cli.waiting import Waiting, waiting
 from twosome.errors import EnvironmentFault, NumericalError
 from twosome.success import PAID, UNKNOWN
+from twosome.terminal.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     from twosome.envs.oracle import Play

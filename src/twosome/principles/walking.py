@@ -13,8 +13,8 @@ from twosome.decision import Decision
 from twosome.envs.exploring import StateGraph, WorldTooLarge, explore
 from twosome.envs.oracle import solve
 from twosome.errors import InvalidDecision
+from twosome.principles.faults import Fault
 from twosome.success import Tally, Way, judge
-from twosome.text.faults import Fault
 from twosome.text.states import TextWorld, text_world
 
 MOST_STATES = 200_000

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.evaluation.language.adapters import save_adapter
+from tests.language.adapters import save_adapter
 from tests.tiny import TEXT, small_run
 from twosome.errors import ConfigError, RunError
-from twosome.evaluation.language.evaluation import LanguageSettings, evaluate_language
-from twosome.evaluation.language.measures import LANGUAGE_FILE, LanguageReport, Part
+from twosome.language.evaluation import LanguageSettings, evaluate_language
+from twosome.language.measures import LANGUAGE_FILE, LanguageReport, Part
 from twosome.models.loading import load_model
 from twosome.runs.trainer import train
 

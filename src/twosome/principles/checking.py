@@ -20,9 +20,9 @@ from typing import Any
 
 from twosome.decision import Decision
 from twosome.errors import InvalidDecision
-from twosome.text import grammar
-from twosome.text.faults import Fault, Severity
-from twosome.text.walking import Seen, Walk
+from twosome.principles import grammar
+from twosome.principles.faults import Fault, Severity
+from twosome.principles.walking import Seen, Walk
 
 
 def check(walked: Walk) -> list[Fault]:

@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium
 from gymnasium.utils.env_checker import check_env
 
+from twosome.principles.faults import Fault
 from twosome.text.environment import TextEnv
-from twosome.text.faults import Fault
 
 
 class _Folded(gymnasium.Env[Any, Any]):

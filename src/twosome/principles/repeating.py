@@ -19,7 +19,7 @@ from typing import Any
 import gymnasium
 
 from twosome.errors import TwosomeError
-from twosome.text.faults import Fault
+from twosome.principles.faults import Fault
 from twosome.text.tasks import open_task
 
 DECISIONS = 100
@@ -114,7 +114,7 @@ def _elsewhere(task: str, arguments: Mapping[str, Any], seed: int) -> list[list[
     path = os.pathsep.join(place for place in sys.path if place)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "twosome.text.repeating"],
+            [sys.executable, "-m", "twosome.principles.repeating"],
             env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(number)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ import pytest
 from tests.tiny import byte_level
 from twosome.decision import Decision
 from twosome.errors import ConfigError
-from twosome.evaluation.language.passages import action_passages, prompt_passages, read_documents, task_decisions
+from twosome.language.passages import action_passages, prompt_passages, read_documents, task_decisions
 from twosome.tokens.encoding import Encoder
 
 DECISION = Decision("You see the tomato. You should", ("chop the tomato", "take the bowl"))

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from tests.evaluation.language.adapters import adapt
+from tests.language.adapters import adapt
 from tests.tiny import TEXT, TOKENIZERS, build_model, byte_level
-from twosome.evaluation.language import change
-from twosome.evaluation.language.change import (
+from twosome.language import change
+from twosome.language.change import (
     KL,
     LOSS_OFF,
     LOSS_ON,
@@ -26,8 +26,8 @@ from twosome.evaluation.language.change import (
     plain_head,
     read_passages,
 )
-from twosome.evaluation.language.evaluation import TEXTS
-from twosome.evaluation.language.passages import Passage, read_documents, text_passages
+from twosome.language.evaluation import TEXTS
+from twosome.language.passages import Passage, read_documents, text_passages
 from twosome.models.loading import load_model
 from twosome.tokens.encoding import Encoder
 

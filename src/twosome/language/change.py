@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from twosome.errors import ModelError
-from twosome.evaluation.language.distributions import Columns, compare
-from twosome.evaluation.language.intervals import Array, paired_bootstrap
-from twosome.evaluation.language.measures import Better, LanguageMeasure
-from twosome.evaluation.language.passages import Passage
+from twosome.language.distributions import Columns, compare
+from twosome.language.intervals import Array, paired_bootstrap
+from twosome.language.measures import Better, LanguageMeasure
+from twosome.language.passages import Passage
 from twosome.scoring.condition import adapter_off, check_eval, virtual_tokens
 from twosome.scoring.reference import own_rows, padded_rows
 

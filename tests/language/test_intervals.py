@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from twosome.evaluation.language.intervals import paired_bootstrap, paired_proportions
 from twosome.evaluation.sampled import Z95
+from twosome.language.intervals import paired_bootstrap, paired_proportions
 
 
 def test_no_change_in_few_examples_is_no_proof_of_none() -> None:

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from twosome.errors import ConfigError, first_line
-from twosome.evaluation.language.intervals import paired_bootstrap, paired_proportions
-from twosome.evaluation.language.measures import Better, LanguageMeasure
+from twosome.language.intervals import paired_bootstrap, paired_proportions
+from twosome.language.measures import Better, LanguageMeasure
 from twosome.scoring.condition import adapter_off, check_eval
 from twosome.tokens.encoding import Tokenizer
 

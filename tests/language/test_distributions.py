@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from twosome.evaluation.language import distributions
-from twosome.evaluation.language.distributions import compare
+from twosome.language import distributions
+from twosome.language.distributions import compare
 
 
 def whole(off: Tensor, on: Tensor, row_of: Tensor, targets: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from typing import Any
 
 from twosome.decision import Decision
 from twosome.errors import ConfigError, InvalidDecision
+from twosome.principles.walking import walk
 from twosome.text.guard import GuardedEnv
 from twosome.text.tasks import make_task
-from twosome.text.walking import walk
 from twosome.tokens.encoding import Encoder, Tokenizer
 
 LONGEST = 1024

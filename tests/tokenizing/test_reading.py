@@ -18,8 +18,8 @@ from twosome.decision import Decision
 from twosome.errors import ModelError
 from twosome.models import tokenizers as module
 from twosome.models.loading import load_tokenizer
-from twosome.models.tokenizers import PROBES
 from twosome.runs.agents import load_agent
+from twosome.tokenizing.reading import PROBES
 
 CUTS: dict[str, Any] = {
     "each digit": pre_tokenizers.Sequence(

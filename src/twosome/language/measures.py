@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from twosome.errors import RunError
-from twosome.evaluation.language.intervals import Interval
+from twosome.language.intervals import Interval
 from twosome.runs.files import write_json
 
 LANGUAGE_FILE = "language.json"

@@ -9,23 +9,23 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
-from tests.tiny import byte_level
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from tests.tiny import byte_level
 from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.evaluation.checking import check_environment, check_tokens
 from twosome.overcooked import OvercookedEnv
-from twosome.text import grammar
-from twosome.text.api import api_faults
-from twosome.text.checking import check
+from twosome.principles import grammar
+from twosome.principles.api import api_faults
+from twosome.principles.checking import check
+from twosome.principles.faults import CHECKS, Fault, collect
+from twosome.principles.walking import walk
 from twosome.text.environment import Narrator, Option, TextEnv
-from twosome.text.faults import CHECKS, Fault, collect
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.tasks import TASKS
 from twosome.text.virtualhome import VirtualHomeNarrator
-from twosome.text.walking import walk
 from twosome.virtualhome import VirtualHomeEnv
 
 Told = tuple[str, tuple[str, ...]]

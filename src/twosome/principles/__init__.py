@@ -1,0 +1,1 @@
+"""Whether an environment keeps the contract and the principles of prompts: walked through, no model needed."""

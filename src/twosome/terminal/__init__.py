@@ -1,0 +1,1 @@
+"""What commands share at the terminal: arguments, progress, tables, signs of life."""

@@ -1,0 +1,1 @@
+"""The tokenizer of a model, read as its file means it."""
