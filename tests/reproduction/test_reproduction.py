@@ -74,7 +74,7 @@ def test_every_agent_is_measured_on_every_task_it_can_read(done: Path) -> None:
         **{("ppo-unmasked", greedy): household for greedy in (False, True)},
     }
     assert all(line["method"] == "exact" for line in lines)
-    assert {line["control"] for line in lines if line["agent"] == "zero-shot"} == {None, "permuted"}
+    assert {line["control"] for line in lines if line["agent"] == "zero-shot"} == {None, "permuted", "renamed"}
 
 
 def test_known_numbers_are_in_their_place(done: Path) -> None:

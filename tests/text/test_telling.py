@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import Any
 
@@ -17,7 +18,7 @@ from twosome.evaluation.exact import evaluate_exactly
 from twosome.text.environment import Option, TextEnv
 from twosome.text.states import text_world
 from twosome.text.tasks import make_task
-from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
+from twosome.text.telling import NumericNarrator, PermutedNarrator, made_up_names, vector_shape
 
 
 def decisions(task: str, **arguments: Any) -> list[tuple[str, tuple[Option, ...]]]:
@@ -122,3 +123,34 @@ def test_numbers_are_written_exactly() -> None:
     assert vector_shape(odd) == (4, 2)
     with pytest.raises(ConfigError, match="must be an array of numbers"):
         env.narrator.narrate(np.array(["a"]), {})
+
+
+@pytest.mark.parametrize("wording", ["first", "everyday"])
+@pytest.mark.parametrize("task", ["tomato-lettuce-salad", "entertainment", "laundry-placed", "apple-pie"])
+def test_renamed_things_go_by_made_up_names_and_nothing_else_changes(task: str, wording: str) -> None:
+    with closing(make_task(task, wording=wording)) as env:
+        names = env.unwrapped.narrator.names  # type: ignore[attr-defined]
+    new = made_up_names(names, 3)
+    assert len(set(new)) == len(new)
+    back = dict(zip(new, names, strict=True))
+    own, made = (re.compile(r"\b(" + "|".join(map(re.escape, words)) + r")\b") for words in (names, new))
+
+    def put_back(text: str) -> str:
+        assert not own.search(text)
+        return made.sub(lambda found: back[found[0]], text)
+
+    plain, renamed = decisions(task, wording=wording), decisions(task, wording=wording, rename_things=3)
+    assert len(plain) == len(renamed)
+    for (prompt, options), (told, phrases) in zip(plain, renamed, strict=True):
+        assert put_back(told) == prompt
+        assert [(put_back(text), action) for text, action in phrases] == list(options)
+
+
+def test_made_up_names_follow_the_seed_and_keep_plurals() -> None:
+    assert made_up_names(["chips", "TV"], 0) == made_up_names(["chips", "TV"], 0) != made_up_names(["chips", "TV"], 1)
+    assert [name.endswith("s") for name in made_up_names(["chips", "TV", "clothes"], 0)] == [True, False, True]
+
+
+def test_what_cannot_be_renamed_says_why() -> None:
+    with pytest.raises(ConfigError, match="rename_things is a seed"):
+        make_task("cheese", rename_things="x")

@@ -35,14 +35,15 @@ class Subject:
             "server " and the name of a decision server.
         trained_on: The task it was trained on, or None.
         normalization: How phrases are scored, or None where none are.
-        control: "permuted" where the phrases were permuted across the actions.
+        control: "permuted" where the phrases were permuted across the actions, "renamed" where things had made-up
+            names.
         seed: The seed of its training, or of the control; None where nothing is drawn.
     """
 
     agent: str
     trained_on: str | None = None
     normalization: str | None = None
-    control: Literal["permuted"] | None = None
+    control: Literal["permuted", "renamed"] | None = None
     seed: int | None = None
 
 

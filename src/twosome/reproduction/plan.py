@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from twosome.errors import ConfigError
 from twosome.evaluation.generalization import readable
@@ -27,7 +27,7 @@ from twosome.tokens.prompting import Prompting
 TRAINED_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
 NORMALIZATIONS = ("sum", "token", "word")
 PARTS = {
-    "untrained": "uniform play, the optimum, zero-shot with three normalisations, permuted phrases, SayCan",
+    "untrained": "uniform play, the optimum, zero-shot (three normalisations; phrases permuted; things renamed), SayCan",
     "twosome": "the language model, trained with its preset's normalisation",
     "ppo": "PPO from scratch on the observation vector, with and without action mask",
     "normalizations": "the language model, trained with the other normalisations",
@@ -179,6 +179,13 @@ def _environment(settings: Settings, task: str) -> dict[str, Any]:
     return _config(settings, task, settings.preset).environment
 
 
+_CONTROLS: tuple[tuple[Literal["permuted", "renamed"], str, str], ...] = (
+    ("permuted", "permute_phrases", "phrases permuted"),
+    ("renamed", "rename_things", "things renamed"),
+)
+"""Controls of untrained play: name, argument of the environment that takes its seed, what is shown."""
+
+
 def _untrained(settings: Settings) -> Iterator[Job]:
     """Agents that were not trained: on everything that trained ones are tested on."""
     everything = tuple(dict.fromkeys((*settings.tasks, *settings.targets)))
@@ -191,10 +198,11 @@ def _untrained(settings: Settings) -> Iterator[Job]:
         subject = Subject("zero-shot", normalization=name)
         yield measuring(f"measure zero-shot {name}", subject, everything, plain)
         for seed in range(settings.seeds):
-            permuted = {task: {**plain[task], "permute_phrases": seed} for task in settings.tasks}
-            subject = Subject("zero-shot", normalization=name, control="permuted", seed=seed)
-            words = f"measure zero-shot {name}, phrases permuted, seed {seed}"
-            yield measuring(words, subject, settings.tasks, permuted)
+            for control, argument, what in _CONTROLS:
+                controlled = {task: {**plain[task], argument: seed} for task in settings.tasks}
+                subject = Subject("zero-shot", normalization=name, control=control, seed=seed)
+                words = f"measure zero-shot {name}, {what}, seed {seed}"
+                yield measuring(words, subject, settings.tasks, controlled)
     if settings.server is not None:
         seconds = ASKING * len(everything)
         yield ServerJob(f"measure {settings.server.name}", seconds, settings.server, everything, plain)

@@ -105,6 +105,11 @@ class OvercookedNarrator:
         self._opening = self._describe_kitchen()
         self._dish = self.wording.dish.format(foods=_join(self.task.dish))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nouns that what can be carried goes by: the foods and the bowl."""
+        return (*self.foods, BOWL)
+
     @classmethod
     def of(cls, env: gymnasium.Env[Any, Any], wording: str | Mapping[str, str] = FIRST) -> OvercookedNarrator:
         """Return the narrator of an Overcooked environment, wrapped or not."""

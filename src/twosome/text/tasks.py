@@ -22,7 +22,7 @@ from twosome.text.guard import GuardedEnv, close_or_tell, words_of
 from twosome.text.history import History
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.states import Traits, traits
-from twosome.text.telling import NumericNarrator, PermutedNarrator, vector_shape
+from twosome.text.telling import NumericNarrator, PermutedNarrator, RenamingNarrator, vector_shape
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.workers import ProcessVectorEnv
 from twosome.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
@@ -101,7 +101,13 @@ def gamma_of(name: str, otherwise: float = 1.0) -> float:
 
 
 def make_task(
-    name: str, *, narration: str = "words", permute_phrases: int | None = None, history: int = 0, **arguments: Any
+    name: str,
+    *,
+    narration: str = "words",
+    permute_phrases: int | None = None,
+    rename_things: int | None = None,
+    history: int = 0,
+    **arguments: Any,
 ) -> gymnasium.Env[Any, int]:
     """A text environment: a task of twosome by name, or anybody's by its Gymnasium id (``package:Name-v0``).
 
@@ -111,6 +117,7 @@ def make_task(
         narration: ``words``, or ``numbers`` for the observation vector instead of a prompt.
         permute_phrases: Seed of permutations that give each action another action's phrase, as a control; None for
             none.
+        rename_things: Seed of made-up names that things go by, as a control; None for their own.
         history: How many moments before the present one a prompt begins with.
         **arguments: Further arguments of the environment.
 
@@ -118,7 +125,7 @@ def make_task(
         ConfigError: If there is no such task, or it cannot be made with these arguments.
     """
     env = _make(name, arguments)
-    if narration == "words" and permute_phrases is None and history == 0:
+    if narration == "words" and permute_phrases is None and rename_things is None and history == 0:
         return env
     text = env.unwrapped
     if not isinstance(text, TextEnv):
@@ -126,16 +133,32 @@ def make_task(
             f"{name!r} cannot be told otherwise: it is not made of an environment and a narrator (TextEnv)"
         )
     text.history = History(history)
+    if rename_things is not None:
+        text.narrator = _renamed(name, text.narrator, _seed("rename_things", rename_things))
     if permute_phrases is not None:
-        if isinstance(permute_phrases, bool) or not isinstance(permute_phrases, int):
-            raise ConfigError(f"permute_phrases is a seed, a whole number, got {permute_phrases!r}")
-        text.narrator = PermutedNarrator(text.narrator, permute_phrases)
+        text.narrator = PermutedNarrator(text.narrator, _seed("permute_phrases", permute_phrases))
     if narration == "numbers":
         vector_shape(text.env)  # refuses what has none
         text.narrator = NumericNarrator(text.narrator)
     elif narration != "words":
         raise ConfigError(f"unknown narration {narration!r}: expected words or numbers")
     return env
+
+
+def _seed(argument: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{argument} is a seed, a whole number, got {value!r}")
+    return value
+
+
+def _renamed(task: str, narrator: Narrator, seed: int) -> Narrator:
+    names = getattr(narrator, "names", None)
+    if not names:
+        raise ConfigError(
+            f"the things of {task!r} cannot be renamed (rename_things): its narrator has no attribute names, the nouns "
+            "that it calls things by"
+        )
+    return RenamingNarrator(narrator, names, seed)
 
 
 @contextmanager

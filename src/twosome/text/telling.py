@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import gymnasium
@@ -84,6 +86,53 @@ class PermutedNarrator:
         return prompt, tuple(
             Option(options[i].text, option.env_action) for i, option in zip(order, options, strict=True)
         )
+
+
+class RenamingNarrator:
+    """Calls every thing by a made-up name, the same in prompts and phrases, so that nothing is known of it beforehand.
+
+    What is left to go by is the form of the sentences and the rest of their words. The names are pronounceable and
+    fixed by the seed; a plural stays one.
+
+    Args:
+        narrator: What puts observations into words.
+        names: The nouns to replace, without articles.
+        seed: Which names.
+    """
+
+    def __init__(self, narrator: Narrator, names: Sequence[str], seed: int) -> None:
+        self.narrator = narrator
+        self._new = dict(zip(names, made_up_names(names, seed), strict=True))
+        longest_first = sorted(names, key=len, reverse=True)
+        self._old = re.compile(r"\b(" + "|".join(map(re.escape, longest_first)) + r")\b")
+
+    def narrate(self, observation: Any, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
+        """Return the prompt and the options, with the new names."""
+        prompt, options = self.narrator.narrate(observation, info)
+        return self._renamed(prompt), tuple(Option(self._renamed(text), action) for text, action in options)
+
+    def _renamed(self, text: str) -> str:
+        return self._old.sub(lambda found: self._new[found[0]], text)
+
+
+def made_up_names(names: Sequence[str], seed: int) -> list[str]:
+    """A made-up noun of two syllables for each of some nouns, no two alike; with an s where the noun ends in one."""
+    made: list[str] = []
+    for name in names:
+        for attempt in count():
+            digest = hashlib.sha256(f"{seed}\0{name}\0{attempt}".encode()).digest()
+            parts = (_ONSETS, _VOWELS, _MIDDLES, _VOWELS, _ENDS)
+            word = "".join(part[byte % len(part)] for part, byte in zip(parts, digest, strict=False))
+            if word not in made:
+                break
+        made.append(word)
+    return [f"{word}s" if name.endswith("s") else word for name, word in zip(names, made, strict=True)]
+
+
+_ONSETS = ("bl", "dr", "f", "gl", "k", "m", "pl", "sn", "t", "v", "w", "z")
+_VOWELS = ("a", "e", "i", "o", "u")
+_MIDDLES = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "t", "z")
+_ENDS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "t", "x")
 
 
 def _permutation(key: Sequence[str]) -> list[int]:

@@ -120,6 +120,11 @@ class VirtualHomeNarrator:
         self.goal = str(getattr(self.wording, self.words.goal)).format_map(nouns)
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[str, tuple[Option, ...]]] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nouns that the task's things go by; rooms are not among them."""
+        return tuple(dict.fromkeys(noun.text for noun in self.words.nouns.values()))
+
     @classmethod
     def of(cls, env: gymnasium.Env[Any, Any], wording: str | Mapping[str, str] = FIRST) -> VirtualHomeNarrator:
         """Return the narrator of a VirtualHome environment, wrapped or not."""
