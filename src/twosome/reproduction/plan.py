@@ -27,7 +27,7 @@ from twosome.tokens.prompting import Prompting
 TRAINED_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "entertainment")
 NORMALIZATIONS = ("sum", "token", "word")
 PARTS = {
-    "untrained": "uniform play, the optimum, zero-shot (three normalisations; phrases permuted; things renamed), SayCan",
+    "untrained": "uniform play, the optimum, zero-shot (all normalisations; phrases permuted; things renamed), SayCan",
     "twosome": "the language model, trained with its preset's normalisation",
     "ppo": "PPO from scratch on the observation vector, with and without action mask",
     "normalizations": "the language model, trained with the other normalisations",
