@@ -15,7 +15,7 @@ from pretraining.config import TrainConfig
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "src" / "twosome"
 EMBEDDED = PACKAGE / "models" / "embedded"
-LANGUAGE = PACKAGE / "evaluation" / "language" / "data"
+LANGUAGE = PACKAGE / "language" / "data"
 AVOID = HERE / "avoid.txt"
 
 Handle = Callable[[argparse.Namespace], int]

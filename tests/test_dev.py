@@ -631,5 +631,6 @@ class TestConstraints:
         wishes = [*configuration["build-system"]["requires"], *configuration["project"]["dependencies"]]
         extras = configuration["project"]["optional-dependencies"].items()
         wishes += [wish for extra, wishes in extras if extra not in UNPINNED for wish in wishes]
-        names = {re.match(r"[\w-]+", wish).group().lower() for wish in [*wishes, *BUILD_TOOLS]}  # type: ignore[union-attr]
-        assert not names - set(self.pins), "run `python3 dev.py lock`"
+        names = {re.match(r"[\w.-]+", wish).group().lower() for wish in [*wishes, *BUILD_TOOLS]}  # type: ignore[union-attr]
+        pinned, named = ({re.sub(r"[-_.]+", "-", name) for name in some} for some in (self.pins, names))
+        assert not named - pinned, "run `python3 dev.py lock`"

@@ -213,7 +213,7 @@ def test_the_command_says_what_it_left(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_sign_of_life(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from twosome.cli import waiting
+    from twosome.terminal import waiting
 
     monkeypatch.setattr(waiting, "FIRST", 0.01)
     with waiting.waiting("evaluating garden") as told:
@@ -264,7 +264,7 @@ def test_a_limit_that_would_take_for_ever_is_told(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_world_that_is_too_large_is_checked_by_random_play(monkeypatch: pytest.MonkeyPatch) -> None:
-    from twosome.text import walking
+    from twosome.principles import walking
 
     monkeypatch.setattr(walking, "MOST_STATES", 50)
     report = check_environment(LINE, environment={"cells": 100, "shown": True}, decisions=40, elsewhere=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,14 +12,24 @@ import torch
 
 from tests.table_policy import TablePolicy
 from twosome.algorithms import ALGORITHMS, make_algorithm
+from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.settings.config import RunConfig
+
+
+class PhraseTable(TablePolicy):
+    """A table whose phrases have features, as an algorithm that values actions by their words asks for."""
+
+    feature_size = 3
+
+    def action_features(self, decisions: Sequence[Decision]) -> torch.Tensor:
+        return torch.zeros(len(decisions), max(len(decision.actions) for decision in decisions), self.feature_size)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_is_made_by_its_name_from_its_settings(name: str) -> None:
     config = replace(RunConfig(), algorithm=name, num_envs=4)
-    algorithm = make_algorithm(name, TablePolicy(), config.algorithm_settings, torch.Generator().manual_seed(0))
+    algorithm = make_algorithm(name, PhraseTable(), config.algorithm_settings, torch.Generator().manual_seed(0))
     state = algorithm.state_dict()
     algorithm.load_state_dict(state)
     assert getattr(config, name) in config.algorithm_settings

@@ -40,6 +40,7 @@ class Arena:
         torch.set_num_threads(1)  # also so that forking is safe
         self.folder = folder
         self.log = folder / "log.txt"
+        self.algorithm = algorithm
         further = {"algorithm": algorithm, **SETTINGS.get(algorithm, {})}
         self.config = small_run(save_model(folder / "model"), decisions=10 * 24, **further)
         undisturbed = folder / "undisturbed"

@@ -10,16 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.faults.campaign import REFUSED, Arena, Outcome
-from twosome.algorithms import actor, ppo
+from twosome.algorithms import action_values, actor, fitting, ppo
 
 NOBODY = 65534
+LOSSES = {"value_loss": ppo, "clipped_surrogate": actor, "squared_errors": action_values, "kl_divergence": fitting}
+"""Where each loss is asked for; the last two by the algorithm that is fitted."""
 
 
 def losses(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
     """A loss is not finite: the process stops before it steps, and the next one ends the same."""
-    run, name = arena.fresh(), chance.choice(["value_loss", "clipped_surrogate"])
+    run, (critics, actors) = arena.fresh(), list(LOSSES)[2:] if arena.algorithm == "fitted" else list(LOSSES)[:2]
+    name = chance.choice([critics, actors])
     # A run of ten updates takes ten losses of the critic, and several of the actor in each.
-    fatal = chance.randint(1, 10 if name == "value_loss" else 30)
+    fatal = chance.randint(1, 10 if name == critics else 30)
     wrong = chance.choice([float("nan"), float("inf"), -float("inf")])
     status = arena.finish(run, lambda: _spoil(name, fatal, wrong))
     if status == 0 and arena.judge(run, status)[0] is Outcome.IDENTICAL:
@@ -30,7 +33,7 @@ def losses(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
 
 
 def _spoil(name: str, fatal: int, wrong: float) -> None:
-    module = ppo if name == "value_loss" else actor
+    module = LOSSES[name]
     right: Callable[..., Any] = getattr(module, name)
     calls = [0]
 

@@ -56,7 +56,7 @@ def test_a_harness_too_old_for_transformers_5_is_told_with_its_version(
 
 
 def test_the_extra_asks_for_a_harness_that_works() -> None:
-    project = Path(__file__).resolve().parents[3] / "pyproject.toml"
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
     (wish,) = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]["language"]
     assert wish == f"lm-eval>={'.'.join(map(str, harness.OLDEST))}"
 

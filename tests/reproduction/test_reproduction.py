@@ -24,6 +24,7 @@ from twosome.reproduction.jobs import LanguageJob, MeasureJob, TrainJob
 from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings, stages
 from twosome.runs.journal import read_lines
 from twosome.settings.config import PRESETS, preset_config
+from twosome.settings.wording import with_words
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 
@@ -209,7 +210,7 @@ def test_a_preset_is_the_one_that_train_takes() -> None:
 
     for task in TRAINED_TASKS:
         for preset in PRESETS:
-            assert preset_config(task, preset) == parse([task, "--preset", preset])[0]
+            assert with_words(preset_config(task, preset)) == parse([task, "--preset", preset])[0]
 
 
 def test_an_agent_without_words_reads_tasks_of_its_shape() -> None:

@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerBase
 from tests.tiny import TEXT, VOCABULARY, build_model, byte_level, save_model, sentencepiece
 from twosome.decision import Decision
 from twosome.errors import ModelError
-from twosome.models import tokenizers as module
 from twosome.models.loading import load_tokenizer
 from twosome.runs.agents import load_agent
+from twosome.tokenizing import reading as module
 from twosome.tokenizing.reading import PROBES
 
 CUTS: dict[str, Any] = {

@@ -9,11 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from twosome.algorithms.averages import require_finite
 from twosome.algorithms.config import FittedConfig
 from twosome.algorithms.experience import Episodes
 from twosome.arrival import check_moments, check_state
 from twosome.decision import Decision
 from twosome.functional.traces import retrace_errors
+
+
+def squared_errors(values: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted squared error of each head: float32 [heads] of values [heads, M], targets [M], weights [M] of sum 1."""
+    return (weights * (values - targets) ** 2).sum(-1)
 
 
 class Heads(nn.Module):
@@ -92,11 +98,15 @@ class ActionValues:
             values: [M].
             visits: [M], how much each counts.
             unit: What the heads count in.
+
+        Raises:
+            NumericalError: If the error is no number; nothing is changed by that step.
         """
         weights, targets, loss = visits / visits.sum(), values / unit, torch.zeros(())
         for _ in range(self.config.value_steps):
             self._optimizer.zero_grad()
-            error = (weights * (self.heads(features) - targets) ** 2).sum(-1)
+            error = squared_errors(self.heads(features), targets, weights)
+            require_finite("the loss of the values", float(error.detach().sum()))
             error.sum().backward()
             self._optimizer.step()
             loss = error.detach().mean()

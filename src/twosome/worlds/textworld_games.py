@@ -8,7 +8,8 @@
 SEED may be a range, as ``0-99``: each episode plays one of its games, chosen by the episode's seed.
 
 The compiler notes the day in a game, so that two copies of one game differ; therefore a game's hash is that of its
-description (TextWorld's ``.json``), which is the same on every day, machine and process.
+description (TextWorld's ``.json``) but for the path of TextWorld in it, which is the same on every day, machine and
+process.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import re
 import tempfile
 from dataclasses import dataclass
@@ -100,6 +102,13 @@ def _skills(words: str, name: str) -> dict[str, Any]:
     return settings
 
 
+def _digest(description: str) -> str:
+    """The hash of a game, from its description but for where TextWorld is installed."""
+    facts = json.loads(description)
+    facts["KB"].pop("text_grammars_path", None)
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def game_file(recipe: Recipe, seed: int) -> Path:
     """The compiled game, made if it was not kept; its name is its hash.
 
@@ -118,7 +127,7 @@ def game_file(recipe: Recipe, seed: int) -> Path:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 _compile(recipe, seed, made)
-            digest = hashlib.sha256(made.with_suffix(".json").read_bytes()).hexdigest()[:16]
+            digest = _digest(made.with_suffix(".json").read_text(encoding="utf-8"))
         except Exception as error:  # a generator that finds no such game, a compiler that fails
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise ConfigError(f"TextWorld cannot make the {recipe.kind} game with seed {seed}: {said}") from None
