@@ -107,7 +107,7 @@ class ActionValues:
             self._optimizer.zero_grad()
             error = squared_errors(self.heads(features), targets, weights)
             require_finite("the loss of the values", float(error.detach().sum()))
-            error.sum().backward()
+            torch.autograd.backward(error.sum())
             self._optimizer.step()
             loss = error.detach().mean()
         return float(loss)
