@@ -27,7 +27,7 @@ READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival
 WORDS = ("wordings", "text")
 READ_WITH = ("scoring", "judging", "scorer")  # of a model
 ACTING = (*WORDS, "tokenizing", "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
-RUNS = (*ACTING, "settings", "safetensors", "yaml", *LEARNING)
+RUNS = ("caching", *ACTING, "settings", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
 # What a layer may import beside the standard library and itself. A layer is a module or a subpackage of twosome, and
@@ -59,7 +59,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
     "baselines": ("safetensors", "rollout", *LEARNING),
-    "temperature": ("errors",),
+    "temperature": ("caching", "errors"),
     "calibration": ("numpy",),
     "remote": ("torch", "baselines", "caching", "decision", "errors"),
     "settings": ("addresses", "algorithms", *WORDS, "tokens", "yaml", *FOUNDATION),

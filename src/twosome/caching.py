@@ -45,16 +45,38 @@ def recall_record(kind: str, key: str) -> dict[str, Any] | None:
 
 def keep_record(kind: str, key: str, record: Mapping[str, Any]) -> None:
     """Keep a record, whole or not at all; a folder that cannot be written is no fault."""
-    folder = cache_directory(kind)
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".partial", delete=False, encoding="utf-8") as file:
+        write_whole(cache_directory(kind) / f"{key}.json", json.dumps(record))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, also where several processes write it; its folder is made.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, suffix=".partial", delete=False, encoding="utf-8"
+        ) as file:
             partial = Path(file.name)
-            file.write(json.dumps(record))
-        try:
-            partial.replace(folder / f"{key}.json")
-        finally:
+            file.write(text)
+        partial.replace(path)
+    finally:
+        if partial is not None:
             partial.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal, read now; :func:`sha256_of` remembers those of large files.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of(path: Path) -> str:
@@ -69,8 +91,7 @@ def sha256_of(path: Path) -> str:
     known = recall_record("digests", key) if state.st_size >= _LARGE else None
     if known is not None and isinstance(known.get("sha256"), str):
         return str(known["sha256"])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     if state.st_size >= _LARGE and now - changed > _SETTLED and _state(path.stat()) == _state(state):
         keep_record("digests", key, {"sha256": digest})
     return digest

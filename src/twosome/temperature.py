@@ -9,13 +9,13 @@ count any more.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import warnings
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from twosome.caching import file_sha256
 from twosome.errors import ConfigError, RunError
 
 TEMPERATURE_FILE = "temperature.json"
@@ -93,12 +93,7 @@ def weights_of(agent: Path) -> dict[str, str]:
     """SHA-256 of the weights that act, by their place below a run or in an adapter's directory."""
     folders = [folder for folder in (agent / "adapter", agent / "model") if folder.is_dir()] or [agent]
     files = sorted(file for folder in folders for file in folder.glob("*.safetensors"))
-    return {file.relative_to(agent).as_posix(): _sha256(file) for file in files}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return {file.relative_to(agent).as_posix(): file_sha256(file) for file in files}
 
 
 def _tell(what: str, why: str) -> None:

@@ -21,11 +21,12 @@ from twosome.errors import ConfigError
 from twosome.evaluation.checking import check_environment
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.models.policy import LanguageModelPolicy
-from twosome.runs.agents import check_task, load_agent
+from twosome.runs.agents import load_agent
 from twosome.runs.trainer import resume, train
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.states import joiner
 from twosome.text.tasks import make_task
+from twosome.text.trying import check_task
 from twosome.tokens.prompting import Prompting
 
 CHAT = Prompting(template="chat", system="You are a cook.")

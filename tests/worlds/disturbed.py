@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.runs.outcome import outcome
+from tests.tiny import small_run
 from twosome.errors import EnvironmentFault
 from twosome.runs import trainer
 from twosome.runs.trainer import Progress, resume, train
@@ -18,6 +19,19 @@ from twosome.settings.config import RunConfig
 
 class Stop(BaseException):
     """Ends a run without any chance to tidy up."""
+
+
+def run_in(model_directory: str, task: str) -> RunConfig:
+    """A short run of a tiny model in a world whose prompts are longer than it can read."""
+    return small_run(
+        model_directory,
+        task=task,
+        environment={},
+        num_envs=2,
+        decisions=4 * 16,
+        long_prompts="keep_end",
+        env_timeout=120.0,
+    )
 
 
 def stop(config: RunConfig, directory: Path, monkeypatch: pytest.MonkeyPatch, update: int = 3) -> None:

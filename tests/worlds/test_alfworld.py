@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import small_run
-from tests.worlds.disturbed import killed_and_resumed
+from tests.worlds.disturbed import killed_and_resumed, run_in
 from twosome.errors import ConfigError
 from twosome.evaluation.advised import evaluate_oracle
 from twosome.evaluation.checking import check_environment
@@ -49,13 +48,5 @@ def test_it_keeps_the_contract(model_directory: str, tmp_path: Path, monkeypatch
     env = make_task(task)
     assert play(env, 5, 60) == play(env, 5, 60)
     assert not check_environment(task, decisions=60).count("error")
-    config = small_run(
-        model_directory,
-        task=task,
-        environment={},
-        num_envs=2,
-        decisions=4 * 16,
-        long_prompts="keep_end",
-        env_timeout=120.0,
-    )
+    config = run_in(model_directory, task)
     killed_and_resumed(config, tmp_path, monkeypatch)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
 
-from tests.tiny import small_run
-from tests.worlds.disturbed import killed_and_resumed
+from tests.worlds.disturbed import killed_and_resumed, run_in
 from twosome.cli import main
 from twosome.errors import ConfigError
 from twosome.evaluation.advised import evaluate_oracle
@@ -146,13 +145,5 @@ def test_an_unknown_level_is_refused_and_all_are_listed(capsys: pytest.CaptureFi
 
 
 def test_a_run_is_killed_and_resumed(model_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small_run(
-        model_directory,
-        task=TASK,
-        environment={},
-        num_envs=2,
-        decisions=4 * 16,
-        long_prompts="keep_end",
-        env_timeout=120.0,
-    )
+    config = run_in(model_directory, TASK)
     killed_and_resumed(config, tmp_path, monkeypatch)

@@ -11,8 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from tests.tiny import small_run
-from tests.worlds.disturbed import killed_and_resumed
+from tests.worlds.disturbed import killed_and_resumed, run_in
 from twosome.caching import cache_directory
 from twosome.cli import main
 from twosome.errors import ConfigError
@@ -136,13 +135,5 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
 
 
 def test_a_run_is_killed_and_resumed(model_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small_run(
-        model_directory,
-        task=TASK,
-        environment={},
-        num_envs=2,
-        decisions=4 * 16,
-        long_prompts="keep_end",
-        env_timeout=120.0,
-    )
+    config = run_in(model_directory, TASK)
     killed_and_resumed(config, tmp_path, monkeypatch)

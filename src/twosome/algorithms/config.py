@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from twosome.errors import ConfigError
 
 TrustRegion = Literal["ratio", "tv", "kl"]
 Baseline = Literal["group_mean", "leave_one_out", "state_group", "state_value"]
 AdvantageScope = Literal["rollout", "step", "minibatch", "none"]
+
+
+def _positive(config: Any, group: str, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ConfigError(f"{group}.{name} must be positive, got {getattr(config, name)}")
+
+
+def _not_negative(config: Any, group: str, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise ConfigError(f"{group}.{name} must not be negative, got {getattr(config, name)}")
 
 
 @dataclass(frozen=True)
@@ -81,10 +93,10 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         positive = ("epochs", "value_minibatch", "policy_minibatch", "accumulation_steps", "clip", "max_gradient_norm")
-        for name in (*positive, "adam_epsilon", "trust_radius"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"ppo.{name} must be positive, got {getattr(self, name)}")
-        for name in (
+        _positive(self, "ppo", *positive, "adam_epsilon", "trust_radius")
+        _not_negative(
+            self,
+            "ppo",
             "policy_learning_rate",
             "value_learning_rate",
             "entropy_coefficient",
@@ -92,9 +104,7 @@ class PPOConfig:
             "value_coefficient",
             "reference_kl_coefficient",
             "critic_warmup_updates",
-        ):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"ppo.{name} must not be negative, got {getattr(self, name)}")
+        )
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"ppo.{name} must be between 0 and 1, got {getattr(self, name)}")
@@ -144,9 +154,7 @@ class GroupsConfig:
             raise ConfigError(f"groups.size must be at least 2, for episodes to be compared with, got {self.size}")
         if self.horizon < 1:
             raise ConfigError(f"groups.horizon must be at least 1, got {self.horizon}")
-        for name in ("memory", "state_weight"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"groups.{name} must not be negative, got {getattr(self, name)}")
+        _not_negative(self, "groups", "memory", "state_weight")
 
 
 @dataclass(frozen=True)
@@ -202,12 +210,8 @@ class FittedConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_every", "fit_passes")
-        for name in (*positive, "fit_minibatch", "fit_tolerance"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"fitted.{name} must be positive, got {getattr(self, name)}")
-        for name in ("cooling", "bonus", "value_learning_rate", "fit_learning_rate"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"fitted.{name} must not be negative, got {getattr(self, name)}")
+        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance")
+        _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
         if not 0 <= self.exploration < 1:

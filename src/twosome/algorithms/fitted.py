@@ -209,6 +209,7 @@ class _Acting:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        # A policy has this method; checkpoints hold the algorithm and the adapter, which are all this one is made of.
         raise NotImplementedError("the bent prior has no weights of its own")
 
 

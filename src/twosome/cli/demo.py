@@ -11,6 +11,7 @@ from twosome.terminal.parsing import Parser, not_negative, positive
 
 if TYPE_CHECKING:
     from twosome.settings.config import RunConfig
+    from twosome.types import Policy
 
 TASK, PRETRAINED_TASK = "tomato-salad", "food-preparation"
 
@@ -38,25 +39,26 @@ def run(words: list[str]) -> int:
     if arguments.decisions is not None:
         config = replace(config, decisions=arguments.decisions)
     out = Path(arguments.out) if arguments.out else _free_directory(Path("runs") / f"demo-seed{config.seed}")
+
+    from twosome.runs.trainer import train
+    from twosome.terminal.display import training_display
+
+    with training_display(config, out) as display:
+        trained = train(config, out, display.update, on_stage=display.stage)
     if arguments.model:
-        _pretrained(config, out)
+        _pretrained(config, out, trained)
     else:
-        _embedded(config, out, arguments.episodes)
+        _embedded(config, out, trained, arguments.episodes)
     return 0
 
 
-def _embedded(config: RunConfig, out: Path, episodes: int) -> None:
+def _embedded(config: RunConfig, out: Path, trained: Policy, episodes: int) -> None:
     """One table of played episodes."""
     from twosome.baselines import UniformPolicy
     from twosome.evaluation.optimum import optimal_play
     from twosome.evaluation.sampled import Evaluation, evaluate
     from twosome.runs.agents import load_agent
-    from twosome.runs.trainer import train
-    from twosome.terminal.display import command_name, print_evaluations, training_display
-    from twosome.types import Policy
-
-    with training_display(config, out) as display:
-        trained = train(config, out, display.update, on_stage=display.stage)
+    from twosome.terminal.display import command_name, print_evaluations
 
     def measure(policy: Policy, greedy: bool = False) -> Evaluation:
         return evaluate(policy, config.task, episodes=episodes, gamma=config.ppo.gamma, greedy=greedy, seed=1)
@@ -73,7 +75,7 @@ def _embedded(config: RunConfig, out: Path, episodes: int) -> None:
     print(f"\nThe run is in {out}. Watch it: {command_name()} play {config.task} --player model --agent {out}")
 
 
-def _pretrained(config: RunConfig, out: Path) -> None:
+def _pretrained(config: RunConfig, out: Path, trained: Policy) -> None:
     """One table over tasks, computed over all states, and the report."""
     from twosome.baselines import UniformPolicy
     from twosome.cli.report import REPORT_FILE, record_episodes
@@ -81,21 +83,17 @@ def _pretrained(config: RunConfig, out: Path) -> None:
     from twosome.evaluation.measurement import Subject
     from twosome.report import write_report
     from twosome.runs.agents import load_agent
-    from twosome.runs.trainer import train
     from twosome.settings.wording import carried
-    from twosome.terminal.display import training_display
     from twosome.terminal.generalization import print_generalization
     from twosome.terminal.waiting import waiting
 
-    with training_display(config, out) as display:
-        trained = train(config, out, display.update, on_stage=display.stage)
     tasks = (config.task, *tasks_like(config.task))
     given = {task: {**carried(config.environment, task), **config.narration} for task in tasks}
     given[config.task] = {**config.environment, **config.narration}
     untrained = load_agent(model=config.model, normalization=config.normalization, prompting=config.prompting).policy
     rows = {}
     for name, policy in (("uniform", UniformPolicy()), ("untrained", untrained), ("trained", trained)):
-        with waiting(f"measuring the {name} policy on {len(tasks)} tasks" if name != "uniform" else "measuring"):
+        with waiting(f"measuring the {name} policy on {len(tasks)} tasks"):
             rows[name] = list(measure_on(policy, Subject(name), tasks, given, (False,)))
     print()
     print_generalization(config.task, rows)

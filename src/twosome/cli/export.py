@@ -36,8 +36,9 @@ def run(words: list[str]) -> int:
 
     from twosome.exporting.converting import converter_command
     from twosome.exporting.writing import export
-    from twosome.runs.agents import check_task, load_agent
+    from twosome.runs.agents import load_agent
     from twosome.terminal.waiting import waiting
+    from twosome.text.trying import check_task
 
     convert = converter_command(arguments.converter) if arguments.to == "gguf" else []
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None

@@ -40,7 +40,8 @@ def run(words: list[str]) -> int:
     add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
-    from twosome.runs.agents import check_task, load_agent
+    from twosome.runs.agents import load_agent
+    from twosome.text.trying import check_task
     from twosome.watching.playing import play
 
     server = server_settings(arguments, arguments.model)

@@ -32,11 +32,11 @@ def run(words: list[str]) -> int:
     if any(word.split("=", 1)[0] == "--resume" for word in words):
         return _resume(words)
     config, out = parse(words)
-    from twosome.runs.agents import check_task
     from twosome.runs.building import check_joiner
     from twosome.runs.files import check_free
     from twosome.runs.trainer import train
     from twosome.terminal.display import training_display
+    from twosome.text.trying import check_task
 
     joined = check_task(config.task, config.environment)
     if config.policy == "language":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twosome.caching import sha256_of
 from twosome.decision import Decision
 from twosome.evaluation.exact import ExactEvaluation
 from twosome.models.loading import locate
@@ -102,7 +103,7 @@ def weights_sha256(name: str) -> dict[str, str]:
     """SHA-256 of the weights of a model that lies on this machine, by file; nothing for one of a hub."""
     source, file = locate(name)
     files = [file.path] if file is not None else sorted(Path(source).glob("*.safetensors"))
-    return {path.name: hashlib.file_digest(path.open("rb"), "sha256").hexdigest() for path in files}
+    return {path.name: sha256_of(path) for path in files}
 
 
 def card(facts: Facts) -> str:

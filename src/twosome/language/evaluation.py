@@ -10,6 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from twosome.caching import file_sha256
 from twosome.errors import ConfigError, RunError
 from twosome.language import harness
 from twosome.language.change import change_measures, loss_measures, read_passages
@@ -22,10 +23,10 @@ from twosome.language.passages import (
     task_decisions,
     text_passages,
 )
-from twosome.runs.agents import Agent, check_task, load_agent
+from twosome.runs.agents import Agent, load_agent
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
-from twosome.runs.files import file_sha256
 from twosome.scorer import context_length
+from twosome.text.trying import check_task
 from twosome.tokens.prompting import Prompting
 
 TEXTS = (DATA / "everyday.txt", DATA / "next-steps.txt")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from twosome.caching import cache_directory, key_of
+from twosome.caching import cache_directory, key_of, write_whole
 from twosome.decision import Decision
 from twosome.errors import RemoteError
 from twosome.remote.answers import Answer
@@ -50,18 +49,9 @@ class AnswerStore:
         """
         body = request_body(self._settings, decision)
         file = self._file(body)
-        partial: Path | None = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=self.folder, suffix=".partial", delete=False, encoding="utf-8"
-            ) as opened:
-                partial = Path(opened.name)
-                json.dump({"request": body, "reply": reply}, opened)
-            partial.replace(file)
+            write_whole(file, json.dumps({"request": body, "reply": reply}))
         except OSError as error:
-            if partial is not None:
-                partial.unlink(missing_ok=True)
             raise RemoteError(
                 f"the answers of the decision server cannot be kept in {str(self.folder)!r} "
                 f"({error.strerror or error}); make room there, or name another folder with TWOSOME_CACHE"

@@ -21,7 +21,6 @@ from twosome.settings.config import LoadingConfig, RunConfig
 from twosome.settings.wording import carried, worded
 from twosome.temperature import tempered
 from twosome.text.tasks import gamma_of
-from twosome.text.trying import check_task as check_task
 from twosome.tokenizing.reading import adapter_tokenizer
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
@@ -109,7 +108,8 @@ def load_agent(
             without it: its files may be a stranger's.
         prompting: How prompts and phrases are put to a model that has no run to say so; default: joined as the
             environment says, without a template.
-        joined: What the environment says that its phrases are joined with (:func:`check_task`), if it says so.
+        joined: What the environment says that its phrases are joined with, if it says so
+            (:func:`~twosome.text.trying.check_task`).
         load: How base models are got; another one may share them between agents.
         server: How a decision server is asked; default: ``model`` with its usual settings, if that is an address.
         temperature: What logits are divided by; default: what was fitted to the agent (:mod:`twosome.temperature`).

@@ -22,9 +22,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from twosome.caching import file_sha256
 from twosome.errors import RunError
 from twosome.runs.files import (
-    file_sha256,
     put_back,
     remove_directory,
     replace_directory,

@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from twosome.caching import file_sha256
 from twosome.errors import RunError
-from twosome.runs.files import file_sha256, sync
+from twosome.runs.files import sync
 
 FORMAT = 1
 DIRECTORY = "checkpoints"

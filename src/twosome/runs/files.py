@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -137,9 +136,3 @@ def new_run_directory(path: Path) -> Path:
     except OSError as error:
         raise RunError(f"cannot write a run to {str(path)!r}: {error.strerror or error}") from None
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
