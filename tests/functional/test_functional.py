@@ -72,7 +72,20 @@ def test_length_counts_also_without_spaces() -> None:
     torch.testing.assert_close(NORMALIZATIONS["word"](scores), torch.tensor([[-3.0, -3.0]]))
 
 
-@pytest.mark.parametrize("name", ["toekn", "no.such.module:function", "math:no_such_function"])
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_normalization_can_be_divided_by_a_number(name: str) -> None:
+    """A policy that explores: prior and practice alike at a temperature, under one name from config to plot."""
+    flatter = resolve_normalization(f"{name}/2.5")
+    torch.testing.assert_close(flatter(SCORES), NORMALIZATIONS[name](SCORES) / 2.5)
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "nan", "inf", "three", "3/2"])
+def test_a_normalization_is_divided_by_a_positive_number_alone(number: str) -> None:
+    with pytest.raises(ConfigError, match=r"sum/3"):
+        resolve_normalization(f"sum/{number}")
+
+
+@pytest.mark.parametrize("name", ["toekn", "sum/", "/3", "toekn/3", "no.such.module:function", "math:no_such_function"])
 def test_an_unknown_normalization_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="normalization"):
         resolve_normalization(name)

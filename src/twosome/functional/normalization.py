@@ -1,12 +1,16 @@
 """From token log-probabilities to the logits of a policy over actions (TWOSOME, section 4.2).
 
 Every factor of a joint probability is below 1, so a long phrase loses to a short one however sensible it is. The
-published remedy divides the joint log-probability by the phrase's length in tokens or in words.
+published remedy divides the joint log-probability by the phrase's length in tokens or in words. Any of them can be
+divided by a number as well (``sum/3``): a flatter policy, which explores what the model would hardly ever say.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
+import re
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -50,26 +54,45 @@ NORMALIZATIONS: dict[str, Normalization] = {
 }
 
 
+def divided_logits(scores: ActionScores, *, by: str, divisor: float) -> Tensor:
+    """The logits of the named normalization divided by a number, a temperature: float32 [B, A]."""
+    return NORMALIZATIONS[by](scores) / divisor
+
+
 def resolve_normalization(name: str) -> Normalization:
-    """The normalization with this name, or the function a ``package.module:function`` names.
+    """The normalization with this name, one of them divided by a number, or what ``package.module:function`` names.
 
     Raises:
         ConfigError: If there is no such normalization.
     """
     if name in NORMALIZATIONS:
         return NORMALIZATIONS[name]
+    if (found := re.fullmatch(f"({'|'.join(NORMALIZATIONS)})/(.+)", name)) is not None:
+        return partial(divided_logits, by=found[1], divisor=_divisor(name, found[2]))
     module, separator, function = name.partition(":")
     if separator:
         try:
-            found: Normalization = getattr(importlib.import_module(module), function)
+            imported: Normalization = getattr(importlib.import_module(module), function)
         except Exception as error:  # whatever somebody's module raises as it is imported
             raise ConfigError(f"normalization {name!r} cannot be imported: {error}") from None
-        if not callable(found):
-            raise ConfigError(f"normalization {name!r} is a {type(found).__name__}; expected a function")
-        return found
+        if not callable(imported):
+            raise ConfigError(f"normalization {name!r} is a {type(imported).__name__}; expected a function")
+        return imported
     raise ConfigError(
-        f"unknown normalization {name!r}: expected one of {', '.join(NORMALIZATIONS)}, or package.module:function"
+        f"unknown normalization {name!r}: expected one of {', '.join(NORMALIZATIONS)}, one of them divided by a number "
+        "(sum/3), or package.module:function"
     )
+
+
+def _divisor(name: str, number: str) -> float:
+    """The positive number that a normalization is divided by."""
+    try:
+        divisor = float(number)
+    except ValueError:
+        divisor = math.nan
+    if not 0 < divisor < math.inf:
+        raise ConfigError(f"normalization {name!r} is divided by {number!r}; give a positive number, as in sum/3")
+    return divisor
 
 
 def _count(scores: ActionScores, length) -> Tensor:  # type: ignore[no-untyped-def]

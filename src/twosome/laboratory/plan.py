@@ -15,7 +15,7 @@ from twosome.errors import ConfigError
 from twosome.evaluation.measurement import Subject
 from twosome.laboratory.variants import Variant, vary
 from twosome.reproduction.jobs import Job, MeasureJob, TrainJob
-from twosome.reproduction.plan import STARTING, seconds_of_measuring, seconds_of_training
+from twosome.reproduction.plan import STARTING, folder_name, seconds_of_measuring, seconds_of_training
 from twosome.settings.config import RunConfig, preset_config
 from twosome.settings.wording import with_words
 from twosome.text.tasks import TASKS
@@ -74,7 +74,7 @@ def stages(settings: Settings) -> list[list[Job]]:
             for variant in settings.variants:
                 config = settings.config(variant, task, seed)
                 normalization = config.normalization if config.policy == "language" else None
-                place = settings.out / "runs" / variant / task / (normalization or "none") / f"seed{seed}"
+                place = settings.out / "runs" / variant / task / folder_name(normalization or "none") / f"seed{seed}"
                 words = f"{variant} {task} seed {seed}"
                 train.append(TrainJob(f"train {words}", seconds_of_training(config), config, place))
                 subject = Subject(variant, task, normalization, seed=seed)

@@ -173,7 +173,8 @@ def _read_run(path: Path, notes: list[str]) -> Run | None:
     place = _place(path)
     agent = place[0] if place else _agent(config)
     scored = str(config.get("normalization", "word")) if agent in (TRAINED, FINETUNED) else None
-    normalization = place[2] if place and place[2] in NORMALIZATIONS else scored
+    named = place[2].replace("-by-", "/") if place else ""
+    normalization = named if named.split("/")[0] in NORMALIZATIONS else scored
     replay = _read_json(path / REPLAY_FILE, notes) if (path / REPLAY_FILE).is_file() else None
     return Run(
         path=path,

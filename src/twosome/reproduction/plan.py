@@ -109,8 +109,8 @@ class _Arm:
 
     def directory(self, settings: Settings) -> Path:
         subject = self.subject
-        place = settings.out / "runs" / subject.agent / self.config.task / (subject.normalization or "none")
-        return place / f"seed{subject.seed}"
+        scored = folder_name(subject.normalization or "none")
+        return settings.out / "runs" / subject.agent / self.config.task / scored / f"seed{subject.seed}"
 
     def training(self, settings: Settings) -> TrainJob:
         weight = seconds_of_training(self.config)
@@ -194,7 +194,8 @@ def _untrained(settings: Settings) -> Iterator[Job]:
     measuring = partial(_measuring, model=own.model, prompting=own.prompting)
     yield _measuring("measure uniform play", Subject("uniform"), everything, plain)
     yield _measuring("find the optimum", Subject("optimum"), everything, plain)
-    for name in NORMALIZATIONS:
+    usual = (_config(settings, task, settings.preset).normalization for task in settings.tasks)
+    for name in dict.fromkeys((*NORMALIZATIONS, *usual)):
         subject = Subject("zero-shot", normalization=name)
         yield measuring(f"measure zero-shot {name}", subject, everything, plain)
         for seed in range(settings.seeds):
@@ -244,6 +245,11 @@ def _measuring(
 ) -> MeasureJob:
     seconds = sum(map(seconds_of_measuring, tasks)) if model or run else 1.0
     return MeasureJob(name, STARTING + seconds, subject, tuple(tasks), environments, run, model, prompting)
+
+
+def folder_name(normalization: str) -> str:
+    """A normalization as the name of one folder: ``sum-by-3`` for ``sum/3``."""
+    return normalization.replace("/", "-by-")
 
 
 def _check(kind: str, names: Sequence[str], known: Any) -> None:

@@ -136,7 +136,8 @@ class RunConfig:
     start: str | None = None
     """A run or an adapter whose weights the actor starts from; its settings of lora, critic and model are taken."""
     normalization: str = "word"
-    """sum, token, word, byte, or package.module:function."""
+    """sum, token, word, byte; one of them divided by a number, which flattens the policy (sum/3); or
+    package.module:function."""
     prompting: Prompting = field(default_factory=Prompting)
     long_prompts: Literal["refuse", "keep_end", "keep_start"] = "refuse"
     """What becomes of a prompt that does not fit into the model's context with its longest action: refused, or cut to

@@ -34,7 +34,10 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help="hub id, directory or GGUF file of a causal language model (default: the embedded one)"
     )
-    parser.add_argument("--normalization", help="sum, token, word, byte, or package.module:function (default: word)")
+    parser.add_argument(
+        "--normalization",
+        help="sum, token, word, byte, one of them by a number (sum/3), or package.module:function (default: word)",
+    )
     add_prompting_arguments(parser)
     add_trust_argument(parser)
 
