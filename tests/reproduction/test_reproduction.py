@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from filelock import FileLock
 
 from twosome.cli import main
 from twosome.errors import ConfigError, RunError
+from twosome.evaluation.exact import evaluate_exactly
 from twosome.evaluation.generalization import readable
 from twosome.evaluation.measurement import Measurement, Measurements, Subject
 from twosome.report.reading import find_runs
+from twosome.reproduction import plan
 from twosome.reproduction.execution import Progress, execute
-from twosome.reproduction.jobs import LanguageJob, MeasureJob, TrainJob
+from twosome.reproduction.jobs import LanguageJob, MeasureJob, TrainJob, UntrainedJob
 from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings, stages
+from twosome.runs.agents import load_agent
 from twosome.runs.journal import read_lines
 from twosome.settings.config import PRESETS, preset_config
 from twosome.settings.wording import with_words
@@ -176,7 +180,36 @@ def test_a_template_reaches_every_run_and_measurement_of_a_language_model_and_no
             assert job.config.prompting == (chat if job.config.policy == "language" else Prompting()), job.name
         if isinstance(job, MeasureJob) and job.run is None and job.model is not None:
             assert job.prompting == chat, job.name
-            assert job.subject.agent in ("zero-shot", "saycan", "saycan-oracle")
+            assert job.subject.agent in ("saycan", "saycan-oracle")
+        if isinstance(job, UntrainedJob):
+            assert job.prompting == chat, job.name
+
+
+def test_untrained_play_reads_once_and_measures_what_acting_would(done: Path, model_directory: str) -> None:
+    """Three normalisations once took three readings of every task, most of the hours that a real model needs."""
+    lines = read_lines(done / "measurements.jsonl")
+    for name in ("sum", "token", "word"):
+        policy = load_agent(model=model_directory, normalization=name).policy
+        found = evaluate_exactly(policy, "cheese", gamma=TASKS["cheese"].gamma, environment={"wording": "everyday"})
+        (line,) = [
+            line
+            for line in lines
+            if (line["agent"], line["task"], line["normalization"], line["control"], line["greedy"])
+            == ("zero-shot", "cheese", name, None, False)
+        ]
+        assert (line["return"], line["success"]) == (found.discounted_return, found.success)
+
+
+def test_what_practice_begins_with_is_measured_untrained_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset may divide its normalization; the table then shows what that alone is worth."""
+    known = plan.preset_config
+    monkeypatch.setattr(plan, "preset_config", lambda *names: replace(known(*names), normalization="sum/3"))
+    settings = Settings(Path("out"), seeds=1)
+    for job in (job for stage in stages(settings) for job in stage):
+        if isinstance(job, UntrainedJob):
+            assert [subject.normalization for subject in job.subjects] == ["sum", "token", "word", "sum/3"]
+        if isinstance(job, TrainJob) and (job.config.policy, job.config.normalization) == ("language", "sum/3"):
+            assert job.directory.relative_to(settings.out / "runs").parts[2:] == ("sum-by-3", "seed0")
 
 
 def test_the_whole_plan_has_every_agent_normalization_and_task() -> None:
@@ -196,7 +229,7 @@ def test_the_whole_plan_has_every_agent_normalization_and_task() -> None:
 def test_the_same_environment_for_every_agent() -> None:
     """Also where a preset changes it, the published rules say."""
     for job in (job for stage in stages(Settings(Path("out"), preset="paper", seeds=1)) for job in stage):
-        if isinstance(job, MeasureJob):
+        if isinstance(job, MeasureJob | UntrainedJob):
             assert all(
                 job.environments[task].get("faithful", False) == (TASKS[task].world == "virtualhome")
                 for task in job.tasks

@@ -137,6 +137,54 @@ class MeasureJob:
 
 
 @dataclass(frozen=True)
+class UntrainedJob:
+    """To measure a language model that nothing taught, under several normalisations: it reads once for all of them.
+
+    Attributes:
+        name: What is shown.
+        weight: About how many seconds of one core it takes.
+        subjects: Who, one for each normalisation.
+        tasks: Where.
+        environments: Arguments of each task's environment.
+        model: The language model.
+        prompting: How prompts and phrases are put to it.
+    """
+
+    name: str
+    weight: float
+    subjects: tuple[Subject, ...]
+    tasks: tuple[str, ...]
+    environments: Mapping[str, Mapping[str, Any]]
+    model: str
+    prompting: Prompting | None = None
+
+    def missing(self, known: Measurements) -> bool:
+        """Whether it is still to be done."""
+        return not all(
+            (subject, task, greedy) in known
+            for subject in self.subjects
+            for task in self.tasks
+            for greedy in (False, True)
+        )
+
+    def done(self) -> float:
+        """The part of it that is done while it is under way: not known."""
+        return 0.0
+
+    def perform(self) -> list[Measurement]:
+        """Measure."""
+        from twosome.evaluation.phrases import PhraseScores, ScoredPolicy
+        from twosome.runs.agents import load_agent
+
+        phrases = PhraseScores(load_agent(model=self.model, prompting=self.prompting).language.scorer)
+        found: list[Measurement] = []
+        for subject in self.subjects:
+            policy = ScoredPolicy(phrases, str(subject.normalization))
+            found += measure_on(policy, subject, self.tasks, self.environments)
+        return found
+
+
+@dataclass(frozen=True)
 class ServerJob:
     """To measure a decision server on some tasks, sampled and greedy, one after another: its answers are waited for.
 
@@ -221,4 +269,4 @@ class LanguageJob:
         return []
 
 
-Job = TrainJob | MeasureJob | ServerJob | LanguageJob
+Job = TrainJob | MeasureJob | UntrainedJob | ServerJob | LanguageJob

@@ -18,7 +18,7 @@ from twosome.errors import ConfigError
 from twosome.evaluation.generalization import readable
 from twosome.evaluation.measurement import Subject
 from twosome.remote import ServerSettings
-from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, ServerJob, TrainJob
+from twosome.reproduction.jobs import Job, LanguageJob, MeasureJob, ServerJob, TrainJob, UntrainedJob
 from twosome.settings.config import RunConfig, preset_config
 from twosome.settings.wording import with_words
 from twosome.text.tasks import TASKS
@@ -195,15 +195,19 @@ def _untrained(settings: Settings) -> Iterator[Job]:
     yield _measuring("measure uniform play", Subject("uniform"), everything, plain)
     yield _measuring("find the optimum", Subject("optimum"), everything, plain)
     usual = (_config(settings, task, settings.preset).normalization for task in settings.tasks)
-    for name in dict.fromkeys((*NORMALIZATIONS, *usual)):
-        subject = Subject("zero-shot", normalization=name)
-        yield measuring(f"measure zero-shot {name}", subject, everything, plain)
-        for seed in range(settings.seeds):
-            for control, argument, what in _CONTROLS:
-                controlled = {task: {**plain[task], argument: seed} for task in settings.tasks}
-                subject = Subject("zero-shot", normalization=name, control=control, seed=seed)
-                words = f"measure zero-shot {name}, {what}, seed {seed}"
-                yield measuring(words, subject, settings.tasks, controlled)
+    normalizations = tuple(dict.fromkeys((*NORMALIZATIONS, *usual)))
+
+    def zero_shot(words: str, tasks: tuple[str, ...], environments: dict[str, dict[str, Any]], **control: Any) -> Job:
+        subjects = tuple(Subject("zero-shot", normalization=name, **control) for name in normalizations)
+        seconds = STARTING + sum(map(seconds_of_measuring, tasks))
+        return UntrainedJob(words, seconds, subjects, tasks, environments, own.model, own.prompting)
+
+    yield zero_shot("measure zero-shot", everything, plain)
+    for seed in range(settings.seeds):
+        for control, argument, what in _CONTROLS:
+            controlled = {task: {**plain[task], argument: seed} for task in settings.tasks}
+            words = f"measure zero-shot, {what}, seed {seed}"
+            yield zero_shot(words, settings.tasks, controlled, control=control, seed=seed)
     if settings.server is not None:
         seconds = ASKING * len(everything)
         yield ServerJob(f"measure {settings.server.name}", seconds, settings.server, everything, plain)
