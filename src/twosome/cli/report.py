@@ -30,11 +30,21 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--no-replay", action="store_true", help="do not load models to record episodes that are not recorded yet"
     )
+    parser.add_argument(
+        "--matrix",
+        type=Path,
+        metavar="PNG",
+        help="only draw, as a PNG, how agents do on tasks that they did not practise",
+    )
     add_trust_argument(parser)
     arguments = parser.parse_args(words)
 
+    from twosome.laboratory.matrix import write_matrix
     from twosome.report import write_report
 
+    if arguments.matrix is not None:
+        print(write_matrix(arguments.directories, arguments.matrix))
+        return 0
     alone = arguments.directories[0] if len(arguments.directories) == 1 else Path()
     out = arguments.out or alone / REPORT_FILE
     if not arguments.no_replay:
