@@ -225,6 +225,23 @@ def test_the_matrix_has_untrained_beside_trained(tmp_path: Path) -> None:
     assert (control.task, control.control, control.plain.success.value) == ("a", "permuted", 0.4)
 
 
+def test_one_matrix_holds_normalizations_that_differ_from_task_to_task(tmp_path: Path) -> None:
+    lines = [measurement("zero-shot", task, 0.4, normalization="sum") for task in ("a", "b", "c")]
+    lines += [measurement("zero-shot", task, 0.7, normalization="sum/3") for task in ("a", "b", "c")]
+    for on, normalization in (("a", "sum"), ("b", "sum"), ("c", "sum/3")):
+        for task in ("a", "b", "c"):
+            lines.append(measurement("twosome", task, 0.5, trained_on=on, normalization=normalization, seed=0))
+    lines.append(measurement("twosome", "a", 0.5, trained_on="a", normalization="word", seed=0))  # an ablation
+    success, _ = matrices(cells(measured(tmp_path, lines).measurements))
+    assert (success.agent, success.columns) == ("TWOSOME (sum)", ["untrained", "a", "b", "c (sum/3)"])
+    rows = {task: fields for task, _, fields in success.rows}
+    assert [field and field.against_untrained for field in rows["b"]] == [None, 1, 1, -1]  # each against its own
+
+    lines += [measurement("twosome", "b", 0.5, trained_on="a", normalization="word", seed=0)]  # tested elsewhere, too
+    both = [each for each in matrices(cells(measured(tmp_path, lines).measurements)) if each.measure == "success"]
+    assert [each.agent for each in both] == ["TWOSOME (sum)", "TWOSOME (word)"]
+
+
 def test_agents_are_compared_on_the_tasks_of_the_reference(tmp_path: Path) -> None:
     lines = []
     for task in ("a", "b"):

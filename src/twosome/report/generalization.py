@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,22 +62,14 @@ class Control:
 
 
 def matrices(cells: Mapping[Key, Cell]) -> list[Matrix]:
-    """Both measures of every agent that was tested on a task it was not trained on."""
+    """Both measures of every agent that was tested on a task it was not trained on.
+
+    Where an agent's normalization differs from task to task, as presets may have it, one matrix holds them all.
+    """
     found = []
-    pairs = dict.fromkeys((key.agent, key.normalization) for key in cells if key.agent in TRAINED_AGENTS)
-    for agent, normalization in pairs:
-        tested = {
-            (key.trained_on, key.task): cell
-            for key, cell in cells.items()
-            if (key.agent, key.normalization) == (agent, normalization) and _plain(key) and key.trained_on is not None
-        }
-        if any(trained_on != task for trained_on, task in tested):
-            untrained = {
-                key.task: cell
-                for key, cell in cells.items()
-                if (key.agent, key.normalization) == ("zero-shot", normalization) and _plain(key)
-            }
-            found += [_matrix(agent_label(agent, normalization), name, tested, untrained) for name in MEASURES]
+    for agent in dict.fromkeys(key.agent for key in cells if key.agent in TRAINED_AGENTS):
+        for columns in _columns(cells, agent):
+            found += [_matrix(agent, name, columns, cells) for name in MEASURES]
     return found
 
 
@@ -94,18 +87,51 @@ def _plain(key: Key) -> bool:
     return key.control is None and not key.greedy
 
 
-def _matrix(agent: str, measure: str, tested: Mapping[tuple[str, str], Cell], untrained: Mapping[str, Cell]) -> Matrix:
-    trained_on = list(dict.fromkeys(on for on, _ in tested))
-    tasks = [*trained_on, *sorted({task for _, task in tested} - set(trained_on))]
+_Columns = dict[tuple[str, str | None], dict[str, Cell]]
+"""By what an agent was trained on and its normalization: the tasks it was tested on."""
+
+
+def _columns(cells: Mapping[Key, Cell], agent: str) -> list[_Columns]:
+    """The columns of each matrix of an agent: in one no task was trained on twice."""
+    by_normalization: dict[str | None, _Columns] = {}
+    for key, cell in cells.items():
+        if key.agent == agent and _plain(key) and key.trained_on is not None:
+            columns = by_normalization.setdefault(key.normalization, {})
+            columns.setdefault((key.trained_on, key.normalization), {})[key.task] = cell
+    found: list[_Columns] = []
+    for columns in sorted(by_normalization.values(), key=len, reverse=True):
+        if not any(task != trained_on for (trained_on, _), tested in columns.items() for task in tested):
+            continue
+        names = {trained_on for trained_on, _ in columns}
+        for other in found:
+            if names.isdisjoint(trained_on for trained_on, _ in other):
+                other.update(columns)
+                break
+        else:
+            found.append(columns)
+    return found
+
+
+def _matrix(agent: str, measure: str, columns: _Columns, cells: Mapping[Key, Cell]) -> Matrix:
+    """A matrix whose first column is the untrained model under the normalization that most others have."""
+    usual = Counter(normalization for _, normalization in columns).most_common(1)[0][0]
+    trained_on = [task for task, _ in columns]
+    tested = {task for column in columns.values() for task in column}
     rows = []
-    for task in tasks:
-        base = untrained.get(task)
-        fields = [_tested(base, None, measure, own=False)]
-        fields += [_tested(tested.get((on, task)), base, measure, own=on == task) for on in trained_on]
-        optimum = next((cell.optimum for (_, name), cell in tested.items() if name == task and cell.optimum), None)
-        rows.append((task, optimum, fields))
-    methods = list(dict.fromkeys(cell.method for cell in tested.values()))
-    return Matrix(agent, measure, ["untrained", *trained_on], rows, methods)
+    for task in [*trained_on, *sorted(tested - set(trained_on))]:
+        here = [column[task] for column in columns.values() if task in column]
+        fields = [_tested(_untrained(cells, usual, task), None, measure, own=False)]
+        for (on, normalization), column in columns.items():
+            base = _untrained(cells, normalization, task)
+            fields.append(_tested(column.get(task), base, measure, own=on == task))
+        rows.append((task, next((cell.optimum for cell in here if cell.optimum), None), fields))
+    headings = [task if normalization == usual else f"{task} ({normalization})" for task, normalization in columns]
+    methods = list(dict.fromkeys(cell.method for column in columns.values() for cell in column.values()))
+    return Matrix(agent_label(agent, usual), measure, ["untrained", *headings], rows, methods)
+
+
+def _untrained(cells: Mapping[Key, Cell], normalization: str | None, task: str) -> Cell | None:
+    return cells.get(Key("zero-shot", normalization, None, task))
 
 
 def _tested(cell: Cell | None, base: Cell | None, measure: str, *, own: bool) -> Tested | None:
