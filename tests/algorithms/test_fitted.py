@@ -89,6 +89,20 @@ def test_before_anything_was_met_it_plays_the_prior_to_the_last_bit() -> None:
     assert torch.equal(fitted.acting(policy).action_log_probs([A, B]), policy.reference_action_log_probs([A, B]))
 
 
+def test_a_prior_that_is_sure_can_be_flattened() -> None:
+    """Untrained Gemma sat down with both hands full at 99.3 %, and got up again, until every episode was over."""
+
+    class Sure(Reading):
+        def reference_action_log_probs(self, decisions: Sequence[Decision]) -> torch.Tensor:
+            return torch.tensor([[0.999, 0.001]]).log().expand(len(decisions), 2)
+
+    policy = Sure()
+    found = make_fitted(policy, prior_temperature=3.0).acting(policy).action_log_probs([A]).exp()
+    assert found[0, 1].item() == pytest.approx(0.001 ** (1 / 3) / (0.001 ** (1 / 3) + 0.999 ** (1 / 3)), rel=1e-5)
+    with pytest.raises(ConfigError, match="prior_temperature"):
+        FittedConfig(prior_temperature=0.0)
+
+
 def test_it_learns_a_bandit_and_writes_it_into_the_policy() -> None:
     policy = Reading()
     fitted = make_fitted(policy, fit_learning_rate=0.1, fit_passes=200, fit_tolerance=1e-4)

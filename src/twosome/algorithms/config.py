@@ -171,6 +171,8 @@ class FittedConfig:
 
     prior: Literal["base", "adapter"] = "base"
     """What the values bend: the frozen base for good, or the adapter as it was fitted last (policy iteration)."""
+    prior_temperature: float = 1.0
+    """The prior's logits are divided by it: above 1 what the prior is sure of, right or wrong, counts for less."""
     temperature: float = 0.2
     """Beta of a decision met for the first time: the value, in units of returns, that outweighs a nat of the prior."""
     cooling: float = 0.5
@@ -210,7 +212,7 @@ class FittedConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_every", "fit_passes")
-        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance")
+        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "prior_temperature")
         _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")

@@ -25,7 +25,7 @@ from twosome.algorithms.paid import Paid
 from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.functional.advantages import largest_return, semi_mdp_discounts
-from twosome.functional.categorical import entropy, kl_divergence
+from twosome.functional.categorical import entropy, kl_divergence, masked_log_softmax
 from twosome.functional.tempered import mixed_with_uniform, temperature_for_limit, tempered, tempered_value
 from twosome.types import OnStage, PhrasePolicy, Policy, Rollout, UpdateReport, unheard
 
@@ -156,7 +156,10 @@ class Fitted:
         base = self.config.prior == "base"
         with torch.no_grad():
             ask = reading.reference_action_log_probs if base else reading.action_log_probs
-            return mixed_with_uniform(ask(decisions).cpu(), self.config.exploration)
+            prior = ask(decisions).cpu()
+            if self.config.prior_temperature != 1:
+                prior = masked_log_softmax(prior / self.config.prior_temperature)
+            return mixed_with_uniform(prior, self.config.exploration)
 
     def _temperature(self, prior: Tensor, values: Tensor, visits: Tensor) -> Tensor:
         """Beta of each decision [B, 1]: less the more often it was met, but never past the limit on KL."""
