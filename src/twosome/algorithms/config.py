@@ -207,12 +207,14 @@ class FittedConfig:
     """Most passes of a fit over the decisions that are kept."""
     fit_minibatch: int = 64
     """Decisions in a step of the fit."""
+    fit_visits: int = 1
+    """Decisions that were met less often are no part of a fit: their values are guesses, and every one costs time."""
     fit_tolerance: float = 0.003
     """Mean KL, in nats, from the policy to the adapter at which a fit is good enough."""
 
     def __post_init__(self) -> None:
         positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_every", "fit_passes")
-        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "prior_temperature")
+        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "fit_visits", "prior_temperature")
         _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")

@@ -63,7 +63,7 @@ class Fitted:
         self._last = None
         if not self.experience.decisions or not (last or (update + 1) % self.config.fit_every == 0):
             return False
-        met = self.experience.decisions
+        met = self._often()
         rows = self.policy_of(_reading(policy), met, collecting=False)
         targets = {decision: row[: len(decision.actions)] for decision, row in zip(met, rows, strict=True)}
         self._last = fit(policy, targets, self.config, self.ppo, self._generator, on_stage)
@@ -143,6 +143,12 @@ class Fitted:
             "distinct_decisions": float(len(met)),
             "tried_actions": float(tried.sum() / (prior != -torch.inf).sum()),
         }
+
+    def _often(self) -> list[Decision]:
+        """The decisions that were met often enough to be fitted to; all where none was."""
+        met = self.experience.decisions
+        least = self.config.fit_visits
+        return [each for each in met if float(self._visits[each].sum()) >= least] or list(met)
 
     def _take_note(self, rollout: Rollout) -> None:
         """Note what the rollout paid; where the unit of returns grows by that, the heads' does."""
