@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -36,9 +37,13 @@ class Reading(TablePolicy):
         features = torch.zeros(len(decisions), max(len(each.actions) for each in decisions), self.feature_size)
         for row, decision in enumerate(decisions):
             for column, action in enumerate(decision.actions):
-                seed = sum(map(ord, decision.prompt)) * 1000 + sum(map(ord, action))
-                features[row, column] = torch.randn(16, generator=torch.Generator().manual_seed(seed))
+                features[row, column] = _numbers(sum(map(ord, decision.prompt)) * 1000 + sum(map(ord, action)))
         return features
+
+
+@cache
+def _numbers(seed: int) -> torch.Tensor:
+    return torch.randn(16, generator=torch.Generator().manual_seed(seed))
 
 
 def make_fitted(policy: Any, **settings: Any) -> Fitted:

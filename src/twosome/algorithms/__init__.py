@@ -23,11 +23,17 @@ ALGORITHMS = {
     "groups": "twosome.algorithms.groups:Groups",
     "trie": "twosome.algorithms.trie:Trie",
     "fitted": "twosome.algorithms.fitted:Fitted",
+    "all_actions": "twosome.algorithms.all_actions:AllActions",
 }
 """Where each algorithm is; it is imported when it is made, so that names are known without torch."""
-SETTINGS = {"groups": ("groups", "ppo"), "trie": ("trie", "ppo"), "fitted": ("fitted", "ppo")}
+SETTINGS = {
+    "groups": ("groups", "ppo"),
+    "trie": ("trie", "ppo"),
+    "fitted": ("fitted", "ppo"),
+    "all_actions": ("all_actions", "fitted", "ppo"),
+}
 """The groups of settings that an algorithm is made from, in order, where they are not only the one of its name."""
-WITHOUT_CRITIC = ("groups", "fitted")
+WITHOUT_CRITIC = ("groups", "fitted", "all_actions")
 """Algorithms that ask for no values: no critic is made, trained or saved."""
 
 

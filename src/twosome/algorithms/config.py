@@ -221,3 +221,25 @@ class FittedConfig:
                 raise ConfigError(f"fitted.{name} must be positive, or null for none, got {getattr(self, name)}")
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f"fitted.hidden must list at least one positive width, got {self.hidden}")
+
+
+@dataclass(frozen=True)
+class AllActionsConfig:
+    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden and
+    value_*); how the actor is improved is ``ppo``."""
+
+    gradient: Literal["all", "taken"] = "all"
+    """Add up all actions of a decision (all; mean actor-critic), or count the one that was drawn (taken)."""
+    baseline: Literal["mean", "optimal"] = "mean"
+    """What an action is compared with: the policy's mean value (mean), or the baseline of least variance, exact
+    (optimal). Where all are added up it changes no gradient, only what is clipped."""
+    trace: float = 0.9
+    """Lambda of what an action is worth: 0 is expected SARSA, one decision ahead; more follows what was done (Retrace).
+    Near 1 the errors of whole episodes add up, and values of few episodes can grow from update to update."""
+    sweeps: int = 1
+    """Looks at all episodes in an update, each with the values of the last."""
+
+    def __post_init__(self) -> None:
+        _positive(self, "all_actions", "sweeps")
+        if not 0 <= self.trace <= 1:
+            raise ConfigError(f"all_actions.trace must be between 0 and 1, got {self.trace}")
