@@ -10,15 +10,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.table_policy import TablePolicy
+from tests.algorithms.test_full_vocabulary import Telling
 from twosome.algorithms import ALGORITHMS, make_algorithm
 from twosome.decision import Decision
 from twosome.errors import ConfigError
 from twosome.settings.config import RunConfig
 
 
-class PhraseTable(TablePolicy):
-    """A table whose phrases have features, as an algorithm that values actions by their words asks for."""
+class PhraseTable(Telling):
+    """A table that knows of tokens and whose phrases have features: all that an algorithm may ask for."""
 
     feature_size = 3
 

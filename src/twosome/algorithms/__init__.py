@@ -22,6 +22,7 @@ ALGORITHMS = {
     "ppo": "twosome.algorithms.ppo:PPO",
     "groups": "twosome.algorithms.groups:Groups",
     "trie": "twosome.algorithms.trie:Trie",
+    "full_vocabulary": "twosome.algorithms.full_vocabulary:FullVocabulary",
     "fitted": "twosome.algorithms.fitted:Fitted",
     "all_actions": "twosome.algorithms.all_actions:AllActions",
 }
@@ -29,6 +30,7 @@ ALGORITHMS = {
 SETTINGS = {
     "groups": ("groups", "ppo"),
     "trie": ("trie", "ppo"),
+    "full_vocabulary": ("full_vocabulary", "ppo"),
     "fitted": ("fitted", "ppo"),
     "all_actions": ("all_actions", "fitted", "ppo"),
 }

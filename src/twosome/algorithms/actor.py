@@ -57,6 +57,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.decisions)
 
+    def read(self, policy: Policy, decisions: list[Decision]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of actions now [decisions, A], and what :meth:`log_ratios` asks for: the same."""
+        log_probs = policy.action_log_probs(decisions)
+        return log_probs, log_probs
+
     def log_ratios(self, log_probs: Tensor, rows: list[int], picked: list[int]) -> Tensor:
         """How much likelier than to the policy that acted some of the samples' choices are now: float32 [n], in nats.
 
@@ -148,12 +153,12 @@ class Actor:
             members[samples.decisions[sample]].append(position)
         total = Sums()
         for part in _parts(policy, list(members), self.config.policy_minibatch):
-            log_probs = policy.action_log_probs(part)
+            log_probs, read = samples.read(policy, part)
             rows = [row for row, decision in enumerate(part) for _ in members[decision]]
             positions = [position for decision in part for position in members[decision]]
             picked = [chosen[position] for position in positions]
             here = advantages[positions].to(log_probs.device)
-            surrogate, told = self._surrogate(log_probs, rows, samples, picked, here)
+            surrogate, told = self._surrogate(log_probs, read, rows, samples, picked, here)
             loss, kept = self._bonuses.added(surrogate, policy, part, log_probs, rows)
             torch.autograd.backward(samples.weight * loss.sum() / len(chosen))
             total.add(policy_loss=surrogate, **kept, **told)
@@ -165,13 +170,19 @@ class Actor:
         return means["acting_kl" if "acting_kl" in means else "approximate_kl"]
 
     def _surrogate(
-        self, log_probs: Tensor, rows: list[int], samples: Samples, picked: list[int], advantages: Tensor
+        self,
+        log_probs: Tensor,
+        read: Tensor,
+        rows: list[int],
+        samples: Samples,
+        picked: list[int],
+        advantages: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What each sample adds to the loss, by the configured trust region, and what is told of it."""
         if samples.action_advantages is not None:
             return self._summed(log_probs[rows], samples, picked)
         config, device = self.config, log_probs.device
-        log_ratio = samples.log_ratios(log_probs, rows, picked)
+        log_ratio = samples.log_ratios(read, rows, picked)
         told = {"approximate_kl": approximate_kl(log_ratio)}
         if config.trust_region == "ratio":
             told["clip_fraction"] = clipped(log_ratio, config.clip, config.clip_high).float()

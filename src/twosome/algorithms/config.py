@@ -166,6 +166,14 @@ class TrieConfig:
 
 
 @dataclass(frozen=True)
+class FullVocabularyConfig:
+    """How the tokens of a phrase are credited, by their probability under the whole vocabulary; all else is ``ppo``."""
+
+    credit: Literal["bad", "ntpo"] = "bad"
+    """What happens to values between the tokens of a phrase: nothing (bad, of POAD), or gamma for each (ntpo)."""
+
+
+@dataclass(frozen=True)
 class FittedConfig:
     """Values per action, the policy they make of the prior, its fit into the adapter; gamma and clipping are ppo's."""
 

@@ -40,6 +40,10 @@ class PPOSamples(Samples):
     returns: Tensor
     unit: float
 
+    def valued(self, policy: Policy, chosen: Sequence[int]) -> Tensor:
+        """The critic's values of the states of some samples now: float32 [n]."""
+        return policy.values([self.states[i] for i in chosen])
+
 
 class PPO:
     """Improves a policy from its rollouts.
@@ -162,7 +166,7 @@ class PPO:
     def _train_critic(self, policy: Policy, samples: PPOSamples, order: list[int], metrics: Averages) -> None:
         """One pass of critic steps over the samples."""
         for chosen in chunks(order, self.config.value_minibatch):
-            values = policy.values([samples.states[i] for i in chosen]) / samples.unit
+            values = samples.valued(policy, chosen) / samples.unit
             returns, old_values = (x[chosen].to(values.device) for x in (samples.returns, samples.values))
             loss = value_loss(values, old_values, returns, self.config.value_clip).mean()
             self._critic.zero_grad()
