@@ -57,7 +57,7 @@ def test_what_holds_for_every_algorithm_is_tested_with_every_one() -> None:
     """Exact resume, faults, the report and all else: no algorithm is left out of a table that was forgotten."""
     root, collected = Path(__file__).parents[1], Collected()
     files = [str(root / "runs" / "test_algorithms.py"), str(root / "test_faults.py")]
-    options = ["--collect-only", "-qq", "-p", "no:cacheprovider", "-p", "no:terminal", f"--rootdir={root.parent}"]
+    options = ["--collect-only", "--quiet", "-p", "no:cacheprovider", f"--rootdir={root.parent}"]
     assert pytest.main([*options, *files], plugins=[collected]) == pytest.ExitCode.OK
     for test, others in {
         "test_stopped_at_any_update_it_ends_the_same": (),
