@@ -205,8 +205,8 @@ class FittedConfig:
     """Learning rate of their Adam."""
     value_steps: int = 8
     """Their steps in an update, each over everything that was tried."""
-    fit_every: int = 128
-    """Updates between fits of the adapter; the last update has one in any case."""
+    fit_every: int | None = 128
+    """Updates between fits of the adapter; null for none but that of the last update, which has one in any case."""
     fit_learning_rate: float = 1e-3
     """Learning rate of the fit's AdamW, which begins anew with every fit."""
     fit_passes: int = 30
@@ -215,16 +215,18 @@ class FittedConfig:
     """Decisions in a step of the fit."""
     fit_tolerance: float = 0.003
     """Mean KL, in nats, from the policy to the adapter at which a fit is good enough."""
+    fit_patience: int | None = None
+    """Passes in a row without a lower mean KL than any before, after which a fit ends; null for no such end."""
 
     def __post_init__(self) -> None:
-        positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_every", "fit_passes")
+        positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_passes")
         _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance")
         _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
         if not 0 <= self.exploration < 1:
             raise ConfigError(f"fitted.exploration must be at least 0 and below 1, got {self.exploration}")
-        for name in ("kl_limit", "half_life"):
+        for name in ("kl_limit", "half_life", "fit_every", "fit_patience"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ConfigError(f"fitted.{name} must be positive, or null for none, got {getattr(self, name)}")
         if not self.hidden or min(self.hidden) < 1:

@@ -60,7 +60,8 @@ class Fitted:
     def write(self, policy: Policy, update: int, last: bool, on_stage: OnStage = unheard) -> bool:
         """Fit ``policy`` to what acted in the update that is under way, if that is due; whether it was."""
         self._last = None
-        if not self.experience.decisions or not (last or (update + 1) % self.config.fit_every == 0):
+        every = self.config.fit_every
+        if not self.experience.decisions or not (last or (every is not None and (update + 1) % every == 0)):
             return False
         met = self.experience.decisions
         rows = self.policy_of(reading_of(policy, "fitted"), met, collecting=False)
