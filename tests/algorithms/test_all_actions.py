@@ -129,7 +129,10 @@ def test_an_action_that_was_not_drawn_is_learned_about() -> None:
     assert after[1] > before[1] > 0.5
 
 
-@pytest.mark.parametrize(("gradient", "region"), [("all", "ratio"), ("all", "tv"), ("taken", "ratio")])
+@pytest.mark.parametrize(
+    ("gradient", "region"),
+    [("all", "ratio"), *(pytest.param(*each, marks=pytest.mark.slow) for each in (("all", "tv"), ("taken", "ratio")))],
+)
 def test_learns_tomato_salad_with_a_lookup_table(gradient: Any, region: Any) -> None:
     policy, updates = Reading(), 15
     ppo = replace(PLAIN, entropy_coefficient=0.003, epochs=4, trust_region=region, policy_learning_rate=0.1)
