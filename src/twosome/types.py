@@ -118,6 +118,34 @@ class PhrasePolicy(ReferencePolicy, Policy, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a phrase has begun.
+
+    Attributes:
+        decision: The decision.
+        action: Index of the phrase.
+        tokens: How many of its tokens are there.
+    """
+
+    decision: Decision
+    action: int
+    tokens: int
+
+
+@runtime_checkable
+class TokenPolicy(Policy, Protocol):
+    """A policy that says what its probabilities are made of, and values what comes between the tokens of a phrase."""
+
+    def action_scores(self, decisions: Sequence[Decision]) -> tuple[Tensor, ActionScores]:
+        """Log-probabilities [B, A] as :meth:`action_log_probs` has them, and the tokens' under the whole vocabulary."""
+        ...
+
+    def token_values(self, places: Sequence[Place]) -> Tensor:
+        """Float32 [n] values where phrases have begun, differentiable in the critic."""
+        ...
+
+
 @runtime_checkable
 class ScalableValues(Protocol):
     """A policy whose critic can be told on which scale its values are."""

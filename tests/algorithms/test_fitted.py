@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -36,9 +37,13 @@ class Reading(TablePolicy):
         features = torch.zeros(len(decisions), max(len(each.actions) for each in decisions), self.feature_size)
         for row, decision in enumerate(decisions):
             for column, action in enumerate(decision.actions):
-                seed = sum(map(ord, decision.prompt)) * 1000 + sum(map(ord, action))
-                features[row, column] = torch.randn(16, generator=torch.Generator().manual_seed(seed))
+                features[row, column] = _numbers(sum(map(ord, decision.prompt)) * 1000 + sum(map(ord, action)))
         return features
+
+
+@cache
+def _numbers(seed: int) -> torch.Tensor:
+    return torch.randn(16, generator=torch.Generator().manual_seed(seed))
 
 
 def make_fitted(policy: Any, **settings: Any) -> Fitted:
@@ -259,3 +264,25 @@ def test_a_divergence_that_is_no_number_stops_the_fit() -> None:
 def test_a_policy_that_reads_no_phrases_is_refused() -> None:
     with pytest.raises(ConfigError, match="algorithm=fitted needs a policy that reads phrases"):
         make_fitted(VectorPolicy(4, 2, [8]))
+
+
+def test_a_fit_that_gets_no_nearer_ends() -> None:
+    """At learning rate 0 no pass is better than the first: it ends after as many more as there is patience."""
+    passes: list[str] = []
+    for patience, expected in ((None, 30), (3, 4)):
+        policy = Reading()
+        fitted = make_fitted(policy, fit_learning_rate=0.0, fit_patience=patience, fit_tolerance=1e-9)
+        update(fitted, policy, **episode((A, 1, 1.0)))
+        passes.clear()
+        assert fitted.write(policy, 0, last=True, on_stage=passes.append)
+        assert len(passes) == expected
+
+
+def test_without_a_schedule_only_the_last_update_is_fitted() -> None:
+    policy = Reading()
+    fitted = make_fitted(policy, fit_every=None)
+    update(fitted, policy, **episode((A, 1, 1.0)))
+    assert not any(fitted.write(policy, number, last=False) for number in (0, 127, 1023))
+    assert fitted.write(policy, 5, last=True)
+    with pytest.raises(ConfigError, match=r"fitted\.fit_every must be positive, or null for none, got 0"):
+        FittedConfig(fit_every=0)

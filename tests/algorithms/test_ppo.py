@@ -12,8 +12,9 @@ import torch
 
 from tests.table_policy import TablePolicy
 from twosome import Decision
+from twosome.algorithms.actor import together
 from twosome.algorithms.config import PPOConfig
-from twosome.algorithms.ppo import PPO, _together
+from twosome.algorithms.ppo import PPO
 from twosome.errors import ConfigError, NumericalError
 from twosome.evaluation.sampled import evaluate
 from twosome.rollout import Collector
@@ -149,7 +150,7 @@ def test_copies_of_a_decision_share_a_step(together: bool) -> None:
 
 def test_together_every_sample_counts_once() -> None:
     decisions = [A, B, B, A, B, A, A]
-    order = _together(decisions, [6, 5, 4, 3, 2, 1, 0], torch.Generator().manual_seed(0))
+    order = together(decisions, [6, 5, 4, 3, 2, 1, 0], torch.Generator().manual_seed(0))
     assert sorted(order) == list(range(7))
     assert order in ([6, 5, 3, 0, 4, 2, 1], [4, 2, 1, 6, 5, 3, 0])
 

@@ -13,13 +13,21 @@ from tests.faults.campaign import REFUSED, Arena, Outcome
 from twosome.algorithms import action_values, actor, fitting, ppo
 
 NOBODY = 65534
-LOSSES = {"value_loss": ppo, "clipped_surrogate": actor, "squared_errors": action_values, "kl_divergence": fitting}
-"""Where each loss is asked for; the last two by the algorithm that is fitted."""
+LOSSES = {
+    "value_loss": ppo,
+    "clipped_surrogate": actor,
+    "clipped_sum": actor,
+    "squared_errors": action_values,
+    "kl_divergence": fitting,
+}
+"""Where each loss is asked for."""
+OWN = {"fitted": ("squared_errors", "kl_divergence"), "all_actions": ("squared_errors", "clipped_sum")}
+"""What an algorithm asks for instead of PPO's losses, of values and of the actor."""
 
 
 def losses(arena: Arena, chance: random.Random) -> tuple[Outcome, str]:
     """A loss is not finite: the process stops before it steps, and the next one ends the same."""
-    run, (critics, actors) = arena.fresh(), list(LOSSES)[2:] if arena.algorithm == "fitted" else list(LOSSES)[:2]
+    run, (critics, actors) = arena.fresh(), OWN.get(arena.algorithm, ("value_loss", "clipped_surrogate"))
     name = chance.choice([critics, actors])
     # A run of ten updates takes ten losses of the critic, and several of the actor in each.
     fatal = chance.randint(1, 10 if name == critics else 30)

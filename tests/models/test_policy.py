@@ -14,6 +14,7 @@ from twosome import Decision
 from twosome.errors import ConfigError, ModelError, RunError
 from twosome.models.loading import add_adapter
 from twosome.models.policy import Critic, LanguageModelPolicy
+from twosome.types import Place
 
 
 def make_policy(dtype: torch.dtype = torch.float32, **settings: Any) -> LanguageModelPolicy:
@@ -292,3 +293,46 @@ def test_phrases_are_read_by_the_frozen_base_at_their_last_token() -> None:
             expected = base(ids, output_hidden_states=True).hidden_states[-1][0, -1]
             torch.testing.assert_close(before[row, column], expected, atol=1e-5, rtol=1e-5)
         assert not before[row, len(decision.actions) :].any()
+
+
+def test_tokens_are_those_the_probabilities_of_phrases_are_made_of() -> None:
+    policy = make_policy(normalization="sum")
+    disturb(policy)
+    with torch.no_grad():
+        log_probs, scores = policy.action_scores(DECISIONS)
+        assert torch.equal(log_probs, policy.action_log_probs(DECISIONS))
+    phrases = scores.token_log_probs.sum(-1).masked_fill(~scores.action_mask, -torch.inf)
+    torch.testing.assert_close(log_probs, torch.log_softmax(phrases, -1))
+    first = DECISIONS[0]
+    naive = action_token_log_probs(policy.model, byte_level(bos=False), first.prompt, first.actions[0])
+    assert scores.token_log_probs[0, 0, : len(naive)].tolist() == pytest.approx(naive, abs=1e-4)
+
+
+def test_a_step_on_tokens_outdates_what_is_remembered_of_phrases() -> None:
+    policy = make_policy()
+    optimizer = torch.optim.AdamW(policy.actor_parameters(), lr=0.1, fused=True)
+    with torch.no_grad():
+        before = policy.action_log_probs(DECISIONS)
+    policy.action_scores(DECISIONS)[1].token_log_probs.sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        assert not torch.equal(before, policy.action_log_probs(DECISIONS))
+
+
+def test_what_has_begun_is_valued_by_the_frozen_base_at_its_last_token() -> None:
+    policy = make_policy()
+    decision = DECISIONS[0]
+    places = [Place(decision, 1, tokens) for tokens in range(3)]
+    with torch.no_grad():
+        values = policy.token_values(places)
+        assert torch.equal(values[:1], policy.values([decision]))
+        disturb(policy)
+        assert torch.equal(values, policy.token_values(places))
+        encoded, fed = policy.scorer.encode(decision), fed_tokens(policy)
+        assert torch.equal(values[2:], policy.token_values(places[2:]))
+        assert fed == []  # remembered
+        ids = torch.tensor([[*encoded.prompt_ids, *encoded.action_ids[1][:2]]])
+        with policy.model.disable_adapter():
+            hidden = policy.model.get_base_model().model(ids).last_hidden_state[0, -1]
+        assert policy.critic is not None
+        torch.testing.assert_close(values[2], policy.critic(hidden), rtol=1e-4, atol=1e-5)

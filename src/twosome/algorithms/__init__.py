@@ -22,12 +22,20 @@ ALGORITHMS = {
     "ppo": "twosome.algorithms.ppo:PPO",
     "groups": "twosome.algorithms.groups:Groups",
     "trie": "twosome.algorithms.trie:Trie",
+    "full_vocabulary": "twosome.algorithms.full_vocabulary:FullVocabulary",
     "fitted": "twosome.algorithms.fitted:Fitted",
+    "all_actions": "twosome.algorithms.all_actions:AllActions",
 }
 """Where each algorithm is; it is imported when it is made, so that names are known without torch."""
-SETTINGS = {"groups": ("groups", "ppo"), "trie": ("trie", "ppo"), "fitted": ("fitted", "ppo")}
+SETTINGS = {
+    "groups": ("groups", "ppo"),
+    "trie": ("trie", "ppo"),
+    "full_vocabulary": ("full_vocabulary", "ppo"),
+    "fitted": ("fitted", "ppo"),
+    "all_actions": ("all_actions", "fitted", "ppo"),
+}
 """The groups of settings that an algorithm is made from, in order, where they are not only the one of its name."""
-WITHOUT_CRITIC = ("groups", "fitted")
+WITHOUT_CRITIC = ("groups", "fitted", "all_actions")
 """Algorithms that ask for no values: no critic is made, trained or saved."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from twosome.algorithms.experience import Episodes
 from twosome.arrival import check_moments, check_state
 from twosome.decision import Decision
 from twosome.functional.traces import retrace_errors
+from twosome.types import PhrasePolicy
 
 
 def squared_errors(values: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -59,6 +60,10 @@ def _head(features: int, hidden: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers, last)
 
 
+Judged = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Of values [D, A] the log-probabilities [D, A] of the policy whose values are wanted, and its values of states [D]."""
+
+
 class ActionValues:
     """Values of the actions of every decision that was met, and of any other from its words.
 
@@ -81,6 +86,16 @@ class ActionValues:
         """Values from words alone: [...] of features [..., H]."""
         return self.heads.smaller(features) * unit
 
+    def of(self, decisions: Sequence[Decision], reading: PhrasePolicy, widest: int, unit: float) -> Tensor:
+        """Values as of the last update, from words where a decision was not met by then: [B, ``widest``]."""
+        new = [each for each in dict.fromkeys(decisions) if each not in self._table]
+        guesses = self.guessed(reading.action_features(new).cpu(), unit) if new else ()
+        rows = self._table | {each: row[: len(each.actions)] for each, row in zip(new, guesses, strict=True)}
+        found = torch.zeros(len(decisions), widest)
+        for place, decision in enumerate(decisions):
+            found[place, : len(decision.actions)] = rows[decision]
+        return found
+
     def start(self, decisions: Sequence[Decision], guesses: Tensor) -> Tensor:
         """The table as it is, and guesses for the decisions that are not in it: [D, A]."""
         found = guesses.clone()
@@ -89,6 +104,35 @@ class ActionValues:
             if known is not None:
                 found[row, : len(known)] = known
         return found
+
+    def improve(
+        self,
+        decisions: Sequence[Decision],
+        features: Tensor,
+        visits: Tensor,
+        episodes: Episodes,
+        unit: float,
+        judged: Judged,
+    ) -> tuple[Tensor, float]:
+        """Values [D, A] after ``sweeps`` looks at all episodes, which are kept, and the error of the heads.
+
+        Args:
+            decisions: The D decisions.
+            features: [D, A, H].
+            visits: [D, A], how often each action was taken.
+            episodes: What was done.
+            unit: What the heads count in.
+            judged: The policy whose values are wanted; asked in every sweep, with the values of the last.
+        """
+        tried = visits > 0
+        guesses = self.guessed(features, unit)
+        values = torch.where(tried, self.start(decisions, guesses), guesses)
+        for _ in range(self.config.sweeps):
+            values = mean_returns(episodes, values, tried, *judged(values), self.config)
+        loss = self.learn(features[tried], values[tried], visits[tried], unit)
+        values = torch.where(tried, values, self.guessed(features, unit))
+        self.keep(decisions, values)
+        return values, loss
 
     def learn(self, features: Tensor, values: Tensor, visits: Tensor, unit: float) -> float:
         """Teach the heads what was met; the mean squared error before the last step, in squares of ``unit``.

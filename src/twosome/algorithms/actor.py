@@ -21,6 +21,7 @@ from twosome.algorithms.config import PPOConfig
 from twosome.arrival import check_moments
 from twosome.decision import Decision
 from twosome.functional.advantages import normalize
+from twosome.functional.all_actions import clipped_sum, log_ratios, trusted_sum
 from twosome.functional.losses import approximate_kl, clipped, clipped_surrogate
 from twosome.functional.trie import log_conditionals
 from twosome.functional.trust import DIVERGENCES, kl_from_acting, trusted, trusted_surrogate
@@ -40,6 +41,7 @@ class Samples:
         weight: What the mean loss of a step is multiplied by.
         nodes: Bool [S, A], where what was chosen is how to go on with a phrase: those that began alike. Else None.
         children: Bool [S, A], those of them that go on as chosen.
+        action_advantages: Float32 [S, A], where the loss is added up over all actions and not only those taken.
     """
 
     decisions: Sequence[Decision]
@@ -50,9 +52,15 @@ class Samples:
     weight: float = 1.0
     nodes: Tensor | None = None
     children: Tensor | None = None
+    action_advantages: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.decisions)
+
+    def read(self, policy: Policy, decisions: list[Decision]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of actions now [decisions, A], and what :meth:`log_ratios` asks for: the same."""
+        log_probs = policy.action_log_probs(decisions)
+        return log_probs, log_probs
 
     def log_ratios(self, log_probs: Tensor, rows: list[int], picked: list[int]) -> Tensor:
         """How much likelier than to the policy that acted some of the samples' choices are now: float32 [n], in nats.
@@ -133,7 +141,8 @@ class Actor:
     def accumulate(self, policy: Policy, samples: Samples, chosen: list[int], metrics: Averages) -> float:
         """Add the gradient of one step, and return the KL to the policy that acted.
 
-        It is estimated from the actions taken where the trust region is one of ratios, and else exact. Each distinct
+        It is estimated from the actions taken where those alone count and the trust region is one of ratios, and else
+        exact. Each distinct
         decision of the step is scored once, in the groups that the policy likes best, or at most ``policy_minibatch``
         at a time, to bound memory. The sum over samples is the same whichever way it is split, so minibatches keep
         their meaning: the sets over which advantages may be normalised, each of equal weight.
@@ -144,12 +153,12 @@ class Actor:
             members[samples.decisions[sample]].append(position)
         total = Sums()
         for part in _parts(policy, list(members), self.config.policy_minibatch):
-            log_probs = policy.action_log_probs(part)
+            log_probs, read = samples.read(policy, part)
             rows = [row for row, decision in enumerate(part) for _ in members[decision]]
             positions = [position for decision in part for position in members[decision]]
             picked = [chosen[position] for position in positions]
             here = advantages[positions].to(log_probs.device)
-            surrogate, told = self._surrogate(log_probs, rows, samples, picked, here)
+            surrogate, told = self._surrogate(log_probs, read, rows, samples, picked, here)
             loss, kept = self._bonuses.added(surrogate, policy, part, log_probs, rows)
             torch.autograd.backward(samples.weight * loss.sum() / len(chosen))
             total.add(policy_loss=surrogate, **kept, **told)
@@ -158,14 +167,22 @@ class Actor:
         for name, value in means.items():
             require_finite(name, value)
         metrics.add(**means)
-        return means["approximate_kl" if self.config.trust_region == "ratio" else "acting_kl"]
+        return means["acting_kl" if "acting_kl" in means else "approximate_kl"]
 
     def _surrogate(
-        self, log_probs: Tensor, rows: list[int], samples: Samples, picked: list[int], advantages: Tensor
+        self,
+        log_probs: Tensor,
+        read: Tensor,
+        rows: list[int],
+        samples: Samples,
+        picked: list[int],
+        advantages: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What each sample adds to the loss, by the configured trust region, and what is told of it."""
+        if samples.action_advantages is not None:
+            return self._summed(log_probs[rows], samples, picked)
         config, device = self.config, log_probs.device
-        log_ratio = samples.log_ratios(log_probs, rows, picked)
+        log_ratio = samples.log_ratios(read, rows, picked)
         told = {"approximate_kl": approximate_kl(log_ratio)}
         if config.trust_region == "ratio":
             told["clip_fraction"] = clipped(log_ratio, config.clip, config.clip_high).float()
@@ -176,6 +193,25 @@ class Actor:
         self._divergences.append(divergence.cpu())
         told |= {"acting_kl": kl_from_acting(now, acting), "masked": (~mask).float()}
         return trusted_surrogate(log_ratio, advantages, mask), told
+
+    def _summed(self, log_probs: Tensor, samples: Samples, picked: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same where all actions of a sample's decision count, [n, A] of which have ``log_probs`` now."""
+        assert samples.action_advantages is not None
+        config, width = self.config, log_probs.shape[-1]
+        acting, advantages = (
+            each[picked, :width].to(log_probs.device) for each in (samples.action_log_probs, samples.action_advantages)
+        )
+        now, likely = log_probs.detach(), acting.exp()
+        told = {"acting_kl": kl_from_acting(now, acting)}
+        ratios = log_ratios(now, acting)
+        if config.trust_region == "ratio":
+            told["clip_fraction"] = (likely * clipped(ratios, config.clip, config.clip_high)).sum(-1)
+            return clipped_sum(log_probs, acting, advantages, config.clip, config.clip_high), told
+        divergence = DIVERGENCES[config.trust_region](now, acting)
+        mask = trusted(divergence.unsqueeze(-1), ratios, advantages, config.trust_radius)
+        self._divergences.append(divergence.cpu())
+        told["masked"] = (likely * ~mask).sum(-1)
+        return trusted_sum(log_probs, acting, advantages, mask), told
 
     def _step_advantages(self, advantages: Tensor, noise: float) -> Tensor:
         """The advantages of one step, normalised over what the configuration says."""
@@ -220,6 +256,16 @@ def chunks(order: list[int], size: int) -> Iterator[list[int]]:
         starts.pop()
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
         yield order[start:end]
+
+
+def together(decisions: Sequence[Decision], order: list[int], generator: torch.Generator) -> list[int]:
+    """The samples of ``order`` with the copies of each decision side by side, decisions in random order."""
+    members: dict[Decision, list[int]] = {}
+    for sample in order:
+        members.setdefault(decisions[sample], []).append(sample)
+    # Not in the order of their first samples: the decision that came most often would nearly always come first.
+    groups = sorted(members.values(), key=min)
+    return [sample for number in torch.randperm(len(groups), generator=generator).tolist() for sample in groups[number]]
 
 
 def clip_gradient(parameters: list[Parameter], config: PPOConfig) -> float:

@@ -166,6 +166,14 @@ class TrieConfig:
 
 
 @dataclass(frozen=True)
+class FullVocabularyConfig:
+    """How the tokens of a phrase are credited, by their probability under the whole vocabulary; all else is ``ppo``."""
+
+    credit: Literal["bad", "ntpo"] = "bad"
+    """What happens to values between the tokens of a phrase: nothing (bad, of POAD), or gamma for each (ntpo)."""
+
+
+@dataclass(frozen=True)
 class FittedConfig:
     """Values per action, the policy they make of the prior, its fit into the adapter; gamma and clipping are ppo's."""
 
@@ -199,8 +207,8 @@ class FittedConfig:
     """Learning rate of their Adam."""
     value_steps: int = 8
     """Their steps in an update, each over everything that was tried."""
-    fit_every: int = 128
-    """Updates between fits of the adapter; the last update has one in any case."""
+    fit_every: int | None = 128
+    """Updates between fits of the adapter; null for none but that of the last update, which has one in any case."""
     fit_learning_rate: float = 1e-3
     """Learning rate of the fit's AdamW, which begins anew with every fit."""
     fit_passes: int = 30
@@ -211,17 +219,41 @@ class FittedConfig:
     """Decisions that were met less often are no part of a fit: their values are guesses, and every one costs time."""
     fit_tolerance: float = 0.003
     """Mean KL, in nats, from the policy to the adapter at which a fit is good enough."""
+    fit_patience: int | None = None
+    """Passes in a row without a lower mean KL than any before, after which a fit ends; null for no such end."""
 
     def __post_init__(self) -> None:
-        positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_every", "fit_passes")
-        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "fit_visits", "prior_temperature")
+        positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_passes", "fit_visits")
+        _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "prior_temperature")
         _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
         if not 0 <= self.exploration < 1:
             raise ConfigError(f"fitted.exploration must be at least 0 and below 1, got {self.exploration}")
-        for name in ("kl_limit", "half_life"):
+        for name in ("kl_limit", "half_life", "fit_every", "fit_patience"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ConfigError(f"fitted.{name} must be positive, or null for none, got {getattr(self, name)}")
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f"fitted.hidden must list at least one positive width, got {self.hidden}")
+
+
+@dataclass(frozen=True)
+class AllActionsConfig:
+    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden and
+    value_*); how the actor is improved is ``ppo``."""
+
+    gradient: Literal["all", "taken"] = "all"
+    """Add up all actions of a decision (all; mean actor-critic), or count the one that was drawn (taken)."""
+    baseline: Literal["mean", "optimal"] = "mean"
+    """What an action is compared with: the policy's mean value (mean), or the baseline of least variance, exact
+    (optimal). Where all are added up it changes no gradient, only what is clipped."""
+    trace: float = 0.9
+    """Lambda of what an action is worth: 0 is expected SARSA, one decision ahead; more follows what was done (Retrace).
+    Near 1 the errors of whole episodes add up, and values of few episodes can grow from update to update."""
+    sweeps: int = 1
+    """Looks at all episodes in an update, each with the values of the last."""
+
+    def __post_init__(self) -> None:
+        _positive(self, "all_actions", "sweeps")
+        if not 0 <= self.trace <= 1:
+            raise ConfigError(f"all_actions.trace must be between 0 and 1, got {self.trace}")

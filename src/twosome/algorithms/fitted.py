@@ -17,14 +17,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
-from twosome.algorithms.action_values import ActionValues, mean_returns
+from twosome.algorithms.action_values import ActionValues
 from twosome.algorithms.config import FittedConfig, PPOConfig
 from twosome.algorithms.experience import Experience
 from twosome.algorithms.fitting import Fit, fit
 from twosome.algorithms.paid import Paid
+from twosome.algorithms.reading import reading_of
 from twosome.decision import Decision
-from twosome.errors import ConfigError
-from twosome.functional.advantages import largest_return, semi_mdp_discounts
 from twosome.functional.categorical import entropy, kl_divergence, masked_log_softmax
 from twosome.functional.tempered import mixed_with_uniform, temperature_for_limit, tempered, tempered_value
 from twosome.types import OnStage, PhrasePolicy, Policy, Rollout, UpdateReport, unheard
@@ -47,7 +46,7 @@ class Fitted:
         self.config = config
         self.ppo = ppo
         self.experience = Experience(ppo.gamma, config.replay)
-        self.values = ActionValues(_reading(policy).feature_size, config)
+        self.values = ActionValues(reading_of(policy, "fitted").feature_size, config)
         self._generator = generator
         self._paid = Paid()
         self._visits: dict[Decision, Tensor] = {}
@@ -56,15 +55,16 @@ class Fitted:
 
     def acting(self, policy: Policy) -> Policy:
         """The policy that collects: the prior of ``policy``, bent by the values so far."""
-        return _Acting(self, _reading(policy))
+        return _Acting(self, reading_of(policy, "fitted"))
 
     def write(self, policy: Policy, update: int, last: bool, on_stage: OnStage = unheard) -> bool:
         """Fit ``policy`` to what acted in the update that is under way, if that is due; whether it was."""
         self._last = None
-        if not self.experience.decisions or not (last or (update + 1) % self.config.fit_every == 0):
+        every = self.config.fit_every
+        if not self.experience.decisions or not (last or (every is not None and (update + 1) % every == 0)):
             return False
         met = self._often()
-        rows = self.policy_of(_reading(policy), met, collecting=False)
+        rows = self.policy_of(reading_of(policy, "fitted"), met, collecting=False)
         targets = {decision: row[: len(decision.actions)] for decision, row in zip(met, rows, strict=True)}
         self._last = fit(policy, targets, self.config, self.ppo, self._generator, on_stage)
         return True
@@ -72,8 +72,8 @@ class Fitted:
     def update(self, policy: Policy, rollout: Rollout, progress: float, on_stage: OnStage = unheard) -> UpdateReport:
         """Learn what actions are worth from ``rollout`` and all before it; the policy's own weights stay."""
         on_stage("learning what actions are worth")
-        reading = _reading(policy)
-        self._take_note(rollout)
+        reading = reading_of(policy, "fitted")
+        self.values.scale(self._paid.see_rollout(rollout, self.ppo.gamma))
         self.experience.add(rollout)
         met = self.experience.decisions
         prior, features = self._prior(reading, met), reading.action_features(met)
@@ -121,17 +121,13 @@ class Fitted:
 
     def _learn(self, prior: Tensor, features: Tensor, visits: Tensor) -> dict[str, float]:
         """Returns of all episodes under the policy that the values make, a few times over; then the heads."""
-        config, unit, met = self.config, self._paid.unit, self.experience.decisions
-        episodes, tried = self.experience.episodes(), visits > 0
-        guesses = self.values.guessed(features, unit)
-        values = torch.where(tried, self.values.start(met, guesses), guesses)
-        for _ in range(config.sweeps):
+
+        def judged(values: Tensor) -> tuple[Tensor, Tensor]:
             beta = self._temperature(prior, values, visits)
-            worth = tempered_value(prior, values, beta)
-            values = mean_returns(episodes, values, tried, tempered(prior, values, beta), worth, config)
-        loss = self.values.learn(features[tried], values[tried], visits[tried], unit)
-        values = torch.where(tried, values, self.values.guessed(features, unit))
-        self.values.keep(met, values)
+            return tempered(prior, values, beta), tempered_value(prior, values, beta)
+
+        met, episodes = self.experience.decisions, self.experience.episodes()
+        values, loss = self.values.improve(met, features, visits, episodes, self._paid.unit, judged)
         beta = self._temperature(prior, values, visits)
         found, share = tempered(prior, values, beta), visits.sum(-1) / visits.sum()
         return {
@@ -141,7 +137,7 @@ class Fitted:
             "prior_kl": float((share * kl_divergence(found, prior)).sum()),
             "temperature": float((share * beta.squeeze(-1)).sum()),
             "distinct_decisions": float(len(met)),
-            "tried_actions": float(tried.sum() / (prior != -torch.inf).sum()),
+            "tried_actions": float((visits > 0).sum() / (prior != -torch.inf).sum()),
         }
 
     def _often(self) -> list[Decision]:
@@ -149,14 +145,6 @@ class Fitted:
         met = self.experience.decisions
         least = self.config.fit_visits
         return [each for each in met if float(self._visits[each].sum()) >= least] or list(met)
-
-    def _take_note(self, rollout: Rollout) -> None:
-        """Note what the rollout paid; where the unit of returns grows by that, the heads' does."""
-        discounts = semi_mdp_discounts(self.ppo.gamma, rollout.durations, rollout.terminated)
-        largest = largest_return(rollout.rewards, discounts, rollout.terminated | rollout.truncated)
-        factor = self._paid.see(rollout.rewards, largest, scale=True)
-        if factor != 1:
-            self.values.scale(factor)
 
     def _prior(self, reading: PhrasePolicy, decisions: Sequence[Decision]) -> Tensor:
         base = self.config.prior == "base"
@@ -220,12 +208,3 @@ class _Acting:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         # A policy has this method; checkpoints hold the algorithm and the adapter, which are all this one is made of.
         raise NotImplementedError("the bent prior has no weights of its own")
-
-
-def _reading(policy: Policy) -> PhrasePolicy:
-    if not isinstance(policy, PhrasePolicy):
-        raise ConfigError(
-            f"algorithm=fitted needs a policy that reads phrases with a frozen model, but {type(policy).__name__} does "
-            "not; set policy to language, or algorithm to ppo"
-        )
-    return policy

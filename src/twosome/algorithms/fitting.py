@@ -43,7 +43,8 @@ def fit(
 
     The M step of maximum a posteriori policy optimisation (Abdolmaleki et al. 2018, section 4.2), supervised learning
     of a whole distribution: every step lowers :math:`\sum_s \mathrm{KL}(\pi^*(\cdot|s) \,\|\, \pi_\theta(\cdot|s))`. It
-    stops when a pass met a mean divergence of at most ``fit_tolerance``.
+    stops when a pass met a mean divergence of at most ``fit_tolerance``, or when ``fit_patience`` passes in a row met
+    none that was lower than all before.
 
     Raises:
         NumericalError: If a divergence is no number; nothing is changed by that step.
@@ -51,7 +52,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         policy.actor_parameters(), lr=config.fit_learning_rate, eps=ppo.adam_epsilon, weight_decay=0.0, fused=True
     )
-    met, steps = list(targets), 0
+    met, steps, lowest, vain = list(targets), 0, math.inf, 0
     for number in range(config.fit_passes):
         on_stage(f"fitting the adapter, pass {number + 1} of at most {config.fit_passes}")
         order = torch.randperm(len(met), generator=generator).tolist()
@@ -67,7 +68,9 @@ def fit(
             torch.nn.utils.clip_grad_norm_(policy.actor_parameters(), ppo.max_gradient_norm)
             optimizer.step()
             steps += 1
-        if sum(found) <= config.fit_tolerance * len(met):
+        vain = 0 if sum(found) < lowest else vain + 1
+        lowest = min(lowest, sum(found))
+        if sum(found) <= config.fit_tolerance * len(met) or vain == config.fit_patience:
             break
     optimizer.zero_grad()
     return Fit(sum(found) / len(found), max(found), steps)

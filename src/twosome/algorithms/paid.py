@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from twosome.functional.advantages import largest_return, semi_mdp_discounts
+from twosome.types import Rollout
+
 
 class Paid:
     """Keeps what an algorithm must know of all rollouts it saw.
@@ -41,6 +44,12 @@ class Paid:
         if scale and math.isfinite(largest) and largest >= 2 * before:
             self.unit = math.ldexp(0.5, math.frexp(largest)[1])
         return self.unit / before
+
+    def see_rollout(self, rollout: Rollout, gamma: float) -> float:
+        """Take note of a rollout's returns, with time limits no ends: how many times as large the unit became."""
+        discounts = semi_mdp_discounts(gamma, rollout.durations, rollout.terminated)
+        largest = largest_return(rollout.rewards, discounts, rollout.terminated | rollout.truncated)
+        return self.see(rollout.rewards, largest, scale=True)
 
     def state_dict(self) -> dict[str, Any]:
         """All of it."""

@@ -12,7 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from twosome.algorithms.actor import Actor, Samples, Stage, chunks, clip_gradient, load_optimizer, set_learning_rate
+from twosome.algorithms.actor import (
+    Actor,
+    Samples,
+    Stage,
+    chunks,
+    clip_gradient,
+    load_optimizer,
+    set_learning_rate,
+    together,
+)
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.paid import Paid, rounding
@@ -30,6 +39,10 @@ class PPOSamples(Samples):
     values: Tensor
     returns: Tensor
     unit: float
+
+    def valued(self, policy: Policy, chosen: Sequence[int]) -> Tensor:
+        """The critic's values of the states of some samples now: float32 [n]."""
+        return policy.values([self.states[i] for i in chosen])
 
 
 class PPO:
@@ -69,7 +82,7 @@ class PPO:
             self._train_critic(policy, samples, order, metrics)
             if not stopped:
                 if self.config.together:
-                    order = _together(samples.decisions, order, self._generator)
+                    order = together(samples.decisions, order, self._generator)
                 taken, stopped = self._actor.train(policy, samples, self._steps(order), metrics, stage)
                 steps += taken
         self._actor.finish(metrics)
@@ -153,7 +166,7 @@ class PPO:
     def _train_critic(self, policy: Policy, samples: PPOSamples, order: list[int], metrics: Averages) -> None:
         """One pass of critic steps over the samples."""
         for chosen in chunks(order, self.config.value_minibatch):
-            values = policy.values([samples.states[i] for i in chosen]) / samples.unit
+            values = samples.valued(policy, chosen) / samples.unit
             returns, old_values = (x[chosen].to(values.device) for x in (samples.returns, samples.values))
             loss = value_loss(values, old_values, returns, self.config.value_clip).mean()
             self._critic.zero_grad()
@@ -161,13 +174,3 @@ class PPO:
             norm = clip_gradient(policy.critic_parameters(), self.config)
             self._critic.step()
             metrics.add(value_loss=loss.item(), critic_gradient_norm=norm)
-
-
-def _together(decisions: Sequence[Decision], order: list[int], generator: torch.Generator) -> list[int]:
-    """The samples of ``order`` with the copies of each decision side by side, decisions in random order."""
-    members: dict[Decision, list[int]] = {}
-    for sample in order:
-        members.setdefault(decisions[sample], []).append(sample)
-    # Not in the order of their first samples: the decision that came most often would nearly always come first.
-    groups = sorted(members.values(), key=min)
-    return [sample for number in torch.randperm(len(groups), generator=generator).tolist() for sample in groups[number]]

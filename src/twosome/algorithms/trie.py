@@ -13,7 +13,7 @@ from torch import Generator
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.algorithms.averages import Averages
-from twosome.algorithms.config import PPOConfig, TrieConfig
+from twosome.algorithms.config import FullVocabularyConfig, PPOConfig, TrieConfig
 from twosome.algorithms.paid import rounding
 from twosome.algorithms.ppo import PPO, PPOSamples
 from twosome.decision import Decision
@@ -32,7 +32,9 @@ class Trie(PPO):
         generator: Shuffles the samples; pass your own to make a run repeatable.
     """
 
-    def __init__(self, policy: Policy, config: TrieConfig, ppo: PPOConfig, generator: Generator) -> None:
+    def __init__(
+        self, policy: Policy, config: TrieConfig | FullVocabularyConfig, ppo: PPOConfig, generator: Generator
+    ) -> None:
         super().__init__(policy, ppo, generator)
         self._trie = config
         self._decisions = 1  # of the rollout that is learned from
@@ -52,7 +54,9 @@ class Trie(PPO):
         ways = [branches(decision.actions, action) for decision, action in zip(decisions, actions, strict=True)]
         states = [[_at(decision, branch) for branch in way] for decision, way in zip(decisions, ways, strict=True)]
         values = self._values(policy, rollout, states)
-        advantages = self._advantages(rollout, ways, values)
+        phrases = [decision.actions[action] for decision, action in zip(decisions, actions, strict=True)]
+        within = [self._within(way, phrase) for way, phrase in zip(ways, phrases, strict=True)]
+        advantages = self._advantages(rollout, within, values)
         rows = [row for row, way in enumerate(ways) for _ in way]
         flat, worth = (torch.tensor([each for part in parts for each in part]) for parts in (advantages, values))
         metrics.add(mean_advantage=float(flat.mean()), mean_value=float(worth.mean()), words=len(rows) / len(ways))
@@ -85,22 +89,25 @@ class Trie(PPO):
         first = rollout.values.flatten().tolist()
         return [[value, *(next(found) for _ in each[1:])] for value, each in zip(first, states, strict=True)]
 
-    def _advantages(
-        self, rollout: Rollout, ways: list[tuple[Branch, ...]], values: list[list[float]]
-    ) -> list[list[float]]:
-        """Generalised advantages from word to word and from phrase to phrase, cut where an episode ended."""
+    def _advantages(self, rollout: Rollout, within: list[list[float]], values: list[list[float]]) -> list[list[float]]:
+        """Generalised advantages from word to word and from phrase to phrase, cut where an episode ended.
+
+        Args:
+            rollout: What was done.
+            within: For each decision the discounts between the words of the phrase, and to its end.
+            values: For each decision the values before the words.
+        """
         discounts, ended = self._discounts(rollout)
         steps, members = discounts.shape
-        found: list[list[float]] = [[] for _ in ways]
+        found: list[list[float]] = [[] for _ in within]
         ahead = [0.0] * members
         for t in reversed(range(steps)):
             for n in range(members):
                 row, discount = t * members + n, float(discounts[t, n])
                 carry = 0.0 if ended[t, n] else discount * self.config.gae_lambda * ahead[n]
                 following = discount * float(rollout.next_values[t, n])
-                within = self._within(ways[row], rollout.decisions[t][n].actions[int(rollout.actions[t, n])])
                 reward = float(rollout.rewards[t, n])
-                found[row] = word_advantages(values[row], within, reward, following, carry, self.config.gae_lambda)
+                found[row] = word_advantages(values[row], within[row], reward, following, carry, self.config.gae_lambda)
                 ahead[n] = found[row][0]
         return found
 

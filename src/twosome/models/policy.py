@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from twosome.scoring.memory import LIMIT, Memory, recall
 from twosome.scoring.readers import PackedReader
 from twosome.tokens.encoding import LongPrompts, Tokenizer
 from twosome.tokens.prompting import Prompting
+from twosome.types import ActionScores, Place
 
 ADAPTER_DIRECTORY = "adapter"
 MODEL_DIRECTORY = "model"
@@ -91,32 +92,19 @@ class LanguageModelPolicy:
         self.feature_size: int = model.config.get_text_config().hidden_size
         # Listed once: PEFT switches requires_grad off and on with the adapter.
         self._actor = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.scorer = Scorer(
-            model,
-            tokenizer,
-            path,
-            token_budget,
-            frozen_layers=layers_below_adapter(model),
-            lean=lean,
+        made = partial(
+            Scorer,
+            tokenizer=tokenizer,
+            path=path,
+            token_budget=token_budget,
             memory_limit=memory_limit,
             long_prompts=long_prompts,
             attention=attention,
             again=probe_again,
             prompting=prompting,
         )
-        self._frozen = self.scorer
-        if frozen is not None:
-            self._frozen = Scorer(
-                frozen,
-                tokenizer,
-                path,
-                token_budget,
-                memory_limit=memory_limit,
-                long_prompts=long_prompts,
-                attention=attention,
-                again=probe_again,
-                prompting=prompting,
-            )
+        self.scorer = made(model, frozen_layers=layers_below_adapter(model), lean=lean)
+        self._frozen = self.scorer if frozen is None else made(frozen)
         self._acting: Memory[Decision, Tensor] = Memory(memory_limit)
         self._acting_version: tuple[int, int] | None = None
         self._gradients = 0
@@ -130,6 +118,7 @@ class LanguageModelPolicy:
         self._reference: Memory[Decision, Tensor] = Memory(memory_limit)
         self._features: Memory[str, Tensor] = Memory(memory_limit)
         self._phrases: Memory[Decision, Tensor] = Memory(memory_limit)
+        self._begun: Memory[tuple[int, ...], Tensor] = Memory(memory_limit)
         self._effort = dict.fromkeys(("decisions", "scored", "prompts", "read"), 0)
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
@@ -158,10 +147,7 @@ class LanguageModelPolicy:
 
     def values(self, decisions: Sequence[Decision]) -> Tensor:
         """State values from the frozen base's reading of the prompt: float32 [B]."""
-        if self.critic is None:
-            raise ModelError("this policy was loaded without a critic, so it can act but not value states")
-        values: Tensor = self.critic(self.features([decision.prompt for decision in decisions]))
-        return values
+        return self._valued(self.features([decision.prompt for decision in decisions]))
 
     def features(self, prompts: Sequence[str]) -> Tensor:
         """Final hidden state of the frozen base, adapter off, at each prompt's last token: float32 [B, H]."""
@@ -170,8 +156,21 @@ class LanguageModelPolicy:
 
     def action_features(self, decisions: Sequence[Decision]) -> Tensor:
         """Final hidden state of the frozen base at each phrase's last token: float32 [B, A, H], 0 where padded."""
-        found = recall(self._phrases, decisions, self._read_phrases)
+        found = recall(self._phrases, decisions, partial(self._read_frozen, self._frozen.phrase_features))
         return nn.utils.rnn.pad_sequence(found, batch_first=True)
+
+    def action_scores(self, decisions: Sequence[Decision]) -> tuple[Tensor, ActionScores]:
+        """Log-probabilities of the admissible actions [B, A], and what of each of their tokens they are made of."""
+        self._gradients += torch.is_grad_enabled()
+        scores = self.scorer.scores(decisions)
+        return self._normalized(scores), scores
+
+    def token_values(self, places: Sequence[Place]) -> Tensor:
+        """Values where phrases have begun, from the frozen base's state at the last token so far: float32 [n]."""
+        encoded = [(place, self.scorer.encode(place.decision)) for place in places]
+        begun = [(*each.prompt_ids, *each.action_ids[place.action][: place.tokens]) for place, each in encoded]
+        read = partial(self._read_frozen, self._frozen.reader.features)
+        return self._valued(torch.stack(recall(self._begun, begun, read)))
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """Distinct decisions in groups that are best scored together: those that were, and are kept, first."""
@@ -311,13 +310,22 @@ class LanguageModelPolicy:
         with self._frozen_base():
             return self._frozen.features(prompts)
 
-    def _read_phrases(self, decisions: list[Decision]) -> list[Tensor]:
+    def _read_frozen(self, read: Callable[[list[Any]], Any], asked: list[Any]) -> Any:
         with self._frozen_base():
-            return self._frozen.phrase_features(decisions)
+            return read(asked)
+
+    def _valued(self, features: Tensor) -> Tensor:
+        if self.critic is None:
+            raise ModelError("this policy was loaded without a critic, so it can act but not value states")
+        values: Tensor = self.critic(features)
+        return values
 
     def _log_probs(self, scorer: Scorer, decisions: Sequence[Decision]) -> Tensor:
         self._effort["scored"] += len(decisions)
-        return masked_log_softmax(self._normalize(scorer.scores(decisions)) / self.temperature)
+        return self._normalized(scorer.scores(decisions))
+
+    def _normalized(self, scores: ActionScores) -> Tensor:
+        return masked_log_softmax(self._normalize(scores) / self.temperature)
 
     def _remembered(
         self,

@@ -14,7 +14,14 @@ import yaml
 
 from twosome.addresses import check_is_no_server
 from twosome.algorithms import ALGORITHMS, SETTINGS, WITHOUT_CRITIC
-from twosome.algorithms.config import FittedConfig, GroupsConfig, PPOConfig, TrieConfig
+from twosome.algorithms.config import (
+    AllActionsConfig,
+    FittedConfig,
+    FullVocabularyConfig,
+    GroupsConfig,
+    PPOConfig,
+    TrieConfig,
+)
 from twosome.errors import ConfigError
 from twosome.settings.notation import HOLDS_ITSELF, with_numbers
 from twosome.settings.shape import check_shape
@@ -157,11 +164,14 @@ class RunConfig:
     critic: CriticConfig = field(default_factory=CriticConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     algorithm: str = "ppo"
-    """What improves the policy: ppo, groups, trie or fitted; its settings are the group of the same name, and ppo's."""
+    """What improves the policy: ppo, groups, trie, full_vocabulary, fitted or all_actions; its settings are the group
+    of the same name, and ppo's."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     groups: GroupsConfig = field(default_factory=GroupsConfig)
     trie: TrieConfig = field(default_factory=TrieConfig)
+    full_vocabulary: FullVocabularyConfig = field(default_factory=FullVocabularyConfig)
     fitted: FittedConfig = field(default_factory=FittedConfig)
+    all_actions: AllActionsConfig = field(default_factory=AllActionsConfig)
 
     def __post_init__(self) -> None:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
