@@ -189,7 +189,7 @@ class Agent:
     def check(self, decision: Decision) -> None:
         """Raise what :meth:`judge` would raise because of this decision alone, without reading anything.
 
-        Its tokens stay remembered for :meth:`judge`. May be asked while another thread judges, and does not wait for it.
+        Its tokens stay remembered for that. May be asked while another thread judges, and does not wait for it.
         """
         self.policy.scorer.encode(decision)
 

@@ -221,9 +221,7 @@ class _Builder:
         found = self.reach[index]
         return found[1] if found else 0
 
-    def _recalled(
-        self, members: range, most: int, depth: int, above: tuple[Span, ...]
-    ) -> tuple[int, tuple[Span, ...]]:
+    def _recalled(self, members: range, most: int, depth: int, above: tuple[Span, ...]) -> tuple[int, tuple[Span, ...]]:
         """How far ``members`` need not be read, and where that stands: as it was, or as remembered if that is more.
 
         At most what they share, ``most``; so what is remembered of any of them does for all.
