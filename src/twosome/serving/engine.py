@@ -135,16 +135,17 @@ class Engine:
 
     def _job(self, agent: str, decision: Decision) -> _Job:
         job = self._jobs.get((agent, decision))
+        new = job is None
         if job is None:
             job = _Job(agent, decision, asyncio.get_running_loop().create_future())
             self._jobs[agent, decision] = job
             self._queue.append(job)
             self._wanted.set()
-            if self._busy:  # while a model computes, what it reads next is made tokens
-                self._ahead.submit(_prepare, self.agents[agent], job)
         else:
             self.counts.joined += 1
         job.waiters += 1
+        if new and self._busy:  # while a model computes, what it reads next is made tokens
+            self._ahead.submit(_prepare, self.agents[agent], job)
         return job
 
     def _leave(self, job: _Job) -> None:
