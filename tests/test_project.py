@@ -65,7 +65,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "settings": ("addresses", "algorithms", *WORDS, "tokens", "yaml", *FOUNDATION),
     "runs": ("addresses", "remote", "temperature", "filelock", "matplotlib", "tokens", *RUNS),
     "deciding": ("tokens", "temperature", *RUNS, "runs"),
-    "serving": ("deciding", "starlette", "uvicorn", *FOUNDATION),
+    "serving": ("deciding", "starlette", "uvicorn", "langchain_core", "pydantic", *FOUNDATION),
     "evaluation": ("transformers", "principles", "calibration", "runs", "envs", "tokens", "filelock", *RUNS),
     "language": ("principles", "evaluation", "runs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
@@ -84,7 +84,7 @@ LARGEST_ROOM, LARGEST_MODULE = 2500, 350  # lines
 # Modules that `import twosome` and `--help` pass through: what they import as they load, not inside a function.
 # `envs` is among them because importing twosome registers its worlds with Gymnasium.
 LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__init__.py": ("errors",)}
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval", "langchain_core": "langchain-core"}
 PUBLIC = {"Agent", "Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report", "tasks"}
 COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench"}
@@ -233,6 +233,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     project = CONFIGURATION["project"]
     extras = project["optional-dependencies"]
     wishes = [*project["dependencies"], *extras["tensorboard"], *extras["language"], *extras["gguf"], *extras["serve"]]
+    wishes += extras["langchain"]
     declared = {re.match(r"[\w-]+", wish).group().lower() for wish in wishes}  # type: ignore[union-attr]
     used = {item.target for path in MODULES for item in foreign(path)} - set(LAYERS)
     undeclared = {name for name in used if DISTRIBUTIONS.get(name, name).lower() not in declared}

@@ -6,6 +6,7 @@ and put the numbers where they belong. How a model is read is found out by tryin
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -93,6 +94,7 @@ class Scorer:
             Reading(path, token_budget, frozen_layers, lean, memory_limit, attention, again),
         )
         self._encoded: Memory[Decision, EncodedDecision] = Memory(memory_limit)
+        self._encoding = threading.Lock()  # a tokenizer refuses a second thread while it is asked
 
     def scores(self, decisions: Sequence[Decision]) -> ActionScores:
         """Score decisions; see :func:`score`."""
@@ -112,7 +114,9 @@ class Scorer:
     def features(self, prompts: Sequence[str]) -> Tensor:
         """Final hidden state at each prompt's last token: float32 [B, H], without gradient; nothing else decides it."""
         check_eval(self.model)
-        return self.reader.features([self.encoder.encode_prompt(prompt) for prompt in prompts])
+        with self._encoding:
+            encoded = [self.encoder.encode_prompt(prompt) for prompt in prompts]
+        return self.reader.features(encoded)
 
     def phrase_features(self, decisions: Sequence[Decision]) -> list[Tensor]:
         """Final hidden state at the last token of each phrase: float32 [A, H] a decision, without gradient."""
@@ -127,12 +131,14 @@ class Scorer:
         return [[decisions[number] for number in group] for group in groups]
 
     def encode(self, decision: Decision) -> EncodedDecision:
-        """Token ids of a decision, from memory where it was seen before."""
-        encoded = self._encoded.get(decision)
-        if encoded is None:
-            encoded = self.encoder.encode(decision)
-            tokens = len(encoded.prompt_ids) + sum(map(len, encoded.action_ids))
-            self._encoded.put(decision, encoded, 8 * tokens + len(decision.prompt) + sum(map(len, decision.actions)))
+        """Token ids of a decision, from memory where it was seen before. Any thread may ask."""
+        with self._encoding:
+            encoded = self._encoded.get(decision)
+            if encoded is None:
+                encoded = self.encoder.encode(decision)
+                tokens = len(encoded.prompt_ids) + sum(map(len, encoded.action_ids))
+                size = 8 * tokens + len(decision.prompt) + sum(map(len, decision.actions))
+                self._encoded.put(decision, encoded, size)
         return encoded
 
 

@@ -12,7 +12,9 @@ from tests.tiny import READERS, build_model
 from twosome.deciding.beginnings import WORTH_RECALLING, Beginnings, remembering
 from twosome.judging.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
+from twosome.tokens.blocks import build_blocks
 from twosome.tokens.encoding import EncodedDecision
+from twosome.tokens.packing import MULTIPLE, build_pack
 
 
 def made(seed: int, count: int) -> list[EncodedDecision]:
@@ -89,6 +91,39 @@ def test_the_longest_beginning_is_found_and_never_a_whole_prompt() -> None:
     found = known.longest((*common, 51, 52), len(common) + 1)
     assert found is not None
     assert found[1] == len(common) + 1  # the last token's own output is wanted, so it is read
+
+
+def test_several_that_share_a_little_in_a_pack_are_each_read_on_from_what_is_remembered() -> None:
+    """A short beginning that a pack shares must not stand in the way of the long ones that its members remember."""
+    reader = packed("llama")
+    known, front = Beginnings(), tuple(range(5, 17))  # shorter than what is worth recalling, worth sharing
+
+    def prompts(end: int) -> list[EncodedDecision]:
+        bodies = [tuple((7 * family + n) % 50 + 5 for n in range(60)) for family in range(4)]
+        return [EncodedDecision((*front, *body, end, end), ((5, 6), (7,))) for body in bodies]
+
+    with torch.no_grad():
+        with remembering(reader, known):
+            reader.log_probs(prompts(3))
+        expected = reader.log_probs(prompts(4))
+        before = reader.tokens
+        with remembering(reader, known):
+            found = reader.log_probs(prompts(4))
+    assert torch.equal(found, expected)
+    # Of each only the end is read, and one node of its phrases; without the memory they are 72 tokens and more each.
+    assert reader.tokens - before <= 4 * (2 + 1) + MULTIPLE
+
+
+def test_one_beginning_serves_all_of_a_pack_and_stands_in_it_once() -> None:
+    reader, known = packed("llama"), Beginnings()
+    body = tuple(n % 50 + 5 for n in range(70))
+    some = [EncodedDecision((*body, *(3,) * n, 4), ((5, 6),)) for n in range(1, 5)]
+    with torch.no_grad(), remembering(reader, known):
+        reader.log_probs([EncodedDecision((*body, 60), ((5,),))])
+        blocks = [block for each in some for block in build_blocks(each)]
+        pack = build_pack(blocks, torch.device("cpu"), known=known)
+    assert [length for _, length in pack.before] == [70]
+    assert pack.ids.shape[1] <= 16 + MULTIPLE
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_not_found() -> None:

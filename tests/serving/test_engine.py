@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -54,6 +55,40 @@ def test_what_comes_meanwhile_is_read_together_and_what_is_there_already_is_join
     engine = asyncio.run(run())
     assert watched.batches == [["one"], ["two", "three", "four"], ["five"]]
     assert (engine.counts.computed, engine.counts.joined) == (5, 2)
+
+
+def test_what_waits_is_made_tokens_while_the_model_computes(agent: Agent) -> None:
+    """Beside the thread that computes; and what is wrong with it is told to its asker, not lost there."""
+    checked: list[tuple[str, str]] = []
+    begun, ahead = threading.Event(), threading.Event()
+    long = "word " * 3000 + "end"
+
+    class Slow(Watched):
+        def check(self, decision: Decision) -> None:
+            checked.append((decision.prompt, threading.current_thread().name.rsplit("_", 1)[0]))
+            if decision.prompt == long:
+                ahead.set()
+            super().check(decision)
+
+        def judge(self, decisions: Sequence[Decision], *, values: bool = False) -> list[Judgement]:
+            begun.set()
+            assert ahead.wait(30)  # else nothing was done while this computed
+            return super().judge(decisions, values=values)
+
+    async def run() -> list[Any]:
+        engine = Engine({"a": Slow(agent)})
+        await engine.start()
+        first = asyncio.ensure_future(engine.ask("a", [decision("one")]))
+        assert await asyncio.to_thread(begun.wait, 30)
+        found = await engine.ask("a", [decision("two"), decision(long)])
+        await first
+        await engine.stop()
+        return found
+
+    two, wrong = asyncio.run(run())
+    assert checked[:3] == [("one", "twosome-deciding"), ("two", "twosome-ahead"), (long, "twosome-ahead")]
+    assert two.by_action == agent.decide("two", ["go", "stay"])
+    assert isinstance(wrong, TokenizationError)
 
 
 def test_one_that_cannot_be_asked_spoils_no_other(agent: Agent) -> None:

@@ -156,6 +156,47 @@ def test_a_server_that_is_killed_under_load_can_be_started_again_on_its_port_at_
                 assert again.end(signal.SIGINT)[0] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM that a process could handle")
+@pytest.mark.parametrize("clients", [8, 50])
+def test_the_end_under_load_loses_nothing_that_was_begun(agent: Agent, clients: int) -> None:
+    """Each client keeps its connection; what the log says was answered has been heard, with the bits of the agent."""
+    heard: list[tuple[int, str, Any]] = []
+    closed: list[BaseException] = []
+
+    def ask(server: Process, client: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        for number in range(100_000):
+            name = f"{client} times {number}"
+            try:
+                connection.request(
+                    "POST", "/v1/systemone", json.dumps(body(name)), {"Content-Type": "application/json"}
+                )
+                response = connection.getresponse()
+                heard.append((response.status, name, json.loads(response.read())))
+            except (ConnectionError, http.client.RemoteDisconnected) as error:
+                closed.append(error)  # it was idle, or the server is no more; an answer cut short is another error
+                return
+
+    with started("--port", "0") as server:
+        asking = [threading.Thread(target=ask, args=(server, client)) for client in range(clients)]
+        for thread in asking:
+            thread.start()
+        assert eventually(lambda: len(heard) > 3 * clients, 60)
+        status, log = server.end(signal.SIGTERM)
+        for thread in asking:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert status == 0
+    assert len(closed) == clients
+    told = [json.loads(line)["status"] for line in log.splitlines()]
+    for code in (200, 503):
+        assert told.count(code) == sum(status == code for status, _, _ in heard)
+    assert {code for code, _, _ in heard} <= {200, 503}
+    for _, name, answer in [each for each in heard if each[0] == 200][:: max(1, len(heard) // 20)]:
+        assert answer["answers"][name]["probabilities"] == agent.decide(f"{PROMPT} {name}", ACTIONS)
+
+
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

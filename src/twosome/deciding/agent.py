@@ -187,9 +187,11 @@ class Agent:
         return answer
 
     def check(self, decision: Decision) -> None:
-        """Raise what :meth:`judge` would raise because of this decision alone, without reading anything."""
-        with self._computing:
-            self.policy.scorer.encode(decision)
+        """Raise what :meth:`judge` would raise because of this decision alone, without reading anything.
+
+        Its tokens stay remembered for that. May be asked while another thread judges, and does not wait for it.
+        """
+        self.policy.scorer.encode(decision)
 
     def _keep(self, answer: Judgement) -> None:
         with self._remembering:

@@ -23,8 +23,8 @@ WORTH_RECALLING = 32
 """Fewer tokens are read anew: to fetch what is remembered costs several small operations a layer."""
 
 
-@dataclass
-class _Read:
+@dataclass(eq=False)
+class Read:
     """A prompt that was read.
 
     Attributes:
@@ -55,7 +55,7 @@ class Beginnings:
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self._memory: Memory[PromptIds, _Read] = Memory(limit)
+        self._memory: Memory[PromptIds, Read] = Memory(limit)
         self._sorted: list[PromptIds] = []
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Beginnings:
         """Memory they take, about."""
         return self._memory.nbytes
 
-    def longest(self, ids: Sequence[int], most: int) -> tuple[LayersRead, int] | None:
+    def longest(self, ids: Sequence[int], most: int) -> tuple[Read, int] | None:
         """What is remembered that begins as ``ids`` does, and how many tokens of it agree, at most ``most``."""
         own = tuple(ids)
         place = bisect_left(self._sorted, own)
@@ -78,7 +78,7 @@ class Beginnings:
         if best is None or lengths[best] < WORTH_RECALLING:
             return None
         found = self._memory.get(best)
-        return None if found is None else (found.own(), lengths[best])
+        return None if found is None else (found, lengths[best])
 
     def add(self, pack: Pack) -> None:
         """Remember the prompts of a pack that was read."""
@@ -87,7 +87,7 @@ class Beginnings:
             if len(ids) < WORTH_RECALLING or ids in self._memory:
                 continue
             # Its tries' rows count, too, as they stay until it is recalled or forgotten.
-            self._memory.put(ids, _Read(pack.kept, rows[: len(ids)]), each * len(rows) + 16 * len(ids))
+            self._memory.put(ids, Read(pack.kept, rows[: len(ids)]), each * len(rows) + 16 * len(ids))
             insort(self._sorted, ids)
         if len(self._sorted) > len(self._memory):
             self._sorted = [ids for ids in self._sorted if ids in self._memory]

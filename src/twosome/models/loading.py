@@ -24,7 +24,7 @@ from twosome.models.arrival import (
 from twosome.models.gguf.copies import directory_of
 from twosome.models.gguf.naming import GgufFile, find_gguf
 from twosome.models.gguf.tokenizer import read_copied
-from twosome.models.quiet import quiet_unless_watched, without_report
+from twosome.models.quiet import quiet_unless_watched, without_future, without_report
 from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
 from twosome.tokenizing.reading import FILES, has_tokenizer, read_tokenizer
 from twosome.tokens.encoding import Tokenizer
@@ -221,7 +221,8 @@ def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) 
     check_sizes(path, settings)
     before = Weights(model)
     try:
-        adapted = PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
+        with without_future():
+            adapted = PeftModel.from_pretrained(model, str(path), is_trainable=trainable).eval()
         check_adapter(adapted, path, before)
     except ModelError:
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,14 @@ def silent_unless_watched() -> Iterator[None]:
         yield
         return
     with quiet_unless_watched(), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextmanager
+def without_future() -> Iterator[None]:
+    """No word of what transformers and PEFT will do otherwise in their next versions: that is for their authors."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
         yield
 
 

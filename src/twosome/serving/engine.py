@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from twosome.deciding.agent import Agent
@@ -74,6 +75,8 @@ class Engine:
     _queue: list[_Job] = field(default_factory=list)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "twosome-deciding"))
+    _ahead: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "twosome-ahead"))
+    _busy: bool = False
     _worker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -85,6 +88,7 @@ class Engine:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
+        self._ahead.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True)
 
     @property
@@ -131,6 +135,7 @@ class Engine:
 
     def _job(self, agent: str, decision: Decision) -> _Job:
         job = self._jobs.get((agent, decision))
+        new = job is None
         if job is None:
             job = _Job(agent, decision, asyncio.get_running_loop().create_future())
             self._jobs[agent, decision] = job
@@ -139,6 +144,8 @@ class Engine:
         else:
             self.counts.joined += 1
         job.waiters += 1
+        if new and self._busy:  # while a model computes, what it reads next is made tokens
+            self._ahead.submit(_prepare, self.agents[agent], job)
         return job
 
     def _leave(self, job: _Job) -> None:
@@ -161,10 +168,12 @@ class Engine:
             agent, decisions = self.agents[batch[0].agent], [job.decision for job in batch]
             self.counts.batches += 1
             self.counts.computed += len(batch)
+            self._busy = True
             try:
                 answers = await loop.run_in_executor(self._pool, judged, agent, decisions, self.values)
             except Exception as error:  # the answers say what is wrong with each; this is wrong with the engine
                 answers = [error] * len(batch)
+            self._busy = False
             for job, answer in zip(batch, answers, strict=True):
                 del self._jobs[job.agent, job.decision]
                 if isinstance(answer, BaseException):
@@ -184,6 +193,13 @@ class Engine:
             job.begun = True
         self._queue = [job for job in self._queue if not job.begun]
         return batch
+
+
+def _prepare(agent: Agent, job: _Job) -> None:
+    """Let an agent remember the tokens of a decision that waits."""
+    if job.waiters and not job.begun:
+        with suppress(Exception):  # it is told when the decision's turn comes
+            agent.check(job.decision)
 
 
 def judged(agent: Agent, decisions: Sequence[Decision], values: bool) -> list[Judgement | BaseException]:

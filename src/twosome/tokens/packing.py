@@ -118,10 +118,18 @@ class Pack:
             self.known.add(self)
 
 
+class PromptRead(Protocol):
+    """A prompt that was read."""
+
+    def own(self) -> LayersRead:
+        """Keys and values of its tokens, in order."""
+        ...
+
+
 class Known(Protocol):
     """What is remembered of prompts that were read before."""
 
-    def longest(self, ids: Sequence[int], most: int) -> tuple[LayersRead, int] | None:
+    def longest(self, ids: Sequence[int], most: int) -> tuple[PromptRead, int] | None:
         """What begins most as ``ids`` does, and how many tokens of it agree, at most ``most``."""
         ...
 
@@ -156,8 +164,9 @@ class _Builder:
     def __init__(self, blocks: Sequence[Block], known: Known | None = None) -> None:
         self.blocks = blocks
         self.known = known
-        self.before: list[tuple[LayersRead, int]] = []
         self.common = [common_prefix(a.prompt_ids, b.prompt_ids) for a, b in pairwise(blocks)]
+        self.reach = [known and known.longest(block.prompt_ids, len(block.prompt_ids) - 1) for block in blocks]
+        self.before: dict[PromptRead, tuple[int, int]] = {}  # where each that is made use of begins, and its length
         self.ids: list[Integers] = []
         self.positions: list[Integers] = []
         self.segments: list[Segment] = []
@@ -173,8 +182,10 @@ class _Builder:
             return
         common = self.common[members.start : members.stop - 1]
         shared = min(common)
-        depth, above = self._recalled(members.start, shared, depth, above)
-        if (shared - depth) * (len(members) - 1) >= WORTH_SHARING:
+        depth, above = self._recalled(members, shared, depth, above)
+        # Who remembers what comes after it has no use for it.
+        readers = sum(self._remembered(index) - shared < WORTH_SHARING for index in members)
+        if (shared - depth) * (readers - 1) >= WORTH_SHARING:
             above = self._chain(self.blocks[members.start].prompt_ids[depth:shared], depth, above)
             depth = shared
         cuts = [members.start, *(members.start + i + 1 for i, c in enumerate(common) if c == shared), members.stop]
@@ -184,7 +195,7 @@ class _Builder:
     def leaf(self, index: int, depth: int, above: tuple[Span, ...]) -> None:
         """Lay out what one block has to itself: the rest of its prompt, and its tries."""
         block = self.blocks[index]
-        depth, above = self._recalled(index, len(block.prompt_ids) - 1, depth, above)
+        depth, above = self._recalled(range(index, index + 1), len(block.prompt_ids) - 1, depth, above)
         rest = block.prompt_ids[depth:]
         start = self.length
         tree = start + len(rest)
@@ -205,16 +216,25 @@ class _Builder:
             block.context < len(block.prompt_ids), last, block.context - len(block.prompt_ids) + tree
         )
 
-    def _recalled(self, index: int, most: int, depth: int, above: tuple[Span, ...]) -> tuple[int, tuple[Span, ...]]:
-        """How far a block need not be read, and where that stands: as it was, or as remembered if that is more."""
-        if self.known is None or (above and above[0][0] < _BEFORE):  # some of it is read in this pack
+    def _remembered(self, index: int) -> int:
+        """How much of a block's prompt is remembered."""
+        found = self.reach[index]
+        return found[1] if found else 0
+
+    def _recalled(self, members: range, most: int, depth: int, above: tuple[Span, ...]) -> tuple[int, tuple[Span, ...]]:
+        """How far ``members`` need not be read, and where that stands: as it was, or as remembered if that is more.
+
+        At most what they share, ``most``; so what is remembered of any of them does for all.
+        """
+        found = self.reach[max(members, key=self._remembered)]
+        if not found or min(found[1], most) - depth < WORTH_SHARING:
             return depth, above
-        found = self.known.longest(self.blocks[index].prompt_ids, most)
-        if found is None or found[1] - depth < WORTH_SHARING:
-            return depth, above
-        start = _BEFORE + sum(count for _, count in self.before)
-        self.before.append(found)
-        return found[1], ((start, start + found[1]),)
+        read, count = found[0], min(found[1], most)
+        if read not in self.before:
+            length = max(reach[1] for reach in self.reach if reach and reach[0] is read)
+            self.before[read] = _BEFORE + sum(taken for _, taken in self.before.values()), length
+        start, _ = self.before[read]
+        return count, ((start, start + count),)
 
     def _settle(self) -> None:
         """Give what was read before its place behind all rows, now that their number is known."""
@@ -252,7 +272,7 @@ class _Builder:
             distinct=torch.from_numpy(distinct).to(device),
             kind=torch.from_numpy(kind).to(device),
             prompts=tuple(block.prompt_ids for block in self.blocks),
-            before=tuple(self.before),
+            before=tuple((read.own(), length) for read, (_, length) in self.before.items()),
             known=self.known,
         )
 
