@@ -1,0 +1,404 @@
+"""Tickets that are routed by a served agent, and rewards that arrive when other tickets have come since.
+
+An imagined shop has eight queues. A ticket is a sentence of a customer; which queue it belongs to is hidden, and told
+as a reward some tickets later: 1 for the right queue, 0.3 for one that passes it on, less for a wrong one, and least
+where a stolen account waits in it. A twentieth of the tickets is never heard of again.
+
+    python examples/tickets.py                     # one seed: a server, its journal, learning, a server again
+    python examples/tickets.py --seeds 5 --picture docs/pictures/tickets.png
+
+Everything goes through what others would use: HTTP to ``twosome serve --record --sample`` in this process, outcomes to
+``/v1/outcomes``, and ``twosome train --from``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import io
+import json
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+QUEUES = {
+    "billing": "the billing desk",
+    "delivery": "the delivery desk",
+    "returns": "the returns desk",
+    "password": "the password desk",
+    "security": "the security desk",
+    "repairs": "the repair shop",
+    "orders": "the order desk",
+    "press": "the press office",
+}
+"""The phrases that the agent chooses among."""
+
+PASSES_ON = {("returns", "delivery"), ("returns", "repairs"), ("password", "security"), ("orders", "delivery")}
+"""Wrong queues that know where a ticket belongs: (it belongs to, they)."""
+
+TICKETS: dict[str, list[str]] = {
+    "billing": [
+        "I was charged twice for the {thing}.",
+        "The bill for my {thing} shows the wrong sum.",
+        "Can I pay for the {thing} by bank transfer?",
+        "You took {sum} euros more than you said.",
+        "Please send me a receipt for the {thing}.",
+    ],
+    "delivery": [
+        "My {thing} has not arrived after {days} days.",
+        "The parcel with the {thing} went to my old street.",
+        "When will the driver bring the {thing}?",
+        "The parcel service says that the {thing} is lost.",
+        "Nobody rang the bell, and the {thing} went back.",
+    ],
+    "returns": [
+        "I do not like the {thing} and want to send it back.",
+        "How do I give back the {thing}?",
+        "The {thing} has the wrong size, please take it back.",
+        "I sent the {thing} back {days} days ago, where is my money?",
+        "May I swap the {thing} for another colour?",
+    ],
+    "password": [
+        "I forgot my password.",
+        "The link to set a new password does not work.",
+        "I cannot log in since {days} days.",
+        "My account is locked after {days} wrong tries.",
+        "The code for the log-in never comes.",
+    ],
+    "security": [
+        "Somebody else ordered a {thing} with my account.",
+        "I got a strange letter that asks for my password.",
+        "There is a log-in from a town where I never was.",
+        "A stranger paid {sum} euros with my card at your shop.",
+        "My address was changed, and it was not me.",
+    ],
+    "repairs": [
+        "The {thing} broke after {days} days.",
+        "The {thing} makes a loud noise and stops.",
+        "The {thing} does not turn on any more.",
+        "There is a crack in the {thing}.",
+        "Do you have spare parts for the {thing}?",
+    ],
+    "orders": [
+        "I want to order {days} more of the {thing}.",
+        "Please cancel the order of the {thing}.",
+        "Is the {thing} in stock?",
+        "Can you add a {thing} to my order?",
+        "Which {thing} do you sell for {sum} euros?",
+    ],
+    "press": [
+        "I write for a newspaper about your {thing}.",
+        "May we film in your shop for television?",
+        "Who can I interview about the {thing}?",
+        "Our radio show wants to test the {thing}.",
+        "Do you have pictures of the {thing} for an article?",
+    ],
+}
+"""What customers write, by the queue that it belongs to. The last wording of each is not met before the end."""
+THINGS = ("lamp", "kettle", "chair", "radio", "tent", "bicycle", "coat", "clock", "mixer", "camera")
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a customer wrote, and the queue that it belongs to."""
+
+    text: str
+    queue: str
+
+    def reward(self, queue: str) -> float:
+        """What it is worth to send it to a queue."""
+        if queue == self.queue:
+            return 1.0
+        if (self.queue, queue) in PASSES_ON:
+            return 0.3
+        return -1.0 if self.queue == "security" else -0.3
+
+
+def tickets(count: int, seed: int, wordings: slice = slice(0, -1)) -> list[Ticket]:
+    """Tickets as they come in."""
+    lot, found = random.Random(seed), []
+    for _ in range(count):
+        queue = lot.choice(list(TICKETS))
+        wording = lot.choice(TICKETS[queue][wordings])
+        words = {"thing": lot.choice(THINGS), "days": lot.randint(2, 20), "sum": lot.randint(5, 99)}
+        found.append(Ticket(wording.format(**words), queue))
+    return found
+
+
+@dataclass
+class Desk:
+    """A client of the agent's server, to which rewards come late.
+
+    Attributes:
+        port: Of the server on this machine.
+        lot: Decides how late.
+        rewards: What every ticket was worth, whether it was told or not.
+    """
+
+    port: int
+    lot: random.Random
+    rewards: list[float] = field(default_factory=list)
+    _waiting: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def route(self, ticket: Ticket, *, best: bool = False) -> None:
+        """Have a ticket routed as the server drew, or to the most probable queue; and tell what has become known."""
+        question = {"type": "choice", "criteria": dict.fromkeys(QUEUES.values())}
+        state = f'A customer of the shop writes: "{ticket.text}" This belongs to'
+        answer = self._post("/v1/systemone", {"state": state, "questions": {"queue": question}})["answers"]["queue"]
+        phrase = answer["choice"] if best else answer["x_action"]
+        reward = ticket.reward(next(queue for queue, name in QUEUES.items() if name == phrase))
+        self.rewards.append(reward)
+        if "x_decision" in answer and self.lot.random() > 0.05:
+            due = len(self.rewards) + self.lot.randint(5, 40)
+            self._waiting.append((due, {"decision": answer["x_decision"], "reward": reward}))
+        self._tell(len(self.rewards))
+
+    def close(self) -> None:
+        """Tell what was still to come."""
+        self._tell(len(self.rewards) + 40)
+        self._connection.close()
+
+    def _tell(self, now: int) -> None:
+        due = [outcome for when, outcome in self._waiting if when <= now]
+        self._waiting = [(when, outcome) for when, outcome in self._waiting if when > now]
+        for start in range(0, len(due), 100):
+            self._post("/v1/outcomes", {"outcomes": due[start : start + 100]})
+
+    def _post(self, path: str, body: Any) -> Any:
+        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        content = json.loads(response.read())
+        if response.status != 200:
+            raise RuntimeError(f"{path} answered {response.status}: {content['error']['message']}")
+        return content
+
+
+@contextlib.contextmanager
+def served(agent: str | None, options: Sequence[str], journal: Path | None, seed: int) -> Iterator[int]:
+    """The port of a server of the agent, as ``twosome serve AGENT --record JOURNAL --sample`` makes it."""
+    from twosome.journal.writing import JournalWriter
+    from twosome.serving.app import Service
+    from twosome.serving.engine import Engine
+    from twosome.serving.loading import identities, load_agents
+    from twosome.serving.recording import Recording, Sampling
+    from twosome.serving.server import Server, listen
+
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    arguments = {"model": given.get("--model"), "normalization": given.get("--normalization")}
+    if agent is not None:  # a run knows both
+        arguments = {}
+    agents = load_agents({"desk": agent}, arguments)
+    with contextlib.ExitStack() as held:
+        writer = held.enter_context(JournalWriter(journal)) if journal is not None else None
+        recording = Recording(writer, identities(agents, {"desk": agent})) if writer is not None else None
+        service = Service(Engine(agents), recording=recording, sampling=Sampling(seed))
+        listening = held.enter_context(listen("127.0.0.1", 0))
+        server = Server(service)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.end()
+            thread.join()
+
+
+def work(port: int, stream: Sequence[Ticket], seed: int, *, best: bool = False) -> list[float]:
+    """What each ticket of a stream was worth."""
+    desk = Desk(port, random.Random(seed))
+    for ticket in stream:
+        desk.route(ticket, best=best)
+    desk.close()
+    return desk.rewards
+
+
+@dataclass(frozen=True)
+class Shop:
+    """How much is done.
+
+    Attributes:
+        rounds: How often the agent learns.
+        tickets: That come in between.
+        tests: Tickets at the end, of each kind.
+        serving: Options of ``twosome serve`` and of ``twosome train --from``: the model and its normalisation.
+        learning: Options of ``twosome train --from``.
+    """
+
+    rounds: int = 3
+    tickets: int = 1000
+    tests: int = 400
+    serving: tuple[str, ...] = ()
+    learning: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Day:
+    """How it went with one seed.
+
+    Attributes:
+        learning: What each ticket was worth, with an agent that learned in between.
+        staying: The same tickets with the untrained agent.
+        tests: Mean reward at the end by the kind of tickets and the agent, each ticket sent to the most probable queue.
+        said: What ``twosome train --from`` said, for each time.
+    """
+
+    learning: list[float]
+    staying: list[float]
+    tests: dict[str, float]
+    said: list[str]
+
+
+def day(shop: Shop, seed: int, place: Path) -> Day:
+    """One seed: serve, record, hear of rewards, learn, serve what learned."""
+    from twosome.cli import main
+
+    stream = tickets(shop.tickets * (shop.rounds + 1), seed)
+    checks = {"known": tickets(shop.tests, seed + 10_000), "new": tickets(shop.tests, seed + 20_000, slice(-1, None))}
+    learning: list[float] = []
+    tests: dict[str, float] = {}
+    said: list[str] = []
+    agent: str | None = None
+    for number in range(shop.rounds + 1):
+        part = stream[number * shop.tickets : (number + 1) * shop.tickets]
+        last = number == shop.rounds
+        journal = None if last else place / f"journal-{number}.jsonl"
+        with served(agent, shop.serving, journal, seed) as port:
+            learning += work(port, part, seed)
+        if number in (0, shop.rounds):
+            with served(agent, shop.serving, None, seed) as port:
+                for kind, those in checks.items():
+                    name = f"{kind} wordings, {'learned' if last else 'untrained'}"
+                    tests[name] = statistics.mean(work(port, those, seed, best=True))
+        if journal is not None:
+            out = str(place / f"run-{number}")
+            words = ["train", "--from", str(journal), *([agent] if agent else shop.serving), *shop.learning]
+            told = io.StringIO()
+            with contextlib.redirect_stdout(told):
+                status = main([*words, "--out", out, "--seed", str(seed)])
+            if status:
+                raise RuntimeError(f"twosome {' '.join(words)} ended with status {status}")
+            said.append(told.getvalue())
+            agent = out
+    with served(None, shop.serving, None, seed) as port:
+        staying = work(port, stream, seed)
+    return Day(learning, staying, tests, said)
+
+
+def interval(numbers: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of some seeds and its 95 % interval by Student's t; as wide as unknown for a single one."""
+    mean = statistics.mean(numbers)
+    if len(numbers) < 2:
+        return mean, float("nan"), float("nan")
+    quantile = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}[len(numbers)]
+    half = quantile * statistics.stdev(numbers) / len(numbers) ** 0.5
+    return mean, mean - half, mean + half
+
+
+def table(days: Sequence[Day], shop: Shop) -> str:
+    """The rewards as Markdown: mean over seeds, and its interval."""
+    rows = ["| tickets | learned in between | untrained | difference |", "|---|---|---|---|"]
+
+    def row(name: str, learned: Sequence[float], stayed: Sequence[float]) -> str:
+        gains = [one - other for one, other in zip(learned, stayed, strict=True)]
+        cells = [
+            f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" for mean, low, high in map(interval, (learned, stayed, gains))
+        ]
+        return f"| {name} | {' | '.join(cells)} |"
+
+    for number in range(shop.rounds + 1):
+        part = slice(number * shop.tickets, (number + 1) * shop.tickets)
+        learned, stayed = (
+            [statistics.mean(rewards[part]) for rewards in both]
+            for both in ([one.learning for one in days], [one.staying for one in days])
+        )
+        rows.append(row(f"{part.start + 1} to {part.stop}, drawn", learned, stayed))
+    for kind in ("known", "new"):
+        both = ([one.tests[f"{kind} wordings, {agent}"] for one in days] for agent in ("learned", "untrained"))
+        rows.append(row(f"{shop.tests} others at the end, {kind} wordings, most probable queue", *both))
+    return "\n".join(rows)
+
+
+def draw(days: Sequence[Day], shop: Shop, path: Path) -> None:
+    """Draw reward over tickets: the mean of seeds of the mean of the last hundred, and its 95 % interval."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    window = max(1, shop.tickets // 10)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, colour, streams in (
+        ("learns in between", "tab:blue", [one.learning for one in days]),
+        ("untrained", "tab:orange", [one.staying for one in days]),
+    ):
+        ends = list(range(window, len(streams[0]) + 1, max(1, window // 4)))
+        spans = [interval([statistics.mean(rewards[end - window : end]) for rewards in streams]) for end in ends]
+        axes.plot(ends, [mean for mean, _, _ in spans], color=colour, label=name)
+        axes.fill_between(ends, [low for _, low, _ in spans], [high for _, _, high in spans], color=colour, alpha=0.2)
+    for number in range(1, shop.rounds + 1):
+        axes.axvline(number * shop.tickets, color="0.6", linestyle=":", linewidth=1)
+    axes.axhline(1.0, color="0.8", linewidth=0.8)
+    axes.set(
+        xlabel="tickets (dotted: the agent learned from the journal, and was served again)",
+        ylabel=f"mean reward of the last {window}",
+        title=f"Routing tickets, {len(days)} seeds, 95 % intervals; 1 is every ticket in its queue",
+    )
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Run the example and print its table."""
+    parser = argparse.ArgumentParser(description="Tickets routed by an agent that learns from its own journal.")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=Shop.rounds, help="how often it learns")
+    parser.add_argument("--tickets", type=int, default=Shop.tickets, help="between")
+    parser.add_argument("--tests", type=int, default=Shop.tests, help="tickets at the end, of each kind")
+    parser.add_argument("--model", default=None, help="default: the embedded one")
+    parser.add_argument("--normalization", default=None)
+    parser.add_argument("--passes", default=None)
+    parser.add_argument("--learning-rate", default=None)
+    parser.add_argument("--trust-radius", default=None)
+    parser.add_argument("--picture", type=Path, default=None)
+    arguments = parser.parse_args()
+
+    def options(*names: str) -> tuple[str, ...]:
+        values = ((f"--{name}", getattr(arguments, name.replace("-", "_"))) for name in names)
+        return tuple(word for name, value in values if value is not None for word in (name, value))
+
+    shop = Shop(
+        arguments.rounds,
+        arguments.tickets,
+        arguments.tests,
+        options("model", "normalization"),
+        options("passes", "learning-rate", "trust-radius"),
+    )
+    days = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        began = time.process_time()
+        with tempfile.TemporaryDirectory() as place:
+            days.append(day(shop, seed, Path(place)))
+        for number, said in enumerate(days[-1].said, 1):
+            print(f"--- seed {seed}, learning {number}\n{said}", end="")
+        print(f"--- seed {seed} took {time.process_time() - began:.0f} CPU seconds")
+        print(table(days, shop), flush=True)
+    if arguments.picture is not None:
+        draw(days, shop, arguments.picture)
+
+
+if __name__ == "__main__":
+    main()
