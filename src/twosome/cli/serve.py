@@ -29,7 +29,6 @@ def run(words: list[str]) -> int:
 
     import warnings
     from contextlib import ExitStack
-    from pathlib import Path
 
     from twosome.journal.writing import JournalWriter
     from twosome.serving.app import Service
@@ -44,7 +43,7 @@ def run(words: list[str]) -> int:
     with ExitStack() as held:
         listening = held.enter_context(listen(arguments.host, arguments.port))
         # Before a model is loaded: a journal may be damaged, or another server's.
-        journal = held.enter_context(JournalWriter(Path(arguments.record))) if arguments.record else None
+        journal = held.enter_context(JournalWriter(arguments.record)) if arguments.record else None
         settings = {name: getattr(arguments, name) for name in ("temperature", "threads")}
         settings["memory_limit"] = arguments.memory_megabytes * 2**20
         agents = load_agents(sources, {**policy_arguments(arguments), **settings})

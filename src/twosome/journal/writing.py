@@ -51,19 +51,21 @@ class JournalWriter:
     be used from several threads.
 
     Args:
-        place: The file, or a directory that gets one; made if it does not exist, continued if it does.
+        place: The file, or a directory (one that is there, or ends with a slash) that gets one; made if it does not
+            exist, continued if it does.
 
     Raises:
         RunError: If it is damaged, in use, or cannot be written.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: str | Path) -> None:
         self._writing = threading.Lock()
         self._known: dict[str, Known] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._actions: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._dirty, self._closing = threading.Event(), threading.Event()
-        self.path = place / FILE if place.is_dir() or str(place).endswith(("/", os.sep)) else place
+        path = Path(place)
+        self.path = path / FILE if path.is_dir() or str(place).endswith(("/", os.sep)) else path
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
