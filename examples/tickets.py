@@ -1,6 +1,6 @@
 """Tickets that are routed by a served agent, and rewards that arrive when other tickets have come since.
 
-An imagined shop has eight queues. A ticket is a sentence of a customer; which queue it belongs to is hidden, and told
+An imagined shop has seven queues. A ticket is a sentence of a customer; which queue it belongs to is hidden, and told
 as a reward some tickets later: 1 for the right queue, 0.3 for one that passes it on, less for a wrong one, and least
 where a stolen account waits in it. A twentieth of the tickets is never heard of again.
 
@@ -24,20 +24,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-QUEUES = {
-    "billing": "the billing desk",
-    "delivery": "the delivery desk",
-    "returns": "the returns desk",
-    "password": "the password desk",
-    "security": "the security desk",
-    "repairs": "the repair shop",
-    "orders": "the order desk",
-    "press": "the press office",
-}
+QUEUES = ("billing", "delivery", "returns", "password", "security", "repairs", "orders")
 """The phrases that the agent chooses among."""
 
 PASSES_ON = {("returns", "delivery"), ("returns", "repairs"), ("password", "security"), ("orders", "delivery")}
@@ -45,64 +36,57 @@ PASSES_ON = {("returns", "delivery"), ("returns", "repairs"), ("password", "secu
 
 TICKETS: dict[str, list[str]] = {
     "billing": [
-        "I was charged twice for the {thing}.",
-        "The bill for my {thing} shows the wrong sum.",
-        "Can I pay for the {thing} by bank transfer?",
-        "You took {sum} euros more than you said.",
-        "Please send me a receipt for the {thing}.",
+        "I paid twice for the {thing}.",
+        "The bill for my {thing} is wrong.",
+        "You took {sum} euros too much.",
+        "Send me a bill for the {thing}.",
+        "The sum on my bill is {sum} euros, not what I paid.",
     ],
     "delivery": [
-        "My {thing} has not arrived after {days} days.",
-        "The parcel with the {thing} went to my old street.",
-        "When will the driver bring the {thing}?",
-        "The parcel service says that the {thing} is lost.",
-        "Nobody rang the bell, and the {thing} went back.",
+        "My {thing} has not come after {days} days.",
+        "The {thing} went to my old street.",
+        "When will you bring the {thing}?",
+        "The box with the {thing} is lost.",
+        "Nobody came to the door to bring the {thing}.",
     ],
     "returns": [
-        "I do not like the {thing} and want to send it back.",
+        "I do not like the {thing}, take it back.",
         "How do I give back the {thing}?",
-        "The {thing} has the wrong size, please take it back.",
-        "I sent the {thing} back {days} days ago, where is my money?",
-        "May I swap the {thing} for another colour?",
+        "The {thing} is too small, take it back.",
+        "May I change the {thing} for another one?",
+        "I want to give the {thing} back, it is too large.",
     ],
     "password": [
         "I forgot my password.",
-        "The link to set a new password does not work.",
+        "The link for a new password is dead.",
         "I cannot log in since {days} days.",
-        "My account is locked after {days} wrong tries.",
-        "The code for the log-in never comes.",
+        "My account is closed after {days} wrong tries.",
+        "I have lost the password, how do I log in?",
     ],
     "security": [
-        "Somebody else ordered a {thing} with my account.",
-        "I got a strange letter that asks for my password.",
-        "There is a log-in from a town where I never was.",
-        "A stranger paid {sum} euros with my card at your shop.",
-        "My address was changed, and it was not me.",
+        "Somebody else bought a {thing} with my account.",
+        "A strange letter asks for my password.",
+        "Somebody logged in as me {days} days ago.",
+        "A stranger paid {sum} euros with my card.",
+        "A stranger uses my account and bought a {thing}.",
     ],
     "repairs": [
         "The {thing} broke after {days} days.",
-        "The {thing} makes a loud noise and stops.",
-        "The {thing} does not turn on any more.",
-        "There is a crack in the {thing}.",
-        "Do you have spare parts for the {thing}?",
+        "The {thing} is loud and stops.",
+        "I cannot turn on the {thing} any more.",
+        "My new {thing} has a hole.",
+        "The {thing} is broken, can you mend it?",
     ],
     "orders": [
-        "I want to order {days} more of the {thing}.",
-        "Please cancel the order of the {thing}.",
-        "Is the {thing} in stock?",
-        "Can you add a {thing} to my order?",
-        "Which {thing} do you sell for {sum} euros?",
-    ],
-    "press": [
-        "I write for a newspaper about your {thing}.",
-        "May we film in your shop for television?",
-        "Who can I interview about the {thing}?",
-        "Our radio show wants to test the {thing}.",
-        "Do you have pictures of the {thing} for an article?",
+        "I want {days} more of the {thing}.",
+        "Do not send the {thing}, I need it no more.",
+        "Do you have a {thing} for {sum} euros?",
+        "Add a {thing} to what I buy.",
+        "I want to buy the {thing} for {sum} euros.",
     ],
 }
 """What customers write, by the queue that it belongs to. The last wording of each is not met before the end."""
-THINGS = ("lamp", "kettle", "chair", "radio", "tent", "bicycle", "coat", "clock", "mixer", "camera")
+THINGS = ("lamp", "cup", "chair", "clock", "bed", "pan", "coat", "knife")
 
 
 @dataclass(frozen=True)
@@ -152,11 +136,11 @@ class Desk:
 
     def route(self, ticket: Ticket, *, best: bool = False) -> None:
         """Have a ticket routed as the server drew, or to the most probable queue; and tell what has become known."""
-        question = {"type": "choice", "criteria": dict.fromkeys(QUEUES.values())}
-        state = f'A customer of the shop writes: "{ticket.text}" This belongs to'
+        question = {"type": "choice", "criteria": dict.fromkeys(QUEUES)}
+        state = f'"{ticket.text}" The word for this is'
         answer = self._post("/v1/systemone", {"state": state, "questions": {"queue": question}})["answers"]["queue"]
         phrase = answer["choice"] if best else answer["x_action"]
-        reward = ticket.reward(next(queue for queue, name in QUEUES.items() if name == phrase))
+        reward = ticket.reward(phrase)
         self.rewards.append(reward)
         if "x_decision" in answer and self.lot.random() > 0.05:
             due = len(self.rewards) + self.lot.randint(5, 40)
@@ -197,7 +181,10 @@ def served(agent: str | None, options: Sequence[str], journal: Path | None, seed
     arguments = {"model": given.get("--model"), "normalization": given.get("--normalization")}
     if agent is not None:  # a run knows both
         arguments = {}
-    agents = load_agents({"desk": agent}, arguments)
+    # The untrained agent is asked by every seed, and remembers its answers.
+    agents = _loaded.get(agent) or load_agents({"desk": agent}, arguments)
+    if agent is None:
+        _loaded[agent] = agents
     with contextlib.ExitStack() as held:
         writer = held.enter_context(JournalWriter(journal)) if journal is not None else None
         recording = Recording(writer, identities(agents, {"desk": agent})) if writer is not None else None
@@ -213,6 +200,9 @@ def served(agent: str | None, options: Sequence[str], journal: Path | None, seed
         finally:
             server.end()
             thread.join()
+
+
+_loaded: dict[str | None, Any] = {}
 
 
 def work(port: int, stream: Sequence[Ticket], seed: int, *, best: bool = False) -> list[float]:
@@ -233,14 +223,21 @@ class Shop:
         tickets: That come in between.
         tests: Tickets at the end, of each kind.
         serving: Options of ``twosome serve`` and of ``twosome train --from``: the model and its normalisation.
+        adapter: Options of the first ``twosome train --from``: the shape of the adapter.
         learning: Options of ``twosome train --from``.
     """
 
-    rounds: int = 3
-    tickets: int = 1000
-    tests: int = 400
+    rounds: int = 2
+    tickets: int = 600
+    tests: int = 200
     serving: tuple[str, ...] = ()
-    learning: tuple[str, ...] = ()
+    adapter: tuple[str, ...] = ("--top-layers", "2")
+    learning: tuple[str, ...] = ("--passes", "6", "--learning-rate", "3e-3")
+
+    @property
+    def begins(self) -> tuple[str, ...]:
+        """What is said of a model that has learned nothing yet."""
+        return (*self.serving, *self.adapter)
 
 
 @dataclass(frozen=True)
@@ -283,7 +280,7 @@ def day(shop: Shop, seed: int, place: Path) -> Day:
                     tests[name] = statistics.mean(work(port, those, seed, best=True))
         if journal is not None:
             out = str(place / f"run-{number}")
-            words = ["train", "--from", str(journal), *([agent] if agent else shop.serving), *shop.learning]
+            words = ["train", "--from", str(journal), *([agent] if agent else shop.begins), *shop.learning]
             told = io.StringIO()
             with contextlib.redirect_stdout(told):
                 status = main([*words, "--out", out, "--seed", str(seed)])
@@ -297,10 +294,10 @@ def day(shop: Shop, seed: int, place: Path) -> Day:
 
 
 def interval(numbers: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of some seeds and its 95 % interval by Student's t; as wide as unknown for a single one."""
+    """The mean of some seeds and its 95 % interval by Student's t; a single one has none."""
     mean = statistics.mean(numbers)
     if len(numbers) < 2:
-        return mean, float("nan"), float("nan")
+        return mean, mean, mean
     quantile = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}[len(numbers)]
     half = quantile * statistics.stdev(numbers) / len(numbers) ** 0.5
     return mean, mean - half, mean + half
@@ -368,33 +365,41 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=Shop.rounds, help="how often it learns")
     parser.add_argument("--tickets", type=int, default=Shop.tickets, help="between")
     parser.add_argument("--tests", type=int, default=Shop.tests, help="tickets at the end, of each kind")
-    parser.add_argument("--model", default=None, help="default: the embedded one")
-    parser.add_argument("--normalization", default=None)
-    parser.add_argument("--passes", default=None)
-    parser.add_argument("--learning-rate", default=None)
-    parser.add_argument("--trust-radius", default=None)
+    for option in ("--model", "--normalization", "--passes", "--learning-rate", "--trust-radius", "--top-layers"):
+        parser.add_argument(option, default=None, help="of twosome train --from")
+    parser.add_argument("--results", type=Path, help="file to keep each seed in, and to take those that are there from")
     parser.add_argument("--picture", type=Path, default=None)
     arguments = parser.parse_args()
 
-    def options(*names: str) -> tuple[str, ...]:
+    def options(*names: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        given = dict(zip(default[::2], default[1::2], strict=True))
         values = ((f"--{name}", getattr(arguments, name.replace("-", "_"))) for name in names)
-        return tuple(word for name, value in values if value is not None for word in (name, value))
+        given |= {name: value for name, value in values if value is not None}
+        return tuple(word for pair in given.items() for word in pair)
 
     shop = Shop(
         arguments.rounds,
         arguments.tickets,
         arguments.tests,
         options("model", "normalization"),
-        options("passes", "learning-rate", "trust-radius"),
+        options("top-layers", default=Shop.adapter),
+        options("passes", "learning-rate", "trust-radius", default=Shop.learning),
     )
+    kept: dict[str, Any] = {}
+    if arguments.results is not None and arguments.results.exists():
+        kept = json.loads(arguments.results.read_text(encoding="utf-8"))
     days = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        began = time.process_time()
-        with tempfile.TemporaryDirectory() as place:
-            days.append(day(shop, seed, Path(place)))
+        if str(seed) not in kept:
+            began = time.process_time()
+            with tempfile.TemporaryDirectory() as place:
+                kept[str(seed)] = asdict(day(shop, seed, Path(place)))
+            print(f"seed {seed} took {time.process_time() - began:.0f} CPU seconds")
+            if arguments.results is not None:
+                arguments.results.write_text(json.dumps(kept), encoding="utf-8")
+        days.append(Day(**kept[str(seed)]))
         for number, said in enumerate(days[-1].said, 1):
             print(f"--- seed {seed}, learning {number}\n{said}", end="")
-        print(f"--- seed {seed} took {time.process_time() - began:.0f} CPU seconds")
         print(table(days, shop), flush=True)
     if arguments.picture is not None:
         draw(days, shop, arguments.picture)

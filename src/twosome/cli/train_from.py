@@ -53,11 +53,13 @@ def settings(arguments: Any) -> tuple[RunConfig, Source]:
             model=model or "embedded",
             normalization=normalization or "word",
             prompting=prompting or Prompting(),
-            lora=LoraConfig(targets="all-linear"),
+            lora=LoraConfig(targets="all-linear", top_layers=arguments.top_layers),
             loading=loading,
             **given,
         )
         return config, Source(None, config.normalization)
+    if arguments.top_layers is not None:
+        raise ConfigError("--top-layers shapes a new adapter, and this one is there already; leave it out")
     start = find_start(arguments.source)
     if start.config is not None:
         if prompting not in (None, start.config.prompting):
@@ -139,6 +141,9 @@ def _parser() -> Parser:
         help="total variation from the recorded policy beyond which no step takes a decision farther (default: 0.5)",
     )
     parser.add_argument("--entropy", type=float, default=0.0, help="weight of the exact entropy bonus (default: 0)")
+    parser.add_argument(
+        "--top-layers", type=positive, help="adapt the last so many layers only, which is quicker (default: all)"
+    )
     parser.add_argument("--held-out", type=float, default=0.25, help="share that is only measured on (default: 0.25)")
     parser.add_argument(
         "--least-effective",
