@@ -228,11 +228,12 @@ class Shop:
     """
 
     rounds: int = 2
-    tickets: int = 600
-    tests: int = 200
-    serving: tuple[str, ...] = ()
+    tickets: int = 400
+    tests: int = 100
+    # One word each, of one to five tokens: by token no long one loses for its length, and all are tried.
+    serving: tuple[str, ...] = ("--normalization", "token")
     adapter: tuple[str, ...] = ("--top-layers", "2")
-    learning: tuple[str, ...] = ("--passes", "6", "--learning-rate", "3e-3")
+    learning: tuple[str, ...] = ("--passes", "4", "--trust-radius", "0.6", "--entropy", "0.01")
 
     @property
     def begins(self) -> tuple[str, ...]:
@@ -381,7 +382,7 @@ def main() -> None:
         arguments.rounds,
         arguments.tickets,
         arguments.tests,
-        options("model", "normalization"),
+        options("model", "normalization", default=Shop.serving),
         options("top-layers", default=Shop.adapter),
         options("passes", "learning-rate", "trust-radius", default=Shop.learning),
     )

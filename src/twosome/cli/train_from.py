@@ -104,8 +104,8 @@ def _learning(arguments: Any) -> Any:
     return PPOConfig(
         policy_learning_rate=arguments.learning_rate,
         epochs=arguments.passes,
-        policy_minibatch=8,
-        accumulation_steps=8,
+        policy_minibatch=arguments.step,
+        accumulation_steps=1,
         normalize_advantages="none",
         trust_region="tv",
         trust_radius=arguments.trust_radius,
@@ -134,6 +134,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--passes", type=positive, default=10, help="passes over the decisions (default: 10)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the adapter's AdamW (default: 1e-3)")
+    parser.add_argument("--step", type=positive, default=16, help="decisions in a step (default: 16)")
     parser.add_argument(
         "--trust-radius",
         type=float,
