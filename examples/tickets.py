@@ -214,6 +214,14 @@ def work(port: int, stream: Sequence[Ticket], seed: int, *, best: bool = False) 
     return desk.rewards
 
 
+def tested(port: int, checks: dict[str, list[Ticket]], agent: str, seed: int) -> dict[str, float]:
+    """The mean reward of each kind of tickets, if each is sent to the most probable queue."""
+    return {
+        f"{kind} wordings, {agent}": statistics.mean(work(port, those, seed, best=True))
+        for kind, those in checks.items()
+    }
+
+
 @dataclass(frozen=True)
 class Shop:
     """How much is done.
@@ -274,11 +282,8 @@ def day(shop: Shop, seed: int, place: Path) -> Day:
         journal = None if last else place / f"journal-{number}.jsonl"
         with served(agent, shop.serving, journal, seed) as port:
             learning += work(port, part, seed)
-        if number in (0, shop.rounds):
-            with served(agent, shop.serving, None, seed) as port:
-                for kind, those in checks.items():
-                    name = f"{kind} wordings, {'learned' if last else 'untrained'}"
-                    tests[name] = statistics.mean(work(port, those, seed, best=True))
+            if last:
+                tests |= tested(port, checks, "learned", seed)
         if journal is not None:
             out = str(place / f"run-{number}")
             words = ["train", "--from", str(journal), *([agent] if agent else shop.begins), *shop.learning]
@@ -291,6 +296,7 @@ def day(shop: Shop, seed: int, place: Path) -> Day:
             agent = out
     with served(None, shop.serving, None, seed) as port:
         staying = work(port, stream, seed)
+        tests |= tested(port, checks, "untrained", seed)
     return Day(learning, staying, tests, said)
 
 
