@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import gymnasium
@@ -18,6 +21,7 @@ from twosome.cli import main
 from twosome.envs.exploring import OpenWorld, explore
 from twosome.envs.oracle import evaluate, uniform
 from twosome.evaluation.exact import evaluate_exactly
+from twosome.journal.reading import read_journal
 from twosome.overcooked.tasks import TASKS as OVERCOOKED
 from twosome.runs.agents import load_agent
 from twosome.text.tasks import TASKS
@@ -122,3 +126,45 @@ def test_the_tables_on_the_page_about_the_worlds_are_right(task: str) -> None:
         assert number in row
     assert f"| {result.prompts} |" in row
     assert f"| {result.discounted_return:.{digits}f} |" in row
+
+
+def test_tickets_are_routed_learned_from_and_routed_again(
+    model_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example as it is, on a tiny model: served over HTTP, told late, learned from, served again."""
+    pytest.importorskip("uvicorn", reason="serving is an extra: pip install 'twosome[serve]'")
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    tickets = importlib.import_module("tickets")
+    shop = tickets.Shop(1, 30, 4, ("--model", model_directory), (), ("--passes", "1"))
+    day = tickets.day(shop, 3, tmp_path)
+    assert len(day.learning) == len(day.staying) == 60
+    assert {"known wordings, learned", "new wordings, untrained"} < set(day.tests)
+    (said,) = day.said
+    assert "learned from" in said
+    contents = read_journal(tmp_path / "journal-0.jsonl")
+    assert len(contents.decisions) == 30
+    assert 20 <= len(contents.outcomes) <= 30
+    earned = Counter(day.learning[:30])
+    assert Counter(told.reward for told in contents.outcomes.values()) <= earned
+    assert all(told.chosen == "sampled" for told in contents.outcomes.values())
+    assert (tmp_path / "run-0" / "adapter" / "adapter_model.safetensors").is_file()
+    tickets.draw([day, day], shop, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 1000
+    rows = tickets.table([day, day], shop).splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:4]] == ["1 to 30, drawn", "31 to 60, drawn"]
+
+
+def test_the_hidden_routing_of_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    tickets = importlib.import_module("tickets")
+    assert [tickets.Ticket("x", "returns").reward(queue) for queue in ("returns", "repairs", "orders")] == [
+        1,
+        0.3,
+        -0.3,
+    ]
+    assert tickets.Ticket("x", "security").reward("password") == -1
+    assert tickets.tickets(20, 1) == tickets.tickets(20, 1)
+    assert {ticket.queue for ticket in tickets.tickets(200, 1)} == set(tickets.QUEUES)
+    last = [max(re.split(r"{\w+}", wordings[-1]), key=len) for wordings in tickets.TICKETS.values()]
+    assert not [ticket for ticket in tickets.tickets(300, 1) if any(words in ticket.text for words in last)]
+    assert all(any(words in ticket.text for words in last) for ticket in tickets.tickets(50, 1, slice(-1, None)))

@@ -14,8 +14,8 @@ from tests.serving.running import serving
 from twosome import Agent, Decision
 from twosome.deciding.judgement import Judgement
 from twosome.errors import TokenizationError
+from twosome.formats.refusals import Refusal
 from twosome.serving.engine import Engine, Limits
-from twosome.serving.refusals import Refusal
 
 
 class Watched(Agent):

@@ -13,9 +13,9 @@ import pytest
 
 from tests.serving.running import PROMPT, Running, eventually, serving
 from twosome import Agent
+from twosome.formats.refusals import Refusal
 from twosome.serving import server as server_module
 from twosome.serving.bodies import unpacked
-from twosome.serving.refusals import Refusal
 
 BODY = {"state": PROMPT, "questions": {"next": {"type": "choice", "criteria": {"go": None, "stay": None}}}}
 JSON = {"Content-Type": "application/json"}

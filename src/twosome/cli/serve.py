@@ -28,14 +28,22 @@ def run(words: list[str]) -> int:
         raise ConfigError(f"serving needs {error.name}; install it with: pip install 'twosome[serve]'") from None
 
     import warnings
+    from contextlib import ExitStack
 
+    from twosome.journal.writing import JournalWriter
     from twosome.serving.app import Service
     from twosome.serving.engine import Engine, Limits
-    from twosome.serving.loading import born, load_agents, named_sources
+    from twosome.serving.loading import born, identities, load_agents, named_sources
+    from twosome.serving.recording import Recording, Sampling
     from twosome.serving.server import address_of, listen, serve
 
     sources = named_sources(arguments.agents, arguments.model)
-    with listen(arguments.host, arguments.port) as listening:
+    if arguments.seed is not None and not arguments.sample:
+        raise ConfigError("--seed decides what --sample draws; add --sample, or leave it out")
+    with ExitStack() as held:
+        listening = held.enter_context(listen(arguments.host, arguments.port))
+        # Before a model is loaded: a journal may be damaged, or another server's.
+        journal = held.enter_context(JournalWriter(arguments.record)) if arguments.record else None
         settings = {name: getattr(arguments, name) for name in ("temperature", "threads")}
         settings["memory_limit"] = arguments.memory_megabytes * 2**20
         agents = load_agents(sources, {**policy_arguments(arguments), **settings})
@@ -43,11 +51,15 @@ def run(words: list[str]) -> int:
         service = Service(
             Engine(agents, Limits(together=arguments.together), values=not arguments.no_values),
             key=key,
+            recording=Recording(journal, identities(agents, sources)) if journal is not None else None,
+            sampling=Sampling(arguments.seed or 0) if arguments.sample else None,
             most_bytes=arguments.most_bytes,
             log=_nothing if arguments.quiet else _write,
             born={name: born(source) for name, source in sources.items()},
         )
         _tell(agents, address_of(listening), key, arguments.host)
+        if journal is not None:
+            _tell_journal(str(journal.path), journal.count, sampling=arguments.sample)
         serve(service, listening)
     return 0
 
@@ -77,6 +89,18 @@ def _parser() -> Parser:
     )
     parser.add_argument("--most-bytes", type=positive, default=4 * 2**20, help="largest body (default: 4 MiB)")
     parser.add_argument("--no-values", action="store_true", help="do not ask the critic, which reads the prompt again")
+    parser.add_argument(
+        "--record",
+        metavar="FILE_OR_DIR",
+        help="write every decision, with its texts, to this journal, which twosome train --from learns from; takes "
+        "outcomes at /v1/outcomes",
+    )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="answer with x_action, too: an action drawn by the probabilities, without which nothing is learned",
+    )
+    parser.add_argument("--seed", type=not_negative, help="with a decision's name decides what is drawn (default: 0)")
     parser.add_argument("--quiet", action="store_true", help="no log; it is a JSON object per request, without texts")
     return parser
 
@@ -97,6 +121,17 @@ def _tell(agents: dict[str, Any], address: str, key: str | None, host: str) -> N
     print(f"every field:        {address}/docs", flush=True)
     if key is None and host not in ("127.0.0.1", "localhost", "::1"):
         print("anyone who reaches this address may ask; give a --key to change that", file=sys.stderr, flush=True)
+
+
+def _tell_journal(path: str, decisions: int, *, sampling: bool) -> None:
+    print(f"decisions go to:    {path} ({decisions} are there), with all they say", flush=True)
+    if not sampling:
+        print(
+            "who takes the most probable option always, tries no other, and nothing is learned from that: add --sample "
+            "and do x_action, or draw by the probabilities and say so (drawn)",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _write(line: dict[str, Any]) -> None:

@@ -31,6 +31,10 @@ def run(words: list[str]) -> int:
     """Run the command."""
     if any(word.split("=", 1)[0] == "--resume" for word in words):
         return _resume(words)
+    if any(word.split("=", 1)[0] == "--from" for word in words):
+        from twosome.cli.train_from import learn_from
+
+        return learn_from(words)
     config, out = parse(words)
     from twosome.runs.building import check_joiner
     from twosome.runs.files import check_free
@@ -91,6 +95,8 @@ def parse(words: list[str]) -> tuple[RunConfig, Path]:
     if values.resume:
         raise ConfigError("a run is resumed by `twosome train --resume RUN` and nothing else: its settings are its own")
     values.task = values.TASK or values.task
+    if values.journal.file is not None or values["from"]:
+        raise ConfigError("a run learns from a journal by `twosome train --from JOURNAL [RUN]`, without a task")
     if not values.task:
         raise ConfigError("name a task, for example `twosome train tomato-salad`; `twosome tasks` lists them")
     config = _instantiate(parser, values)
@@ -185,6 +191,9 @@ def _parser(presets: list[Path]) -> ConfigParser:
     )
     parser.add_argument("--out", type=str, default=None, help="run directory (default: runs/TASK-PRESET-seedN)")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; takes no other argument")
+    parser.add_argument(
+        "--from", metavar="JOURNAL", help="learn from what was served: twosome train --from JOURNAL --help"
+    )
     parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
     parser.add_argument("--print_settings", action="store_true", help="print all settings as YAML and stop")
     parser.add_class_arguments(RunConfig)
@@ -195,6 +204,6 @@ def _instantiate(parser: ConfigParser, values: Any) -> RunConfig:
     """The dataclass behind the parsed values."""
     check_shape(RunConfig, values.as_dict())
     fields = parser.instantiate(values).as_dict()
-    for name in ("TASK", "resume", "config", "preset", "out", "print_settings"):
+    for name in ("TASK", "resume", "from", "config", "preset", "out", "print_settings"):
         fields.pop(name, None)
     return RunConfig(**fields)

@@ -51,9 +51,11 @@ class Agent:
         Raises:
             ConfigError: If there is neither.
         """
-        if self.config is not None and task in (None, self.config.task):
+        if self.config is not None and self.config.task and task in (None, self.config.task):
             arguments = {**self.config.environment, **self.narration}
             return Setting(self.config.task, self.config.ppo.gamma, arguments)
+        if task is None and self.config is not None and not self.config.task:
+            raise ConfigError("this run learned from a journal, which has no task; name a --task")
         if task is None:
             raise ConfigError("an adapter does not say what it was trained on; name a --task")
         words = worded(task, {}, self.model) if self.config is None else carried(self.config.environment, task)

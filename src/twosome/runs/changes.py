@@ -24,6 +24,11 @@ def resumable(directory: Path, decisions: int | None = None) -> RunDirectory:
             f"{str(directory)!r} holds the best policy of a run; resume {str(directory.resolve().parent)!r}, or start "
             "a new run from it with --start"
         )
+    if run.config.journal.file is not None:
+        raise RunError(
+            f"the run in {str(directory)!r} learned from a journal, and is whole; to learn on, serve it with --record "
+            "and name the new journal and this run with --from"
+        )
     if decisions is None:
         if run.finished:
             raise RunError(

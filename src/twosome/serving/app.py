@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import time
-import traceback
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -19,16 +16,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive
 
 from twosome.deciding.judgement import Judgement
-from twosome.errors import TokenizationError, TooLong, TwosomeError
-from twosome.serving import decisions, openapi, systemone
+from twosome.errors import RunError, TokenizationError, TooLong, TwosomeError
+from twosome.formats import decisions, systemone
+from twosome.formats.questions import Question
+from twosome.formats.refusals import Refusal
+from twosome.formats.strict import read_json
+from twosome.serving import openapi, outcomes
 from twosome.serving.bodies import read_body
 from twosome.serving.engine import Engine
-from twosome.serving.questions import Question
-from twosome.serving.refusals import Refusal
-from twosome.serving.strict import read_json
+from twosome.serving.recording import Answered, Recording, Sampling, named, told
+from twosome.serving.replies import Identified, Log, failed, no_route, refused, reply, unlogged
 
 FORMATS: dict[str, ModuleType] = {
     "/v1/systemone": systemone,
@@ -37,34 +37,12 @@ FORMATS: dict[str, ModuleType] = {
     "/decisions": decisions,
 }
 """Which format a path speaks. Clients differ in whether ``/v1`` belongs to the address they are given."""
+OUTCOMES = ("/v1/outcomes", "/outcomes")
 _ASIDE = 65_536  # bytes of a body from which on it is taken apart beside the event loop
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A request that was answered, for whoever wants to learn from it.
-
-    Attributes:
-        id: Of the request, as the client was told.
-        agent: Name of the agent.
-        questions: What was asked.
-        judgements: What was answered, in the same order.
-    """
-
-    id: str
-    agent: str
-    questions: tuple[Question, ...]
-    judgements: tuple[Judgement, ...]
 
 
 Observer = Callable[[Answered], None]
 """Is shown every answer before it is sent, on the event loop: what it does must be quick."""
-Log = Callable[[dict[str, Any]], None]
-"""Takes a line of the log."""
-
-
-def unlogged(line: dict[str, Any]) -> None:
-    """Where nobody reads."""
 
 
 @dataclass
@@ -77,6 +55,8 @@ class Service:
         most_bytes: Largest body, before and after unpacking.
         body_seconds: How long a body may take to arrive.
         observers: Are shown every answer.
+        recording: Writes every answer into a journal, and takes outcomes; None where nothing is recorded.
+        sampling: Draws an action for every decision; None where the client is to choose.
         log: Takes a line for every request. No text of a request is in it.
         born: When the agents were trained, or the server began, by name: seconds since 1970.
         draining: Whether no new questions are taken, as the server ends.
@@ -88,6 +68,8 @@ class Service:
     most_bytes: int = 4 * 2**20
     body_seconds: float = 30.0
     observers: Sequence[Observer] = ()
+    recording: Recording | None = None
+    sampling: Sampling | None = None
     log: Log = unlogged
     born: dict[str, int] = field(default_factory=dict)
     draining: bool = False
@@ -96,6 +78,7 @@ class Service:
     def application(self) -> ASGIApp:
         """The application of this service."""
         routes = [Route(path, self._decide, methods=["POST"]) for path in FORMATS]
+        routes += [Route(path, self._outcomes, methods=["POST"]) for path in OUTCOMES]
         routes += [
             Route("/v1/models", self._models),
             Route("/models", self._models),
@@ -106,11 +89,11 @@ class Service:
         ]
         app = Starlette(
             routes=routes,
-            exception_handlers={HTTPException: _no_route, Refusal: _refused, Exception: _failed},
+            exception_handlers={HTTPException: no_route, Refusal: refused, Exception: failed},
             lifespan=self._lifespan,
         )
         app.router.redirect_slashes = False
-        return _Identified(app, self.log)
+        return Identified(app, self.log, KNOWN)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -121,12 +104,23 @@ class Service:
             await self.engine.stop()
 
     async def _decide(self, request: Request) -> Response:
-        self._admit(request)
-        if self.draining:
-            raise Refusal(503, "the server is ending and takes no new questions", headers=_LEAVING)
+        return await self._finished(request, self._answer(request, FORMATS[request.url.path]))
+
+    async def _outcomes(self, request: Request) -> Response:
+        return await self._finished(request, self._told(request))
+
+    async def _finished(self, request: Request, answer: Coroutine[Any, Any, Response]) -> Response:
+        """An answer that is waited for before the server ends, if the client may ask and it has not begun to end."""
+        try:
+            self._admit(request)
+            if self.draining:
+                raise Refusal(503, "the server is ending and takes no new questions", headers=_LEAVING)
+        except Refusal:
+            answer.close()
+            raise
         self.running += 1
         try:
-            return await self._answer(request, FORMATS[request.url.path])
+            return await answer
         except ClientDisconnect:
             request.state.noted["left"] = True
             return Response(status_code=499)  # nobody hears it; the log does
@@ -155,11 +149,43 @@ class Service:
         judgements = _judgements(questions, asking.result(), form.STATUS)
         noted["tokens"] = sum(judgement.tokens for judgement in judgements)
         noted["remembered"] = sum(judgement.remembered for judgement in judgements)
-        answered = Answered(request.state.id, agent, tuple(questions), tuple(judgements))
+        answered = Answered(
+            request.state.id, agent, tuple(questions), tuple(judgements), self._drawn(request.state.id, judgements)
+        )
         for observer in self.observers:
             observer(answered)
+        if self.recording is not None:
+            self.recording(answered)
         body = form.write(questions, judgements, agent, self.engine.agents[agent].trained)
+        answers = body["answers"].values() if isinstance(body["answers"], dict) else body["answers"]
+        for answer, more in zip(answers, told(answered, recorded=self.recording is not None), strict=True):
+            answer.update(more)
         return reply({**body, "x_id": request.state.id})
+
+    def _drawn(self, request: str, judgements: Sequence[Judgement]) -> tuple[int | None, ...]:
+        """Which action is drawn for each, if any is."""
+        if self.sampling is None:
+            return (None,) * len(judgements)
+        return tuple(
+            self.sampling.draw(named(request, number), judgement.probabilities)
+            for number, judgement in enumerate(judgements)
+        )
+
+    async def _told(self, request: Request) -> Response:
+        """What came of decisions is on the disk before it is confirmed."""
+        if self.recording is None:
+            raise Refusal(404, "this server records no decisions; start it with --record FILE to tell it outcomes")
+        journal = self.recording.journal
+        body = await read_body(request, self.most_bytes, self.body_seconds)
+        request.state.noted["bytes"] = len(body)
+        found = outcomes.read(read_json(body, outcomes.STATUS), journal)
+        written = outcomes.write(found, journal)
+        request.state.noted["outcomes"] = len(found)
+        try:
+            await asyncio.to_thread(journal.sync)
+        except RunError:
+            raise outcomes.unwritable() from None
+        return reply({**written, "x_id": request.state.id})
 
     async def _models(self, request: Request) -> Response:
         """Both lists in one body: System One's SDK reads models, OpenAI's reads data."""
@@ -193,11 +219,14 @@ class Service:
         )
 
     async def _openapi(self, _: Request) -> Response:
-        return reply(openapi.document(list(self.engine.agents), self.most_bytes, secured=self.key is not None))
+        return reply(self._document())
 
     async def _docs(self, _: Request) -> Response:
-        document = openapi.document(list(self.engine.agents), self.most_bytes, secured=self.key is not None)
-        return HTMLResponse(openapi.page(document))
+        return HTMLResponse(openapi.page(self._document()))
+
+    def _document(self) -> dict[str, Any]:
+        named_agents, secured = list(self.engine.agents), self.key is not None
+        return openapi.document(named_agents, self.most_bytes, secured=secured)
 
     def _admit(self, request: Request) -> None:
         """Refuse who does not have the key."""
@@ -214,89 +243,7 @@ class Service:
 _LEAVING = {"Retry-After": "1", "Connection": "close"}
 
 
-class _Identified:
-    """Gives every request an identity and a line of log, and turns any fault into our body.
-
-    Args:
-        app: What answers.
-        log: Takes the line.
-    """
-
-    def __init__(self, app: ASGIApp, log: Log) -> None:
-        self._app, self._log = app, log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, identity, noted = time.monotonic(), f"req_{uuid.uuid4().hex}", dict[str, Any]()
-        scope.setdefault("state", {}).update(id=identity, noted=noted)
-        status = 0
-
-        async def identified(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                named = [(name, identity.encode()) for name in (b"x-request-id", b"x-typesafe-request-id")]
-                message["headers"] = [*message.get("headers", ()), *named]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, identified)
-        except Exception as error:
-            # It was answered with a 500. Where it happened, but not what it says: that may be a text of the request.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            noted["fault"] = f"{type(error).__name__} at {frame.name}, line {frame.lineno}"
-        finally:
-            path = scope["path"] if scope["path"] in KNOWN else "(unknown)"
-            self._log(
-                {
-                    "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                    "id": identity,
-                    "method": scope["method"] if scope["method"] in _METHODS else "(other)",
-                    "path": path,
-                    "status": status,
-                    "seconds": round(time.monotonic() - began, 4),
-                    **noted,
-                }
-            )
-
-
-KNOWN = {*FORMATS, "/v1/models", "/models", "/health", "/ready", "/openapi.json", "/docs"}
-_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-
-
-def reply(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response. Floats are written with all their digits."""
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8"), status, headers, "application/json")
-
-
-def _reply_to(refusal: Refusal) -> Response:
-    return reply(refusal.body, refusal.status, dict(refusal.headers))
-
-
-async def _refused(request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
-    request.state.noted["code"] = refusal.code
-    return _reply_to(refusal)
-
-
-async def _failed(_: Request, __: Exception) -> Response:
-    return _reply_to(Refusal(500, "the server failed to answer this request; its log says where"))
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        return _reply_to(Refusal(405, f"this path takes {allowed}", headers={"Allow": allowed}))
-    if request.url.path.startswith("/v1/v1/"):
-        message = "the path begins with /v1 twice: this client adds /v1 itself, so give it the address without /v1"
-        return _reply_to(Refusal(404, message))
-    paths = "/v1/systemone, /v1/decisions, /v1/models, /health, /ready, /docs"
-    return _reply_to(Refusal(error.status_code, f"there is nothing at this path; there are {paths}"))
+KNOWN = {*FORMATS, *OUTCOMES, "/v1/models", "/models", "/health", "/ready", "/openapi.json", "/docs"}
 
 
 def _read(body: bytes, form: ModuleType) -> tuple[str | None, list[Question]]:

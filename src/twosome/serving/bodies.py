@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from twosome.serving.refusals import Refusal
+from twosome.formats.refusals import Refusal
 
 _PIECE = 65_536
 _READ_ON = 16

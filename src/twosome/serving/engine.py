@@ -12,7 +12,7 @@ from twosome.deciding.agent import Agent
 from twosome.deciding.judgement import Judgement
 from twosome.decision import Decision
 from twosome.errors import TwosomeError
-from twosome.serving.refusals import Refusal
+from twosome.formats.refusals import Refusal
 
 _GATHERING = 0.002
 """Seconds to wait for more after several were answered at once: those clients are about to ask again."""

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field
 
 from twosome.deciding.agent import Agent
 from twosome.errors import InvalidDecision
-from twosome.serving import systemone
-from twosome.serving.refusals import Refusal
+from twosome.formats import systemone
+from twosome.formats.refusals import Refusal
 
 
 class DecisionModel(BaseDecisionModel):  # type: ignore[misc]  # of a library that need not be there

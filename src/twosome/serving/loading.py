@@ -10,6 +10,8 @@ from typing import Any
 from twosome.deciding.agent import Agent
 from twosome.deciding.bases import Bases
 from twosome.errors import ConfigError
+from twosome.journal.records import Identity, adapter_digest
+from twosome.temperature import weights_of
 
 
 def named_sources(words: Sequence[str], model: str | None) -> dict[str, str | None]:
@@ -63,6 +65,17 @@ def born(source: str | None) -> int:
         if source is not None and path.is_file():
             return int(path.stat().st_mtime)
     return int(time.time())
+
+
+def identities(agents: Mapping[str, Agent], sources: Mapping[str, str | None]) -> dict[str, Identity]:
+    """Which policy each agent is, for a journal."""
+    found = {}
+    for name, agent in agents.items():
+        source, loaded = sources[name], agent.loaded
+        weights = weights_of(Path(source)) if source is not None and agent.trained else {}
+        model = loaded.config.model if loaded.config is not None else loaded.model
+        found[name] = Identity(model, adapter_digest(weights), agent.policy.normalization, agent.temperature)
+    return found
 
 
 def _short(source: str) -> str:

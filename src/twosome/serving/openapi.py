@@ -7,7 +7,8 @@ import json
 from importlib.metadata import version
 from typing import Any
 
-from twosome.serving.questions import MOST_LEVELS, MOST_OPTIONS, MOST_QUESTIONS
+from twosome.formats.questions import MOST_LEVELS, MOST_OPTIONS, MOST_QUESTIONS
+from twosome.serving.outcomes import MOST_OUTCOMES
 
 _TEXT = {"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array"}]}
 _OPTIONAL_TEXT = {"anyOf": [*_TEXT["anyOf"], {"type": "null"}]}
@@ -25,6 +26,9 @@ _EXTRAS = {
     "x_trained": {"type": "boolean", "description": "Whether practice taught the agent this kind of question."},
     "x_value": {"type": "number", "description": "What the critic expects from here, where there is a critic."},
     "x_cut_tokens": {"type": "integer", "description": "Tokens of the prompt that the model did not read."},
+    "x_decision": {"type": "string", "description": "Name of the decision for /v1/outcomes; where it is recorded."},
+    "x_action": {"type": "string", "description": "The phrase that the server drew; where it samples."},
+    "x_propensity": {**_PROBABILITY, "description": "How probable x_action was."},
     "x_ignored": {"type": "array", "items": {"type": "string"}, "description": "Parts that no model was shown."},
 }
 
@@ -52,6 +56,22 @@ def document(agents: list[str], most_bytes: int, *, secured: bool) -> dict[str, 
             }
         }
 
+    tell = {
+        "post": {
+            "summary": "Tell what came of decisions, where the server records them",
+            "operationId": "tellOutcomes",
+            "requestBody": {"required": True, "content": _json(_ref("OutcomesRequest"))},
+            "responses": {
+                "200": {"description": "All are on the disk.", "content": _json(_ref("OutcomesAnswer"))},
+                **{
+                    str(status): {"description": text, "content": _json(_ref("Error"))}
+                    for status, text in {**_ERRORS, **_OF_OUTCOMES}.items()
+                    if status != 429
+                },
+            },
+        }
+    }
+
     def get(summary: str) -> dict[str, Any]:
         return {"get": {"summary": summary, "responses": {"200": {"description": summary}}}}
 
@@ -60,6 +80,8 @@ def document(agents: list[str], most_bytes: int, *, secured: bool) -> dict[str, 
         "/systemone": ask("SystemOne", 422),
         "/v1/decisions": ask("Decisions", 400),
         "/decisions": ask("Decisions", 400),
+        "/v1/outcomes": tell,
+        "/outcomes": {"post": {**tell["post"], "operationId": "tellOutcomesWithoutVersion"}},
         "/v1/models": get("The agents, in both formats in one body"),
         "/health": get("Whether the server lives"),
         "/ready": get("Whether it takes questions, and what it did so far"),
@@ -115,6 +137,11 @@ _ERRORS = {
     422: "The request is not what it should be.",
     429: "Too much is waiting; come again.",
     503: "The server is ending.",
+}
+_OF_OUTCOMES = {
+    404: "A decision was not recorded here, or nothing is.",
+    409: "An outcome contradicts what was told before.",
+    503: "The server is ending, or its journal cannot be written.",
 }
 
 
@@ -248,6 +275,48 @@ def _schemas() -> dict[str, Any]:
             "model",
             "answers",
             "usage",
+        ),
+        "OutcomesRequest": _object(
+            {
+                "outcomes": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MOST_OUTCOMES,
+                    "items": {
+                        **_object(
+                            {
+                                "decision": {"type": "string", "description": "x_decision of an answer."},
+                                "action": {
+                                    "type": ["string", "integer", "null"],
+                                    "description": "What was done: a phrase, or its number from 0. Absent: x_action, "
+                                    "or the most probable phrase where the server did not sample.",
+                                },
+                                "drawn": {
+                                    "type": "boolean",
+                                    "description": "Whether the client drew the action by the probabilities itself.",
+                                },
+                                "reward": {"type": "number", "minimum": -1e9, "maximum": 1e9},
+                                "done": {"const": True, "description": "Episodes are of one decision."},
+                            },
+                            "decision",
+                            "reward",
+                        ),
+                        "additionalProperties": False,
+                    },
+                }
+            },
+            "outcomes",
+        ),
+        "OutcomesAnswer": _object(
+            {
+                "object": {"const": "outcomes"},
+                "recorded": {"type": "integer", "description": "How many are new."},
+                "known": {"type": "integer", "description": "How many were told before, alike."},
+                "x_id": {"type": "string"},
+            },
+            "object",
+            "recorded",
+            "known",
         ),
         "Error": _object(
             {

@@ -117,6 +117,26 @@ class VectorConfig:
 
 
 @dataclass(frozen=True)
+class JournalConfig:
+    """What a run learned from instead of from practice: `twosome train --from` says it, nothing else does."""
+
+    file: str | None = None
+    """A journal of decisions that were served, with their outcomes; null for a run that practises a task."""
+    sha256: str | None = None
+    """Of the journal as it was read."""
+    held_out: float = 0.25
+    """Share of the decisions that is only measured on."""
+    least_effective: float = 30.0
+    """Fewest held-out decisions, by weight, from which an estimate is called sound."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ConfigError(f"journal.held_out must be between 0 and 1, got {self.held_out}")
+        if not self.least_effective >= 2:
+            raise ConfigError(f"journal.least_effective must be at least 2, got {self.least_effective}")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One training run."""
 
@@ -172,6 +192,7 @@ class RunConfig:
     full_vocabulary: FullVocabularyConfig = field(default_factory=FullVocabularyConfig)
     fitted: FittedConfig = field(default_factory=FittedConfig)
     all_actions: AllActionsConfig = field(default_factory=AllActionsConfig)
+    journal: JournalConfig = field(default_factory=JournalConfig)
 
     def __post_init__(self) -> None:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
@@ -213,8 +234,8 @@ class RunConfig:
 
     @property
     def has_critic(self) -> bool:
-        """Whether the algorithm asks for values."""
-        return self.algorithm not in WITHOUT_CRITIC
+        """Whether the algorithm asks for values; episodes of one decision have no need of them."""
+        return self.algorithm not in WITHOUT_CRITIC and self.journal.file is None
 
     @property
     def group_size(self) -> int:

@@ -34,6 +34,7 @@ KINDS = {
     401: Kind("authentication_error", "invalid_api_key", "authentication_error"),
     404: Kind(_WRONG, "not_found", "not_found_error"),
     405: Kind(_WRONG, "method_not_allowed", "api_usage_error"),
+    409: Kind(_WRONG, "conflict", "api_usage_error"),
     413: Kind(_WRONG, "request_too_large", "api_usage_error"),
     415: Kind(_WRONG, "unsupported_media_type", "api_usage_error"),
     422: Kind(_WRONG, "invalid_value", "api_usage_error"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from twosome.deciding.judgement import Judgement
 from twosome.decision import Decision
 from twosome.errors import InvalidDecision
-from twosome.serving.refusals import Place, Refusal
+from twosome.formats.refusals import Place, Refusal
 
 Kind = Literal["choice", "score", "noul"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from twosome.deciding.judgement import Judgement
-from twosome.serving import questions as core
-from twosome.serving.questions import MOST_LEVELS, MOST_OPTIONS, MOST_QUESTIONS, YES_NO, Question, ask
-from twosome.serving.refusals import Place, Refusal, dotted
-from twosome.serving.strict import text_of
+from twosome.formats import questions as core
+from twosome.formats.questions import MOST_LEVELS, MOST_OPTIONS, MOST_QUESTIONS, YES_NO, Question, ask
+from twosome.formats.refusals import Place, Refusal, dotted
+from twosome.formats.strict import text_of
 
 STATUS = 400
 """Of a request that is not what it should be."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from twosome.serving.refusals import Place, Refusal
+from twosome.formats.refusals import Place, Refusal
 
 DEEPEST = 64
 """Most containers within one another."""
