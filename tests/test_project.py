@@ -70,6 +70,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "evaluation": ("sharing", "transformers", "principles", "calibration", "runs", "envs", "tokens", *RUNS),
     "language": ("principles", "evaluation", "runs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
+    "planning": ("tokens", "transformers", "peft", "bench", "runs", *RUNS),
     "calibrating": ("numpy", "calibration", "temperature", "evaluation", "runs", "envs", *RUNS),
     "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
@@ -88,7 +89,7 @@ LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__i
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval"}
 PUBLIC = {"Agent", "Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report", "tasks"}
-COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench"}
+COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench", "plan"}
 
 
 @dataclass(frozen=True)
