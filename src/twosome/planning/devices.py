@@ -14,13 +14,13 @@ from twosome.bench.matrix_products import matmul_peak
 from twosome.errors import ConfigError
 
 CPU_SHARE = 0.75
-"""The part of the best rate of matrix products that readings reach on one core, beside what calls cost (docs/plan.md)."""
+"""The part of the best rate of matrix products that readings reach on one core, beside what calls cost."""
 GPU_SHARE = 0.4
-"""The same for a named GPU, nobody has measured here: half of what was found on a CPU; ``plan`` shows what it changes."""
+"""The same of a named GPU, where nobody has measured it: about half of a CPU's; ``plan`` shows what it changes."""
 CALL = 3.0
 """What a call of a kernel costs in a model's code, in calls of the plainest one."""
 LAUNCH = 6e-6
-"""Seconds that a GPU's host takes to launch a kernel: an assumption, as :data:`twosome.tokens.layout.CALLS` makes it."""
+"""Seconds that a GPU's host takes to launch a kernel: an assumption."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ GPUS = {
     "h100": _gpu("h100", 989.4, 3.35, 80, 450.0),
     "h200": _gpu("h200", 989.4, 4.8, 141, 450.0),
 }
-"""SXM modules, from NVIDIA's public data sheets (A100 80GB, H100, H200); their figures with sparsity are twice these."""
+"""SXM modules, from NVIDIA's data sheets (A100 80GB, H100, H200), where those with sparsity are twice as large."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Clock:
         tokens, rows = sum(size.tokens for size in sizes), sum(size.rows for size in sizes)
         layers = (self._one.forward + (self._one.backward if gradient else 0.0)) / self._one.tokens
         vocabulary = (4.0 if gradient else 2.0) * self._skeleton.vocabulary * self._skeleton.width
-        return tokens * layers + rows * vocabulary
+        return float(tokens * layers + rows * vocabulary)
 
     def _gradients(self, devices: Devices) -> tuple[float, float]:
         """Seconds and bytes of adding the gradients of all devices up, once in every step."""
@@ -105,7 +105,7 @@ class Clock:
         return seconds, self._work.steps * sent
 
     def _gathering(self, devices: Devices, acting: int, learning: int) -> tuple[float, float]:
-        """Seconds and bytes of bringing a sharded base together, layer by layer, in every pass; twice for a gradient."""
+        """Seconds and bytes of bringing a sharded base together, layer by layer, in every pass; twice for gradients."""
         count = devices.count
         times = acting + 2 * learning
         received = (count - 1) / count * self._weight_bytes

@@ -70,7 +70,8 @@ def lay_out(
 def recomputed_bytes(skeleton: Skeleton, one: Pass) -> int:
     """About what a pass holds where layers keep their inputs alone: those, and one layer's whole."""
     size = torch.empty(0, dtype=skeleton.dtype).element_size()
-    return one.tokens * skeleton.width * size * skeleton.depth + one.training_bytes // max(1, skeleton.depth)
+    kept = one.tokens * skeleton.width * size * skeleton.depth
+    return int(kept + one.training_bytes // max(1, skeleton.depth))
 
 
 def _ranks(count: int, is_cpu: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -18,8 +19,8 @@ OPTIMIZED = 4
 CONTEXT = 600 * 2**20
 """What a GPU's driver and libraries take on it before anything is put there: an assumption, not measured here."""
 HOLES = 0.3
-"""What the C library keeps between what is held, as a part of a pass with its gradient, on a CPU: fixed on the two random
-models of 30 and 125 million weights (docs/plan.md); with every large piece mapped by itself it would be nothing."""
+"""What the C library keeps between what is held, as a part of a pass with its gradient, on a CPU: fixed on the two
+random models of 30 and 125 million weights (docs/plan.md); were every large piece mapped by itself it would be 0."""
 QUANTIZED = {"8bit": 1.02, "4bit": 0.53}
 """Bytes of a weight of a linear layer with its scales, as bitsandbytes keeps it: one scale for 64 (4 bit)."""
 
@@ -71,7 +72,9 @@ def memory(
     training = [*base, *trained, Term("a pass with its gradient", one.training_bytes, _told(largest))]
     if program is not None:
         holes = Term(
-            "holes between what is held", int(HOLES * one.training_bytes), f"{HOLES:.0%} of the pass, measured"
+            "holes between what is held",
+            int(HOLES * one.training_bytes),
+            f"{HOLES:.0%} of the pass, as measured elsewhere",
         )
         training.append(holes)
         training.append(Term("drawing the curve", program.drawing, "measured here; at the end of a run"))
@@ -88,7 +91,7 @@ def weight_bytes(skeleton: Skeleton, run: RunConfig) -> int:
     """Bytes of the frozen weights, and with ``finetune=full`` of those that train, once."""
     size = torch.empty(0, dtype=skeleton.dtype).element_size()
     if run.loading.quantization == "none":
-        return size * skeleton.weights
+        return int(size * skeleton.weights)
     linear = min(skeleton.weights, skeleton.depth * skeleton.layer_weights)
     return int(QUANTIZED[run.loading.quantization] * linear + size * (skeleton.weights - linear))
 
@@ -128,8 +131,7 @@ def critic_weights(run: RunConfig, skeleton: Skeleton) -> int:
     if not run.has_critic:
         return 0
     widths = [skeleton.width, *run.critic.hidden, 1]
-    pairs = list(zip(widths, widths[1:], strict=False))
-    return sum(a * b for a, b in pairs) + (sum(widths[1:]) if run.critic.bias else 0)
+    return int(sum(a * b for a, b in pairwise(widths))) + (sum(widths[1:]) if run.critic.bias else 0)
 
 
 def _is_mapped(described: Described, skeleton: Skeleton, run: RunConfig) -> bool:

@@ -17,8 +17,8 @@ def lines(plan: Plan) -> Iterator[str]:
     run, work = plan.run, plan.work
     yield f"{run.model} on {run.task}: {plan.weights:,} weights, {plan.trained:,} that train; nothing was loaded"
     yield (
-        f"an update: {work.decisions} decisions, {work.distinct} distinct under uniform play; {work.tokens:,} tokens in "
-        f"{work.steps} actor steps; the largest pass has {plan.one.tokens}; {run.updates} updates in the run"
+        f"an update: {work.decisions} decisions, {work.distinct} distinct under uniform play; {work.tokens:,} tokens "
+        f"in {work.steps} actor steps; the largest pass has {plan.one.tokens}; {run.updates} updates in the run"
     )
     for on in plan.on:
         yield ""
@@ -39,8 +39,8 @@ def _on(on: OnDevices, updates: int) -> Iterator[str]:
     own = on.duration
     yield (
         f"  an update          {own.seconds:>10.3g} s  = collecting {own.collecting:.3g} + critic {own.critic:.3g} + "
-        f"actor {own.actor:.3g} + sending {own.gradients + own.gathering:.3g}; the first takes {own.reading_prompts:.3g} "
-        f"more; the run about {_time(own.seconds * updates)}"
+        f"actor {own.actor:.3g} + sending {own.gradients + own.gathering:.3g}; the first takes "
+        f"{own.reading_prompts:.3g} more; the run about {_time(own.seconds * updates)}"
     )
     shares = ", ".join(
         f"{factor * device.share:.0%}: {seconds:.3g} s" for factor, seconds in zip(SHARES, on.others, strict=True)
@@ -53,7 +53,8 @@ def _on(on: OnDevices, updates: int) -> Iterator[str]:
 def _table(plan: Plan) -> Iterator[str]:
     """Several devices side by side."""
     first = plan.on[0].duration.seconds
-    yield f"{'devices':<10} {'layout':<24} {'memory':>10} {'s/update':>9} {'decisions/s':>12} {'speed-up':>9} {'sent':>10}"
+    titles = f"{'memory':>10} {'s/update':>9} {'decisions/s':>12} {'speed-up':>9} {'sent':>10}"
+    yield f"{'devices':<10} {'layout':<24} {titles}"
     for on in plan.on:
         own = on.duration
         words = "sharded" if on.layout.sharded else "whole base"

@@ -249,7 +249,7 @@ class PackedReader:
         return self.states(pack, below)
 
     def states(self, pack: Pack, below: Tensor | None = None) -> Tensor:
-        """Final hidden states of a pack's wanted rows [R, H], from what its frozen layers made of it, if that is known."""
+        """Final hidden states of a pack's wanted rows [R, H]; from what frozen layers made of it, if that is known."""
         with self._reading(pack) as stack:
             if below is not None:
                 stack.enter_context(self._known_layers.starting_at(self.frozen_layers, below))
