@@ -61,17 +61,17 @@ class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
         found = function(*arguments, **(named or {}))
-        self.calls += 1
-        for leaf in tree_leaves(found):
-            if isinstance(leaf, Tensor):
-                self._note(leaf, leaf.untyped_storage().nbytes())
+        leaves = [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
+        made = [self._note(leaf, leaf.untyped_storage().nbytes()) for leaf in leaves]
+        self.calls += any(made) or function.__name__.split(".")[0].endswith("_")  # others only look at what is there
         return found
 
-    def _note(self, tensor: Tensor, nbytes: int) -> None:
+    def _note(self, tensor: Tensor, nbytes: int) -> bool:
+        """Take note of a tensor's storage; whether it is new."""
         storage = tensor.untyped_storage()
         number = id(storage)
         if number in self._known:
-            return
+            return False
 
         def gone(_: Any) -> None:
             self.now -= nbytes
@@ -80,6 +80,7 @@ class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known[number] = weakref.ref(storage, gone)
         self.now += nbytes
         self.most = max(self.most, self.now)
+        return True
 
     def begin(self) -> None:
         """Count anew."""
@@ -124,6 +125,12 @@ class _Vocabulary(torch.autograd.Function):
         return hidden.to(ctx.weight.dtype), None, None, None
 
 
+def recomputed_bytes(skeleton: Skeleton, tokens: int, nbytes: int) -> int:
+    """What a pass of ``nbytes`` holds where layers keep their inputs alone: all of these, and one layer's whole."""
+    size = torch.empty(0, dtype=skeleton.dtype).element_size()
+    return int(tokens * skeleton.width * size * skeleton.depth + nbytes // max(1, skeleton.depth))
+
+
 def count(skeleton: Skeleton, blocks: Sequence[Block]) -> Pass:
     """What it takes to read one pack, and to take its gradient."""
     pack = skeleton.pack(blocks)
@@ -157,7 +164,9 @@ def count(skeleton: Skeleton, blocks: Sequence[Block]) -> Pass:
     if fused:  # two parts of the vocabulary, each with logits and what is expected of them
         parts = min(2, max(1, skeleton.vocabulary // COLUMNS))
         products = both.get_total_flops() - 2 * parts * min(wide, 2.0 * skeleton.width * skeleton.vocabulary * rows)
-    alone = float(forward.get_total_flops())
+    alone, most = float(forward.get_total_flops()), held.most
+    if skeleton.run.loading.recompute:
+        products, most = products + alone, recomputed_bytes(skeleton, pack.ids.numel(), most)
     return Pass(
         tokens=pack.ids.numel(),
         rows=rows,
@@ -166,5 +175,5 @@ def count(skeleton: Skeleton, blocks: Sequence[Block]) -> Pass:
         calls=calls,
         calls_with_gradient=held.calls,
         acting_bytes=acting,
-        training_bytes=held.most,
+        training_bytes=most,
     )

@@ -13,14 +13,17 @@ import torch
 from twosome.bench.matrix_products import matmul_peak
 from twosome.errors import ConfigError
 
-CPU_SHARE = 0.75
-"""The part of the best rate of matrix products that readings reach on one core, beside what calls cost."""
+CPU_SHARE = 0.8
+"""The part of the best rate of matrix products that readings reach on one core, beside what calls cost: fixed on the
+random model of 125 million weights (docs/plan.md)."""
 GPU_SHARE = 0.4
 """The same of a named GPU, where nobody has measured it: about half of a CPU's; ``plan`` shows what it changes."""
-CALL = 3.0
-"""What a call of a kernel costs in a model's code, in calls of the plainest one."""
-LAUNCH = 6e-6
-"""Seconds that a GPU's host takes to launch a kernel: an assumption."""
+CALL = 20.0
+"""What a kernel costs beside its operations, in calls of the plainest one: the Python of the model, of hooks, of what
+is between readings. Fixed on the embedded model (docs/plan.md)."""
+LAUNCH = 25e-6
+"""The same in seconds for a GPU, whose host has the same Python to run, and does it meanwhile: an assumption, half of
+what was found here on a busy core."""
 
 
 @dataclass(frozen=True)

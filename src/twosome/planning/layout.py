@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from twosome.planning.counting import Pass
+from twosome.planning.counting import Pass, recomputed_bytes
 from twosome.planning.devices import Devices
 from twosome.planning.memory import Memory, peak
 from twosome.planning.skeleton import Skeleton
@@ -42,7 +42,11 @@ def lay_out(
     device, count = devices.device, devices.count
     limit = int(ROOM * device.nbytes) // (count if device.is_cpu else 1) if device.nbytes else 2**62
     full = max(peak(memory.training), peak(memory.loading) if device.is_cpu else 0)
-    again = full - max(0, one.training_bytes - recomputed_bytes(skeleton, one)) if not run.loading.recompute else full
+    again = (
+        full - max(0, one.training_bytes - recomputed_bytes(skeleton, one.tokens, one.training_bytes))
+        if not run.loading.recompute
+        else full
+    )
     gathered = weight_bytes / count + 2 * skeleton.layer_weights * torch.empty(0, dtype=skeleton.dtype).element_size()
     less = max(0, weight_bytes - int(gathered))
     ways = [
@@ -65,13 +69,6 @@ def lay_out(
     if nbytes > limit:
         reasons.append("it does not fit: take more or larger devices, loading.quantization, or a smaller token_budget")
     return Layout(sharded, recompute, nbytes, nbytes <= limit, tuple(reasons))
-
-
-def recomputed_bytes(skeleton: Skeleton, one: Pass) -> int:
-    """About what a pass holds where layers keep their inputs alone: those, and one layer's whole."""
-    size = torch.empty(0, dtype=skeleton.dtype).element_size()
-    kept = one.tokens * skeleton.width * size * skeleton.depth
-    return int(kept + one.training_bytes // max(1, skeleton.depth))
 
 
 def _ranks(count: int, is_cpu: bool) -> str:

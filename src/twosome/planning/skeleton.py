@@ -49,9 +49,7 @@ class Skeleton:
         self.weights = sum(parameter.numel() for parameter in frozen.values()) - (self.trained if self._adapted else 0)
         self.frozen_layers = layers_below_adapter(self.model)
         self.budget = run.loading.token_budget or BUDGETS["cpu" if device == "cpu" else "cuda"]
-        self.reader = PackedReader(
-            self.model, self.budget, Economies(), frozen_layers=self.frozen_layers, lean=run.loading.recompute
-        )
+        self.reader = PackedReader(self.model, self.budget, Economies(), frozen_layers=self.frozen_layers)
         self._known = False
 
     @property
