@@ -21,6 +21,8 @@ CONTEXT = 600 * 2**20
 HOLES = 0.3
 """What the C library keeps between what is held, as a part of a pass with its gradient, on a CPU: fixed on the two
 random models of 30 and 125 million weights (docs/plan.md); were every large piece mapped by itself it would be 0."""
+AROUND = 2**16
+"""Bytes that Linux maps around a byte of a file that is asked for, where they are in its cache."""
 QUANTIZED = {"8bit": 1.02, "4bit": 0.53}
 """Bytes of a weight of a linear layer with its scales, as bitsandbytes keeps it: one scale for 64 (4 bit)."""
 
@@ -65,6 +67,12 @@ def memory(
     mapped = program is not None and _is_mapped(described, skeleton, run)
     how = "read where they lie in the file" if mapped else f"in {_name(skeleton.dtype)}"
     own = Term("weights", weights, f"{skeleton.weights:,} numbers, {how}")
+    if mapped and skeleton.lookup_weights:
+        table = skeleton.lookup_weights * weights // skeleton.weights
+        seen = min(table, AROUND * work.words)
+        own = Term(
+            "weights", weights - table + seen, f"{own.reason}; of input embeddings, what {work.words} tokens ask"
+        )
     copies = 0 if mapped or described.files is None else described.files.nbytes
     loading = [*base, own, Term("copies while loading", copies, "the file beside the weights made of it")]
     trained = [own, *_trained(run, skeleton), *_remembered(run, skeleton, work)]

@@ -53,6 +53,12 @@ class Skeleton:
         self._known = False
 
     @property
+    def lookup_weights(self) -> int:
+        """Weights that are only looked up, by rows: input embeddings that are not the vocabulary's matrix as well."""
+        table, head = self.model.get_input_embeddings().weight, self.model.get_output_embeddings()
+        return 0 if head is not None and head.weight is table else table.numel()
+
+    @property
     def layer_weights(self) -> int:
         """Weights of the largest layer that is gathered at once where the base is sharded: a decoder layer."""
         layers: dict[str, int] = {}

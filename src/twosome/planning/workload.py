@@ -39,6 +39,7 @@ class Workload:
     Attributes:
         decisions: In a rollout.
         distinct: Of them.
+        words: Distinct tokens in them.
         collecting: The passes in which the distinct decisions are read once.
         critic: Those in which their prompts are read for the critic; none once they are known.
         actor: Those of all actor steps of all epochs, each with its gradient.
@@ -50,6 +51,7 @@ class Workload:
 
     decisions: int
     distinct: int
+    words: int
     collecting: tuple[Size, ...]
     critic: tuple[Size, ...]
     actor: tuple[Size, ...]
@@ -89,6 +91,7 @@ def workload(run: RunConfig, skeleton: Skeleton, tokenizer: Tokenizer) -> Worklo
     return Workload(
         decisions=len(flat),
         distinct=len(encoded),
+        words=len({token for each in encoded.values() for ids in (each.prompt_ids, *each.action_ids) for token in ids}),
         collecting=tuple(map(_size, whole)),
         critic=critic,
         actor=tuple(sizes * run.ppo.epochs),
