@@ -194,10 +194,10 @@ def test_the_command_prints_memory_time_and_layout(
 ) -> None:
     monkeypatch.setattr(devices_module, "this_machine", lambda: HERE)
     words = ["plan", "--task", "food-preparation", "--num_envs", "2", "--rollout_steps", "4"]
-    words += ["--ppo.accumulation_steps", "2", "--devices", "cpu", "h200:8"]
+    words += ["--ppo.accumulation_steps", "2", "--devices", "cpu", "cpu:2"]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in found["devices"]] == ["cpu:1", "h200:8"]
+    assert [each["name"] for each in found["devices"]] == ["cpu:1", "cpu:2"]
     assert all(each["seconds"] > 0 and each["training_bytes"] > 0 and each["reasons"] for each in found["devices"])
     assert main(["plan", "--task", "food-preparation", "--devices", "abacus:3"]) == 2
     assert "--devices must be one of" in capsys.readouterr().err

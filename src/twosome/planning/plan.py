@@ -70,7 +70,10 @@ def check(run: RunConfig) -> None:
     if run.policy != "language":
         raise ConfigError("plan is about language models, and policy=vector reads no words; it takes seconds: train it")
     if run.algorithm == "fitted":
-        raise ConfigError("plan counts algorithms that take gradients while they practise; algorithm=fitted takes none")
+        raise ConfigError(
+            "plan counts algorithms that take gradients while they practise, which algorithm=fitted (set, or chosen by "
+            "the preset) does not; --algorithm ppo says what that would take"
+        )
     if run.loading.path not in ("auto", "packed"):
         raise ConfigError(f"plan counts models read in packs; loading.path is {run.loading.path}: leave it at auto")
 
