@@ -35,6 +35,7 @@ KNOWS_ALL = ("*",)
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "caching": ("platformdirs",),
+    "sharing": ("errors",),
     "addresses": ("errors",),
     "decision": ("errors",),
     "success": (),
@@ -72,16 +73,17 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *FOUNDATION,
     ),
     "hindsight": ("journal", "temperature", "runs", "tokens", *RUNS),
-    "evaluation": ("transformers", "principles", "calibration", "runs", "envs", "tokens", "filelock", *RUNS),
+    "evaluation": ("sharing", "transformers", "principles", "calibration", "runs", "envs", "tokens", *RUNS),
     "language": ("principles", "evaluation", "runs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
     "bench": ("tokens", "transformers", *RUNS),
+    "planning": ("tokens", "transformers", "peft", "bench", "runs", *RUNS),
     "calibrating": ("numpy", "calibration", "temperature", "evaluation", "runs", "envs", *RUNS),
     "exporting": ("transformers", "temperature", "evaluation", "runs", *RUNS),
     "watching": ("evaluation", "runs", "envs", "PIL", *RUNS),
-    "reproduction": ("remote", "evaluation", "language", "runs", "tokens", *RUNS),
+    "reproduction": ("sharing", "remote", "evaluation", "language", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
-    "terminal": ("rich", "jsonargparse", "reproduction", "evaluation", "runs", "envs", "tokens", *RUNS),
+    "terminal": ("sharing", "rich", "jsonargparse", "reproduction", "evaluation", "runs", "envs", "tokens", *RUNS),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,
@@ -93,7 +95,7 @@ LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__i
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval", "langchain_core": "langchain-core"}
 PUBLIC = {"Agent", "Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report", "tasks"}
-COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench"}
+COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench", "plan"}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@
     |-- NumericalError       a loss or gradient that is not finite
     |-- RemoteError          a decision server that cannot be asked, or whose answer cannot be used
     `-- RunError             a run directory that is missing, occupied or damaged
+        `-- RunInUse         one that another process is writing
 
 Every message says what was expected, what came instead and what to do. The command line prints it as one sentence
 and exits with status 2.
@@ -59,6 +60,10 @@ class RemoteError(TwosomeError):
 
 class RunError(TwosomeError):
     """A run directory that is missing, occupied, unwritable or damaged."""
+
+
+class RunInUse(RunError):
+    """A run directory that another process is writing at the moment."""
 
 
 def first_line(error: BaseException, most: int = 400) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from twosome.cli import main
 from twosome.errors import ConfigError, RunError
@@ -147,14 +146,6 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(
 ) -> None:
     assert main(words(done, model_directory, "--only", "ppo", "--decisions", "512")) == 2
     assert "other settings" in capsys.readouterr().err
-
-
-def test_two_processes_do_not_write_one_directory(
-    done: Path, model_directory: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with FileLock(done / ".lock"):
-        assert main(words(done, model_directory, "--only", "ppo")) == 2
-    assert "another process is reproducing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "demo": "train on tomato salad and compare with untrained play",
     "train": "align a language model with a task by practice",
+    "plan": "say what a training will take, in memory and time, before it loads anything",
     "evaluate": "measure a trained run, an adapter, or an untrained model",
     "calibrate": "fit a temperature to an agent, so that its probabilities mean more",
     "evaluate-language": "measure what training changed of a model's language",

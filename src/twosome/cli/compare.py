@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,21 +21,22 @@ def run(words: list[str]) -> int:
     from twosome.laboratory.plan import stages
     from twosome.laboratory.results import results
     from twosome.laboratory.table import table
+    from twosome.reproduction.ledger import Ledger
     from twosome.runs.files import write_text
     from twosome.terminal.jobs import do_jobs, print_jobs
 
-    settings, processes, dry = _parse(words)
+    settings, processes, timeout, dry = _parse(words)
     jobs, measurements = stages(settings), Measurements(settings.out)
     if dry:
         print_jobs(jobs, measurements)
         return 0
     print(f"comparing {', '.join(settings.variants)} on {', '.join(settings.tasks)} -> {settings.out}")
-    with measurements.in_use():
-        taken = do_jobs(jobs, measurements, settings.out, processes)
+    taken = do_jobs(jobs, measurements, processes, timeout)
     found = results(settings)
     text = table(found)
-    write_text(settings.out / TABLE_FILE, text)
-    draw(found, settings.out / PICTURE_FILE)
+    with Ledger(settings.out, timeout).alone("report"):
+        write_text(settings.out / TABLE_FILE, text)
+        draw(found, settings.out / PICTURE_FILE)
     print(text)
     print(
         f"done; {len(taken)} jobs in {sum(taken):.0f} CPU seconds; {settings.out / TABLE_FILE}, "
@@ -45,18 +45,20 @@ def run(words: list[str]) -> int:
     return 0
 
 
-def _parse(words: list[str]) -> tuple[Settings, int, bool]:
+def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     from twosome.laboratory.plan import Settings
     from twosome.laboratory.variants import read_variants
     from twosome.reproduction.plan import TRAINED_TASKS
     from twosome.settings.config import PRESETS
+    from twosome.terminal.jobs import add_sharing_arguments
 
     known = ", ".join(read_variants())
     parser = Parser(
         prog="twosome compare",
         description="Train variants of a preset on the same tasks with the same seeds, and write a table and a picture "
         "of how many decisions and CPU seconds each takes to 95 % of the optimum. What is there already is not done "
-        "again, so a stopped comparison goes on by the same command.",
+        "again, so a stopped comparison goes on by the same command; and several processes or hosts that share the "
+        "directory do it together by the same command.",
         epilog=f"variants that come with twosome: {known}; --file adds your own.",
     )
     parser.add_argument(
@@ -69,7 +71,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     parser.add_argument("--model", help="language model (default: the preset's)")
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the preset)")
     parser.add_argument("--out", type=Path, default=Path("runs") / "comparison", help="directory")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
+    add_sharing_arguments(parser)
     parser.add_argument("--curves-only", action="store_true", help="do not measure what each is worth at its end")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
@@ -88,4 +90,4 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
         model=arguments.model,
         final=not arguments.curves_only,
     )
-    return settings, arguments.jobs, arguments.dry_run
+    return settings, arguments.jobs, arguments.worker_timeout, arguments.dry_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,33 +15,36 @@ if TYPE_CHECKING:
 def run(words: list[str]) -> int:
     """Run the command."""
     from twosome.evaluation.measurement import Measurements
+    from twosome.reproduction.ledger import Ledger
     from twosome.reproduction.plan import PARTS, stages
     from twosome.terminal.jobs import do_jobs, print_jobs
 
-    settings, processes, dry = _parse(words)
+    settings, processes, timeout, dry = _parse(words)
     jobs = stages(settings)
     measurements = Measurements(settings.out)
     if dry:
         print_jobs(jobs, measurements)
         return 0
     print(f"reproducing {', '.join(part for part in PARTS if part in settings.parts)} -> {settings.out}")
-    with measurements.in_use():
-        taken = do_jobs(jobs, measurements, settings.out, processes)
+    taken = do_jobs(jobs, measurements, processes, timeout)
+    with Ledger(settings.out, timeout).alone("report"):
         report = _report(settings)
     print(f"done; {len(taken)} jobs in {sum(taken):.0f} CPU seconds; {len(measurements)} measurements; {report}")
     return 0
 
 
-def _parse(words: list[str]) -> tuple[Settings, int, bool]:
+def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings
     from twosome.settings.config import PRESETS, usual_preset
+    from twosome.terminal.jobs import add_sharing_arguments
     from twosome.text.tasks import TASKS
 
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())
     parser = Parser(
         prog="twosome reproduce",
         description="Train and measure every agent that the paper compares, several seeds of each, and write a report. "
-        "What is there already is not done again, so a stopped reproduction goes on by the same command.",
+        "What is there already is not done again, so a stopped reproduction goes on by the same command; and several "
+        "processes or hosts that share the directory do it together by the same command.",
         epilog=f"parts: {parts}",
     )
     parser.add_argument(
@@ -52,7 +54,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
     )
     parser.add_argument("--seeds", type=positive, default=5, help="runs of every kind (default: 5)")
     parser.add_argument("--out", type=Path, default=None, help="directory (default: runs/reproduction-PRESET)")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
+    add_sharing_arguments(parser)
     parser.add_argument("--only", nargs="+", metavar="PART", default=list(PARTS), help="parts to do (default: all)")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", default=list(TRAINED_TASKS), help="tasks to train on")
     parser.add_argument("--targets", nargs="+", metavar="TASK", default=list(TASKS), help="tasks to test on besides")
@@ -76,7 +78,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, bool]:
         server=server_settings(arguments, arguments.server),
         prompting=prompting_of(arguments),
     )
-    return settings, arguments.jobs, arguments.dry_run
+    return settings, arguments.jobs, arguments.worker_timeout, arguments.dry_run
 
 
 def _report(settings: Settings) -> Path:

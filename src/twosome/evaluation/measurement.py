@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-from filelock import FileLock, Timeout
 
 from twosome.envs.exploring import WorldTooLarge
 from twosome.errors import ConfigError, RunError
@@ -17,8 +14,8 @@ from twosome.evaluation.advised import evaluate_oracle
 from twosome.evaluation.exact import evaluate_exactly
 from twosome.evaluation.optimum import optimal_play
 from twosome.evaluation.sampled import Evaluation, evaluate
-from twosome.runs.files import write_text
 from twosome.runs.journal import read_lines
+from twosome.sharing.claims import write_whole
 from twosome.types import Policy
 
 MEASUREMENTS_FILE = "measurements.jsonl"
@@ -195,30 +192,10 @@ class Measurements:
     """
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self._file = directory / MEASUREMENTS_FILE
         lines = read_lines(self._file) if self._file.exists() else []
         self._known = {found.key: found for found in map(Measurement.from_json, lines)}
-
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Keep other processes from measuring for the same file while the context lasts.
-
-        Raises:
-            RunError: If another process does already.
-        """
-        folder = self._file.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout:
-            raise RunError(f"another process is reproducing into {str(folder)!r}; wait for it, or stop it") from None
-        except OSError as error:
-            raise RunError(f"cannot write to {str(folder)!r}: {error.strerror or error}") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known
@@ -236,5 +213,6 @@ class Measurements:
         The file is always in one order, so it does not depend on which measurement was ready first.
         """
         self._known |= {found.key: found for found in measured}
+        self.directory.mkdir(parents=True, exist_ok=True)
         lines = sorted(json.dumps(found.to_json()) for found in self._known.values())
-        write_text(self._file, "".join(f"{line}\n" for line in lines))
+        write_whole(self._file, "".join(f"{line}\n" for line in lines))

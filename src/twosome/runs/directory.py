@@ -28,7 +28,7 @@ import yaml
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from twosome.errors import RunError
+from twosome.errors import RunError, RunInUse
 from twosome.models.gguf.naming import as_note
 from twosome.models.gguf.sameness import noted_base, same_file
 from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
@@ -174,14 +174,15 @@ class RunDirectory:
         """Keep other processes from writing here while the context lasts.
 
         Raises:
-            RunError: If another process does already, or a link in it leads elsewhere.
+            RunInUse: If another process does already.
+            RunError: If a link in it leads elsewhere.
         """
         self._check_inside()
         lock = FileLock(self.path / LOCK_FILE, timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise RunError(
+            raise RunInUse(
                 f"another process is writing the run in {str(self.path)!r}; wait for it, or stop it"
             ) from None
         try:

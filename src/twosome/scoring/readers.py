@@ -172,10 +172,18 @@ class PackedReader:
                 found = self._base.get_output_embeddings()(hidden[0])
                 # To the last bits: a soft cap or a scale hardly shows in the probabilities of an untrained model.
                 torch.testing.assert_close(found, output.logits, rtol=1e-6, atol=1e-7)
-        self._layers = Layers(self.model, pack.readers)
+        self.know_layers(pack)
         if self.economies.once:
             self._check_once(pack)
         return dict(pack.readers)
+
+    def know_layers(self, pack: Pack) -> None:
+        """Learn the model's layers from a pack that was read."""
+        self._layers = Layers(self.model, pack.readers)
+
+    def packs(self, encoded: Sequence[EncodedDecision]) -> list[list[Block]]:
+        """What is read of the decisions in each pass."""
+        return [members for members, _ in self._groups(self._blocks(encoded)[0])]
 
     def _check_once(self, pack: Pack) -> None:
         """Refuse to compute the first layer's projections by token if it is given more than that."""
@@ -236,13 +244,17 @@ class PackedReader:
 
     def _hidden(self, pack: Pack, blocks: Sequence[Block] = ()) -> Tensor:
         """Final hidden states of the wanted rows [R, H]; those of frozen layers are remembered for ``blocks``."""
-        frozen = self.frozen_layers if blocks else 0
-        below = self._below(pack, blocks) if frozen else None  # may read other packs, so not while this one is read
+        # May read other packs, so not while this one is read.
+        below = self._below(pack, blocks) if self.frozen_layers and blocks else None
+        return self.states(pack, below)
+
+    def states(self, pack: Pack, below: Tensor | None = None) -> Tensor:
+        """Final hidden states of a pack's wanted rows [R, H]; from what frozen layers made of it, if that is known."""
         with self._reading(pack) as stack:
             if below is not None:
-                stack.enter_context(self._known_layers.starting_at(frozen, below))
+                stack.enter_context(self._known_layers.starting_at(self.frozen_layers, below))
             hidden = self._decoder(input_ids=pack.ids, position_ids=pack.positions, use_cache=False).last_hidden_state
-        self._check(pack, self._depth - frozen)
+        self._check(pack, self._depth - (0 if below is None else self.frozen_layers))
         return cast(Tensor, hidden[0].index_select(0, pack.rows))
 
     def _logits(self, pack: Pack) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_COLUMNS = 2048
+COLUMNS = 2048
 """Tokens of the vocabulary at a time: what is worked out of them stays in the processor's cache, and their part of the
 matrix is read from memory once for all rows. One number for all packs, because sums over the vocabulary round by it."""
 
@@ -32,12 +32,12 @@ class _TargetLogProbs(torch.autograd.Function):
         top = found.new_full((len(hidden), 1), torch.finfo(found.dtype).min)
         total = torch.zeros_like(top)
         expected = torch.zeros_like(hidden, dtype=found.dtype) if ctx.needs_input_grad[0] else None
-        starts = range(0, len(weight), _COLUMNS)
+        starts = range(0, len(weight), COLUMNS)
         ordered, order = torch.sort(targets)
         ends = torch.searchsorted(ordered, torch.tensor([*starts, len(weight)], device=targets.device)).tolist()
         for number, start in enumerate(starts):
-            part = weight[start : start + _COLUMNS]
-            offset = None if bias is None else bias[start : start + _COLUMNS]
+            part = weight[start : start + COLUMNS]
+            offset = None if bias is None else bias[start : start + COLUMNS]
             logits = torch.nn.functional.linear(hidden, part, offset).float()
             here = order[ends[number] : ends[number + 1]]
             found[here] = logits[row_of[here], targets[here] - start]

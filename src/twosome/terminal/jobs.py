@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 
 from twosome.evaluation.measurement import Measurements
 from twosome.reproduction.execution import Progress, execute
 from twosome.reproduction.jobs import Job
-from twosome.runs.journal import Journal
-from twosome.runs.recorder import TIMING_FILE
+from twosome.sharing.claims import TIMEOUT
+from twosome.terminal.parsing import positive
 
 PLAIN_INTERVAL = 30.0
 """Seconds between lines where there is no terminal, so that a log file is not flooded."""
@@ -25,27 +25,40 @@ def print_jobs(stages: Sequence[Sequence[Job]], measurements: Measurements) -> N
     print(f"{'all':<8} {sum(job.weight for stage in stages for job in stage):>8.0f} s")
 
 
-def do_jobs(stages: Sequence[Sequence[Job]], measurements: Measurements, out: Path, processes: int) -> list[float]:
-    """Do what is missing, and note how long each job took: CPU seconds of those that were done.
+def do_jobs(
+    stages: Sequence[Sequence[Job]], measurements: Measurements, processes: int, timeout: float = TIMEOUT
+) -> list[float]:
+    """Do what is missing, with others who do the same: CPU seconds of the jobs that were done here.
 
     Args:
         stages: The jobs.
-        measurements: Where to look for what is there, and to keep what is found; in use by this process.
-        out: The directory of the note, ``timing.jsonl``.
+        measurements: Where to look for what is there, and to keep what is found.
         processes: Jobs side by side.
+        timeout: Seconds after which another worker that is not heard of is taken for dead.
     """
     import torch
 
     torch.set_num_threads(1)
     taken: list[float] = []
-    with closing(Journal(out / TIMING_FILE)) as timing:
 
-        def note(job: Job, seconds: float) -> None:
-            taken.append(seconds)
-            timing.write({"job": job.name, "cpu_seconds": round(seconds, 2)})
+    def note(job: Job, seconds: float) -> None:
+        taken.append(seconds)
 
-        execute(stages, measurements, processes=processes, on_progress=_Display(), on_done=note)
+    execute(stages, measurements, processes=processes, timeout=timeout, on_progress=_Display(), on_done=note)
     return taken
+
+
+def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments for doing a list of jobs, alone or with others."""
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
+    parser.add_argument(
+        "--worker-timeout",
+        type=positive,
+        default=int(TIMEOUT),
+        metavar="SECONDS",
+        help="the same command may run several times at once, on hosts that share the directory; a worker not heard of "
+        f"for so long is taken for dead, and its jobs for undone (default: {TIMEOUT:.0f})",
+    )
 
 
 class _Display:

@@ -70,6 +70,32 @@ def convert(file: GgufFile, target: Path) -> None:
         tokenizer.save_pretrained(str(target))
 
 
+def describe(file: GgufFile, folder: Path) -> tuple[Any, Any, dict[str, int]]:
+    """The configuration, the tokenizer, and how many weights in which precision come of a file, none of them unpacked.
+
+    Args:
+        file: The file.
+        folder: Where a temporary directory may be made.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
+    from transformers import AutoConfig
+
+    _check_installed(file)
+    header = read_header(file)
+    check_architecture(file, header)
+    check_tokenizer(file, header)
+    with _alone(file, folder / "described") as where:
+        with _readable(file, "tokenizer"):
+            tokenizer = read_tokenizer(header, where)
+        with _readable(file, "model"):
+            config = AutoConfig.from_pretrained(**where)
+    half = _half_of(header)
+    kind = "F32" if half is None else {torch.float16: "F16", torch.bfloat16: "BF16"}[half]
+    return config, tokenizer, {kind: sum(info.numbers for info in header.tensors)}
+
+
 def _check_installed(file: GgufFile) -> None:
     try:
         import gguf  # noqa: F401
@@ -165,11 +191,18 @@ def _numbers(file: GgufFile, info: TensorInfo) -> list[float]:
 
 def _narrow(model: Any, header: Header) -> None:
     """Weights back in half precision, if that is what all of the file but its norms is in, and nothing is lost."""
-    kinds = {info.kind for info in header.tensors}
-    if kinds - {_F32} not in ({_F16}, {_BF16}):
+    half = _half_of(header)
+    if half is None:
         return
-    half = torch.float16 if _F16 in kinds else torch.bfloat16
     for weight in model.parameters():
         narrow = weight.data.to(half)
         if torch.equal(narrow.float(), weight.data):
             weight.data = narrow
+
+
+def _half_of(header: Header) -> torch.dtype | None:
+    """The half precision that all of a file but its norms is in, if it is in one."""
+    kinds = {info.kind for info in header.tensors}
+    if kinds - {_F32} not in ({_F16}, {_BF16}):
+        return None
+    return torch.float16 if _F16 in kinds else torch.bfloat16

@@ -56,6 +56,12 @@ def directory_of(file: GgufFile) -> Path:
     return final
 
 
+def kept_copy(file: GgufFile) -> Path | None:
+    """The directory that was made of a file before, if it is there; its weights are not looked at."""
+    final = cache_directory(KIND).absolute() / key_of({"sha256": file.sha256, **made_with()})
+    return final if (final / _MANIFEST).is_file() else None
+
+
 def _lock(final: Path, file: GgufFile) -> FileLock:
     """A lock that is held, on making this copy."""
     lock = FileLock(final.with_suffix(".lock"))
