@@ -26,7 +26,7 @@ LEARNING = ("torch", "numpy", "gymnasium", "types", "arrival", "functional", "su
 READING = ("torch", "numpy", "transformers", "peft", "tokens", "types", "arrival", "caching", "functional", *FOUNDATION)
 WORDS = ("wordings", "text")
 READ_WITH = ("scoring", "judging", "scorer")  # of a model
-ACTING = (*WORDS, "tokenizing", "models", *READ_WITH, "algorithms", "baselines", "episodes", "rollout")
+ACTING = (*WORDS, "tokenizing", "models", *READ_WITH, "algorithms", "distributed", "baselines", "episodes", "rollout")
 RUNS = ("caching", *ACTING, "settings", "safetensors", "yaml", *LEARNING)
 KNOWS_ALL = ("*",)
 
@@ -59,6 +59,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "episodes": LEARNING,
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
+    "distributed": ("gymnasium", "models", "scorer", "tokens", "text", "episodes", *LEARNING),
     "baselines": ("safetensors", "rollout", *LEARNING),
     "temperature": ("caching", "errors"),
     "calibration": ("numpy",),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jsonargparse import get_loader, set_loader
 
+from twosome.distributed.joining import launched
 from twosome.errors import ConfigError, TwosomeError
 from twosome.settings.config import (
     PRESETS,
@@ -22,6 +24,9 @@ from twosome.settings.notation import HOLDS_ITSELF, whole_number, whole_settings
 from twosome.settings.shape import check_shape
 from twosome.terminal.parsing import ConfigParser, Parser, add_trust_argument, positive
 
+if TYPE_CHECKING:
+    from twosome.distributed.joining import Joint
+
 _load_yaml = get_loader("yaml")
 TRUST = "--loading.trust_remote_code"
 """Counts on the command line only: a file of settings may be a stranger's."""
@@ -29,13 +34,24 @@ TRUST = "--loading.trust_remote_code"
 
 def run(words: list[str]) -> int:
     """Run the command."""
+    if launched():
+        from twosome.cli.ranks import run_together
+
+        return run_together(words)
     if any(word.split("=", 1)[0] == "--resume" for word in words):
-        return _resume(words)
+        return resume_run(words)
     if any(word.split("=", 1)[0] == "--from" for word in words):
         from twosome.cli.train_from import learn_from
 
         return learn_from(words)
+    return begin_run(words)
+
+
+def begin_run(words: list[str], joint: Joint | None = None) -> int:
+    """``twosome train TASK``; with other processes, if there are any, as the first of them."""
     config, out = parse(words)
+    if joint is not None and config.shares is None:
+        config = replace(config, shares=joint.count)
     from twosome.runs.building import check_joiner
     from twosome.runs.files import check_free
     from twosome.runs.trainer import train
@@ -50,13 +66,14 @@ def run(words: list[str]) -> int:
         from twosome.runs.starting import describe_start
 
         print(describe_start(config))
+    ranks = {} if joint is None else {"ranks": joint.begin(config.threads, config.rank_timeout, to_yaml(config))}
     with training_display(config, out) as display:
-        train(config, out, display.update, on_stage=display.stage)
+        train(config, out, display.update, on_stage=display.stage, **ranks)
     return 0
 
 
-def _resume(words: list[str]) -> int:
-    """``twosome train --resume RUN``: go on with a run that was stopped."""
+def resume_run(words: list[str], joint: Joint | None = None) -> int:
+    """``twosome train --resume RUN``: go on with a run that was stopped, by however many processes."""
     parser = Parser(prog="twosome train --resume", description="Go on with a run; all other settings are its own.")
     parser.add_argument("--resume", required=True, metavar="RUN", help="directory of a run that was stopped")
     parser.add_argument("--decisions", type=positive, help="how many to take in all: a finished run goes on, too")
@@ -71,6 +88,7 @@ def _resume(words: list[str]) -> int:
     config = resumable(out, decisions).config
     if decisions is not None and config.algorithm != "fitted" and config.ppo.anneal_learning_rates:
         print(f"learning rates, annealed over the run, go on where a run of {decisions} decisions has them by then")
+    ranks = {} if joint is None else {"ranks": joint.begin(config.threads, config.rank_timeout, to_yaml(config))}
     with training_display(config, out) as display:
         resume(
             out,
@@ -78,6 +96,7 @@ def _resume(words: list[str]) -> int:
             trust_remote_code=arguments.trust_remote_code,
             decisions=decisions,
             on_stage=display.stage,
+            **ranks,
         )
     return 0
 

@@ -12,7 +12,15 @@ from twosome.report.reading import Run
 
 OWN = (
     *("seed", "task", "normalization", "threads", "save_every", "record_every", "tensorboard"),
-    *("env_processes", "env_timeout", "loading.device", "loading.path", "loading.token_budget", "loading.attention"),
+    *(
+        "env_processes",
+        "env_timeout",
+        "rank_timeout",
+        "loading.device",
+        "loading.path",
+        "loading.token_budget",
+        "loading.attention",
+    ),
     *("loading.recompute", "loading.memory_megabytes", "loading.trust_remote_code"),
 )
 """Settings that do not make another experiment, or that a group is named by anyway."""

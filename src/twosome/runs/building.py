@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twosome.baselines.vector import VectorPolicy
+from twosome.distributed.policy import SharedPolicy
+from twosome.distributed.ranks import Ranks
 from twosome.errors import ConfigError
 from twosome.models.loading import add_adapter, load_adapter, load_model, unfreeze
 from twosome.models.policy import Critic, LanguageModelPolicy
@@ -20,8 +23,8 @@ from twosome.tokens.prompting import JOINERS, Prompting
 from twosome.types import OnStage, TrainablePolicy, unheard
 
 
-def new_policy(config: RunConfig, on_stage: OnStage = unheard) -> TrainablePolicy:
-    """The policy a configuration describes, as training begins with it.
+def new_policy(config: RunConfig, on_stage: OnStage = unheard, ranks: Ranks | None = None) -> TrainablePolicy:
+    """The policy a configuration describes, as training begins with it; shared out among ``ranks``.
 
     Raises:
         ConfigError, ModelError: If it cannot be made.
@@ -32,7 +35,7 @@ def new_policy(config: RunConfig, on_stage: OnStage = unheard) -> TrainablePolic
     base, tokenizer = load_base(config.model, config.loading)
     tell_unused_template(tokenizer, config.prompting)
     on_stage(f"finding out how {config.model} is read")
-    return build_policy(config, base, tokenizer)
+    return build_policy(config, base, tokenizer, ranks=ranks)
 
 
 def build_policy(
@@ -43,6 +46,7 @@ def build_policy(
     adapter: Path | None = None,
     frozen: Any = None,
     normalization: str | None = None,
+    ranks: Ranks | None = None,
 ) -> LanguageModelPolicy:
     """The language policy a configuration describes: what trains, or a saved adapter, and a new critic if there is one.
 
@@ -53,6 +57,7 @@ def build_policy(
         adapter: Directory of a saved adapter to act with; None to train.
         frozen: The model as it was, if ``base`` is one all of whose weights were trained.
         normalization: Instead of the run's.
+        ranks: The processes that share its reading, where it trains.
 
     Raises:
         ModelError: If the model cannot be adapted or scored exactly.
@@ -70,7 +75,11 @@ def build_policy(
     else:
         model = add_adapter(base, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, top_layers=lora.top_layers)
     one_step = config.ppo.policy_minibatch * config.ppo.accumulation_steps >= config.decisions_per_update
-    return LanguageModelPolicy(
+    shares = config.shares or 1
+    make: Any = LanguageModelPolicy
+    if ranks is not None and (ranks.count > 1 or shares > 1):
+        make = partial(SharedPolicy, shares=shares, ranks=ranks)
+    return make(  # type: ignore[no-any-return]
         model,
         tokenizer,
         critic,

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
 from twosome.caching import file_sha256
@@ -103,6 +104,19 @@ def newest_checkpoint(run: Path, warn: Any = print) -> Checkpoint | None:
     return None
 
 
+@contextmanager
+def expecting_ours(checkpoint: Checkpoint) -> Iterator[None]:
+    """Say in a sentence that a checkpoint holds something else than this version writes."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
+            f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
+        ) from None
+
+
 class _Damaged(Exception):
     pass
 
@@ -132,6 +146,21 @@ def _read(path: Path) -> Checkpoint:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise _Damaged(f"it cannot be read ({error})") from None
     return Checkpoint(update, state)
+
+
+def as_bytes(state: Mapping[str, Any]) -> bytes:
+    """``state`` in one piece, for another process; :func:`from_bytes` gives it back."""
+    tensors: dict[str, Tensor] = {}
+    plain = json.dumps(_split(state, "", tensors)).encode()
+    content: bytes = len(plain).to_bytes(8, "little") + plain + save(tensors)
+    return content
+
+
+def from_bytes(content: bytes) -> dict[str, Any]:
+    """What :func:`as_bytes` was given."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    found: dict[str, Any] = _join(json.loads(content[8:end]), load(content[end:]))
+    return found
 
 
 def _name(update: int) -> str:

@@ -6,7 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,69 +18,34 @@ import yaml
 
 from twosome.algorithms import make_algorithm
 from twosome.algorithms.acting import acting_policy, written
+from twosome.distributed.ranks import Alone, Ranks, same
+from twosome.distributed.worlds import SharedVectorEnv
 from twosome.episodes import Episode
 from twosome.errors import RunError
 from twosome.functional.normalization import resolve_normalization
 from twosome.models.policy import LanguageModelPolicy
 from twosome.rollout import Collector
-from twosome.runs.best import Best, Standing
+from twosome.runs.best import Best
 from twosome.runs.building import check_joiner, new_policy
 from twosome.runs.changes import changes, resumable
-from twosome.runs.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
+from twosome.runs.checkpoint import (
+    Checkpoint,
+    as_bytes,
+    expecting_ours,
+    from_bytes,
+    newest_checkpoint,
+    write_checkpoint,
+)
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.runs.files import check_free
+from twosome.runs.progress import Progress as Progress
 from twosome.runs.recorder import Recorder, check_tensorboard
 from twosome.runs.starting import load_start
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.tasks import NOT_AGAIN, make_vector_task, vector_traits
 from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
 
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress display needs after every update.
-
-    Attributes:
-        update: Updates so far.
-        updates: Updates the run will take.
-        first: Updates that were there when this process began.
-        decisions_per_update: Decisions in one update.
-        seconds: Seconds of training in this process.
-        metrics: The update's line of ``metrics.jsonl``.
-        scoring: How the model is read.
-        best: How the episodes of the best policy so far went; None before one ended.
-        last: How the last ones went.
-    """
-
-    update: int
-    updates: int
-    first: int
-    decisions_per_update: int
-    seconds: float
-    metrics: dict[str, Any]
-    scoring: str
-    best: Standing | None = None
-    last: Standing | None = None
-
-    @property
-    def decisions(self) -> int:
-        """Decisions so far."""
-        return self.update * self.decisions_per_update
-
-    @property
-    def total(self) -> int:
-        """Decisions the run will take."""
-        return self.updates * self.decisions_per_update
-
-    @property
-    def rate(self) -> float:
-        """Decisions per second, in this process."""
-        return (self.update - self.first) * self.decisions_per_update / max(self.seconds, 1e-9)
-
-    @property
-    def seconds_left(self) -> float:
-        """Time left at that rate."""
-        return (self.total - self.decisions) / self.rate
+ALONE = Alone()
 
 
 def _ignore(progress: Progress) -> None:
@@ -91,6 +58,7 @@ def train(
     on_update: Callable[[Progress], None] = _ignore,
     *,
     on_stage: OnStage = unheard,
+    ranks: Ranks = ALONE,
 ) -> TrainablePolicy:
     """Align a language model with an environment by practice.
 
@@ -102,6 +70,7 @@ def train(
         directory: Where it is written; must be new or empty.
         on_update: Called after every update.
         on_stage: Told what is being done, from the loading of the model to every step within an update.
+        ranks: The processes of the run, if they are several: this one is rank 0, the others call :func:`follow`.
 
     Returns:
         The trained policy.
@@ -113,7 +82,7 @@ def train(
     """
     # What can be refused is refused before a large model is loaded.
     check_free(directory)
-    with _making(config, on_stage) as training:
+    with _making(config, on_stage, ranks) as training:
         if config.start is not None:
             load_start(training.policy, config)
         with RunDirectory.create(directory, config).in_use() as run:
@@ -127,6 +96,7 @@ def resume(
     trust_remote_code: bool = False,
     decisions: int | None = None,
     on_stage: OnStage = unheard,
+    ranks: Ranks = ALONE,
 ) -> TrainablePolicy:
     """Go on with a run from its newest whole checkpoint, or from its beginning if there is none yet.
 
@@ -140,6 +110,7 @@ def resume(
         decisions: How many the run takes from now on in all, which a finished one needs; its configuration then says
             so. Annealed learning rates go on where a run of that length has them.
         on_stage: Told what is being done.
+        ranks: As for :func:`train`; how many there were before does not matter.
 
     Raises:
         RunError: If there is no run, it is finished or in use, asks for code you do not trust, takes more decisions
@@ -153,7 +124,7 @@ def resume(
             f"the run in {str(directory)!r} names its model {run.config.model!r}, which is not found from here; resume "
             "it from the directory where it was started"
         )
-    with run.in_use(), _making(run.config, on_stage) as training:
+    with run.in_use(), _making(run.config, on_stage, ranks) as training:
         if run.config.start is not None and newest_checkpoint(run.path, warn=_warn) is None:
             load_start(training.policy, run.config)
         if decisions is not None:
@@ -161,10 +132,28 @@ def resume(
         return training.run(run, on_update, on_stage)
 
 
+def follow(config: RunConfig, ranks: Ranks) -> None:
+    """Take part in a run that rank 0 of ``ranks`` trains or resumes; nothing is written.
+
+    Raises:
+        TwosomeError: As :func:`train`.
+    """
+    with _making(config, ranks=ranks) as training:
+        training.follow()
+
+
 class Training:
     """The parts of one run, and how far it is."""
 
-    def __init__(self, config: RunConfig, policy: TrainablePolicy, algorithm: Algorithm, collector: Collector) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        policy: TrainablePolicy,
+        algorithm: Algorithm,
+        collector: Collector,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.ranks = ranks
         self.config = config
         self.policy = policy
         self.algorithm = algorithm
@@ -183,11 +172,8 @@ class Training:
             first, size = self.updates, config.decisions_per_update
             with run.saving(self.policy):
                 while self.updates < config.updates:
-                    before = self.policy.effort()
-                    report, episodes = self._improve(best, self._within(on_stage))
-                    self.updates += 1
+                    report, episodes, counts = self._advance(best, self._within(on_stage))
                     seconds = time.monotonic() - began
-                    counts = {name: count - before[name] for name, count in self.policy.effort().items()}
                     effort = {"cpu_seconds": round(time.process_time() - cpu, 3), **counts}
                     metrics = recorder.update(self.updates, self.decisions, seconds, report, episodes, effort)
                     # The end is saved, too, so that a longer run can go on from there.
@@ -200,12 +186,27 @@ class Training:
                     )
         return self.policy
 
+    def follow(self) -> None:
+        """Collect and improve as rank 0 does."""
+        self._load_shared(None)
+        while self.updates < self.config.updates:
+            self._advance(None, unheard)
+
+    def _advance(self, best: Best | None, on_stage: OnStage) -> tuple[UpdateReport, list[Episode], dict[str, int]]:
+        """One more update: what it did, the episodes that ended, and what the policy took for it."""
+        before = self.policy.effort()
+        report, episodes = self._improve(best, on_stage)
+        self.updates += 1
+        if self.ranks.count > 1:
+            same(self.ranks, sha256(as_bytes(self.policy.state_dict())).digest(), "weights")
+        return report, episodes, {name: count - before[name] for name, count in self.policy.effort().items()}
+
     def _within(self, on_stage: OnStage) -> OnStage:
         """Tells in which update something is done."""
         update = f"update {self.updates + 1} of {self.config.updates}"
         return lambda stage: on_stage(f"{update}: {stage}")
 
-    def _improve(self, best: Best, on_stage: OnStage) -> tuple[UpdateReport, list[Episode]]:
+    def _improve(self, best: Best | None, on_stage: OnStage) -> tuple[UpdateReport, list[Episode]]:
         """One rollout and the update from it; in between, ``best`` judges the policy that played."""
         config = self.config
         if isinstance(self.policy, LanguageModelPolicy):
@@ -213,9 +214,13 @@ class Training:
         rollout, episodes = self.collector.collect(
             acting_policy(self.algorithm, self.policy), config.rollout_steps, on_stage
         )
+        if self.ranks.count > 1:
+            same(self.ranks, sha256(rollout.actions.numpy().tobytes()).digest(), "actions")
         returns = [episode.discounted_return(config.ppo.gamma) for episode in episodes]
         played = written(self.algorithm, self.policy, self.updates, self.updates + 1 >= config.updates, on_stage)
-        best.see(self.policy, returns, self.updates, self.decisions + config.decisions_per_update, played=played)
+        if best is not None:
+            taken = self.decisions + config.decisions_per_update
+            best.see(self.policy, returns, self.updates, taken, played=played)
         report = self.algorithm.update(self.policy, rollout, self.updates / config.updates, on_stage)
         if config.long_prompts != "refuse" and isinstance(self.policy, LanguageModelPolicy):
             report = _count_cut(self.policy, report, rollout)
@@ -247,15 +252,33 @@ class Training:
         """Go back to the newest checkpoint, or to the beginning if there is none; the best policy until there."""
         best = Best(run.path, self.config)
         checkpoint = newest_checkpoint(run.path, warn=_warn)
+        if self.ranks.count > 1:
+            self._load_shared(checkpoint)
         if checkpoint is None:
             recorder.clear()
             best.clear()
             return best
-        with _expecting_ours(checkpoint):
-            self._load(checkpoint)
+        with expecting_ours(checkpoint):
+            if self.ranks.count == 1:
+                self._load(checkpoint)
             recorder.load_state_dict(checkpoint.state["recorder"])
             best.load_state_dict(checkpoint.state.get("best"))
         return best
+
+    def _load_shared(self, checkpoint: Checkpoint | None) -> None:
+        """Begin where rank 0 does, with its ``checkpoint`` if it has one; together, as open episodes are replayed so.
+
+        The first weights are rank 0's as well: they may come from elsewhere, and other libraries may draw others.
+        """
+        told = {"update": 0, "policy": self.policy.state_dict(), "state": None}
+        if checkpoint is not None:
+            told |= {"update": checkpoint.update, "state": checkpoint.state}
+        found = from_bytes(self.ranks.tell(as_bytes(told) if self.ranks.rank == 0 else b""))
+        self.policy.load_state_dict(found["policy"])
+        if found["state"] is not None:
+            checkpoint = Checkpoint(found["update"], found["state"])
+            with expecting_ours(checkpoint):
+                self._load(checkpoint)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         # Settings that are younger than the checkpoint have their defaults in both.
@@ -272,19 +295,6 @@ class Training:
         self.updates = checkpoint.update
 
 
-@contextmanager
-def _expecting_ours(checkpoint: Checkpoint) -> Iterator[None]:
-    """Say in a sentence that a checkpoint holds something else than this version writes."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise RunError(
-            f"the checkpoint after update {checkpoint.update} is whole, but not what this version of twosome "
-            f"writes ({type(error).__name__}: {said}); resume it with the version that wrote it"
-        ) from None
-
-
 def _warn(message: str) -> None:
     print(message, file=sys.stderr)
 
@@ -296,28 +306,29 @@ def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollo
 
 
 @contextmanager
-def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training]:
+def _making(config: RunConfig, on_stage: OnStage = unheard, ranks: Ranks = ALONE) -> Iterator[Training]:
     """The parts of a run as its configuration and seed make them."""
     resolve_normalization(config.normalization)
     if config.tensorboard:
         check_tensorboard()
     torch.set_num_threads(config.threads)
     weights_seed, action_seed, shuffle_seed, episode_seed = seeds(config.seed, 4)
-    envs = make_vector_task(
+    make = partial(
+        make_vector_task,
         config.task,
         config.num_envs,
         processes=config.env_processes,
         timeout=config.env_timeout,
         arguments={**config.environment, **config.narration},
     )
-    with closing(envs):
+    with closing(make() if ranks.count == 1 else SharedVectorEnv(config.num_envs, make, ranks)) as envs:
         says = vector_traits(envs)
         if config.policy == "language":
             check_joiner(says.joiner, config.prompting)
         if not says.replays:  # said before a day of training, not after
             _warn(f"{config.task}: {NOT_AGAIN}")
         torch.manual_seed(weights_seed)
-        policy = new_policy(config, on_stage)
+        policy = new_policy(config, on_stage, ranks)
         shuffling = torch.Generator().manual_seed(shuffle_seed)
         algorithm = make_algorithm(config.algorithm, policy, config.algorithm_settings, shuffling)
         collector = Collector(
@@ -328,7 +339,7 @@ def _making(config: RunConfig, on_stage: OnStage = unheard) -> Iterator[Training
             values=config.has_critic,
             replays=says.replays,
         )
-        yield Training(config, policy, algorithm, collector)
+        yield Training(config, policy, algorithm, collector, ranks)
 
 
 def seeds(seed: int, count: int) -> list[int]:

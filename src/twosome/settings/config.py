@@ -29,7 +29,7 @@ from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
 PRESETS = ("tiny", "small", "paper", "ppo", "fitted")
-FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0}
+FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0, "rank_timeout": 1.0}
 """Settings that change no number, each with some value."""
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
@@ -173,6 +173,11 @@ class RunConfig:
     """Seeds weights, actions, shuffling and episodes."""
     threads: int = 1
     """CPU threads of one process; with 1 the first ratio of every update is exactly 1 for a model read in packs."""
+    shares: int | None = None
+    """In how many parts, summed in order, a step's gradient is taken: the most processes that can share it
+    (docs/distributed.md). Null: one for each process that the run begins with, and a process alone takes it whole."""
+    rank_timeout: float = 600.0
+    """Seconds that a process of several may keep the others waiting, before the run is stopped."""
     save_every: int = 10
     """Updates between saves of adapter and critic."""
     record_every: int = 10
@@ -198,8 +203,16 @@ class RunConfig:
         for name in ("decisions", "num_envs", "rollout_steps", "threads", "save_every", "record_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.env_timeout < float("inf"):
-            raise ConfigError(f"env_timeout must be a positive number of seconds, got {self.env_timeout}")
+        for name in ("env_timeout", "rank_timeout"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
+        if self.shares is not None and self.shares < 1:
+            raise ConfigError(f"shares must be at least 1, or null for one a process, got {self.shares}")
+        if (self.shares or 1) > 1 and self.loading.keep_readings:
+            raise ConfigError(
+                f"loading.keep_readings does not go with shares={self.shares}: a share reads for its gradient anew; "
+                "leave one of them out"
+            )
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         for name in ("policy", "finetune"):

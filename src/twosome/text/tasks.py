@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -206,6 +206,7 @@ def make_vector_task(
     processes: bool = False,
     timeout: float = 300.0,
     arguments: Mapping[str, Any] | None = None,
+    members: Sequence[int] | None = None,
 ) -> VectorEnv:
     """``num_envs`` text environments side by side, guarded, autoreset disabled as the collector wants it.
 
@@ -216,13 +217,14 @@ def make_vector_task(
             that may crash or hang.
         timeout: Seconds that such a process may take to be made, for a reset or for a step.
         arguments: Further arguments of the environment.
+        members: Indices of those that are made here, if other processes have the others; None for all.
 
     Raises:
         ConfigError: If the task cannot be made.
         EnvironmentFault: If a process dies or hangs; also raised by what is returned, whenever an environment breaks
             its promises.
     """
-    names = [f"environment {index} of {name}" for index in range(num_envs)]
+    names = [f"environment {index} of {name}" for index in (range(num_envs) if members is None else members)]
     makers = [partial(_make_guarded, name, dict(arguments or {}), called) for called in names]
     if processes:
         return ProcessVectorEnv(makers, names, timeout)
@@ -233,7 +235,8 @@ def vector_traits(envs: VectorEnv) -> Traits:
     """What the environments of :func:`make_vector_task` say of themselves."""
     if isinstance(envs, SyncVectorEnv):
         return traits(envs.envs[0])
-    return envs.traits if isinstance(envs, ProcessVectorEnv) else Traits()
+    found: Traits = getattr(envs, "traits", Traits())
+    return found
 
 
 def _make_guarded(name: str, arguments: Mapping[str, Any], called: str) -> GuardedEnv:
