@@ -173,6 +173,7 @@ def joined() -> Iterator[Joint]:
     One process says what went wrong: the one that failed, and rank 0 in whose words the run ends. The others leave
     with status 2, or 130 after an interrupt, without a word.
     """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or a lost connection is told by a page of addresses
     from torch.distributed.rendezvous import rendezvous
 
     store, rank, count = next(iter(rendezvous("env://")))

@@ -268,13 +268,20 @@ class Training:
     def _load_shared(self, checkpoint: Checkpoint | None) -> None:
         """Begin where rank 0 does, with its ``checkpoint`` if it has one; together, as open episodes are replayed so.
 
-        The first weights are rank 0's as well: they may come from elsewhere, and other libraries may draw others.
+        What is new is rank 0's as well: its weights may come from elsewhere, and each process draws its own.
         """
-        told = {"update": 0, "policy": self.policy.state_dict(), "state": None}
+        told = {
+            "policy": self.policy.state_dict(),
+            "algorithm": self.algorithm.state_dict(),
+            "update": 0,
+            "state": None,
+        }
         if checkpoint is not None:
             told |= {"update": checkpoint.update, "state": checkpoint.state}
         found = from_bytes(self.ranks.tell(as_bytes(told) if self.ranks.rank == 0 else b""))
-        self.policy.load_state_dict(found["policy"])
+        if self.ranks.rank:
+            self.policy.load_state_dict(found["policy"])
+            self.algorithm.load_state_dict(found["algorithm"])
         if found["state"] is not None:
             checkpoint = Checkpoint(found["update"], found["state"])
             with expecting_ours(checkpoint):
