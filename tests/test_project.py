@@ -59,7 +59,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "episodes": LEARNING,
     "rollout": ("episodes", *LEARNING),
     "algorithms": LEARNING,
-    "distributed": ("gymnasium", "models", "scorer", "tokens", "text", "episodes", *LEARNING),
+    "distributed": ("gymnasium", "models", "scoring", "scorer", "tokens", "text", "episodes", *LEARNING),
     "baselines": ("safetensors", "rollout", *LEARNING),
     "temperature": ("caching", "errors"),
     "calibration": ("numpy",),

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from twosome.decision import Decision
 from twosome.distributed.balance import parts_of, prompts_of
 from twosome.distributed.ranks import Ranks, shares_of
+from twosome.distributed.sharding import Evenly, shard
 from twosome.models.policy import LanguageModelPolicy
 from twosome.scorer import Scorer
+from twosome.tokens.encoding import EncodedDecision
 
 Item = TypeVar("Item")
 Parts = Sequence[Sequence[Item]]
@@ -33,10 +35,11 @@ class SharedPolicy(LanguageModelPolicy):
         *arguments: Of :class:`~twosome.models.policy.LanguageModelPolicy`.
         shares: Into how many parts what is read is dealt.
         ranks: The processes.
+        sharded: Keep of the frozen base's layers a piece in each process (:mod:`twosome.distributed.sharding`).
         **options: Likewise.
     """
 
-    def __init__(self, *arguments: Any, shares: int, ranks: Ranks, **options: Any) -> None:
+    def __init__(self, *arguments: Any, shares: int, ranks: Ranks, sharded: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._shares, self._ranks = shares, ranks
         self._dealt = [shares_of(rank, ranks.count, shares) for rank in range(ranks.count)]
@@ -44,6 +47,10 @@ class SharedPolicy(LanguageModelPolicy):
         self._waves: list[Parts[Decision]] = []  # of a step's gradient, as far as they are still to come
         self._gradient = self._no_gradient()
         self._anchor = torch.zeros((), requires_grad=True)
+        self._evenly: Evenly | None = None
+        if sharded and ranks.count > 1:
+            shard(self.scorer)
+            self._evenly = Evenly(self.scorer, self._dealt, ranks.rank)
 
     def batches(self, decisions: Sequence[Decision]) -> list[list[Decision]]:
         """Distinct decisions in groups: of every share what it reads at once."""
@@ -62,6 +69,7 @@ class SharedPolicy(LanguageModelPolicy):
         self._gradients += 1
         wave = self._next_wave(decisions)
         read = [super(SharedPolicy, self)._log_probs(self.scorer, wave[s]) if wave[s] else None for s in self._own]
+        idle = self._again(wave)
         self._count_others(wave)
         rows = self._gathered(wave, [None if found is None else found.detach() for found in read])
         place = {decision: row for row, decision in enumerate(chain.from_iterable(wave))}
@@ -69,7 +77,7 @@ class SharedPolicy(LanguageModelPolicy):
 
         def backward(gradient: Tensor) -> None:
             folded = torch.zeros_like(rows).index_add_(0, picked, gradient)
-            self._take(wave, read, folded)
+            self._take(wave, read, folded, idle)
 
         found: Tensor = _Shared.apply(self._anchor, rows[picked], backward)  # type: ignore[no-untyped-call]
         return found
@@ -84,18 +92,24 @@ class SharedPolicy(LanguageModelPolicy):
         """Without gradient: each share read by who has it, and gathered."""
         parts = parts_of(scorer, decisions, self._shares)
         read = [super(SharedPolicy, self)._log_probs(scorer, parts[s]) if parts[s] else None for s in self._own]
+        self._again(parts)
         self._count_others(parts)
         return _in_order(decisions, parts, self._gathered(parts, read))
 
     def _read_features(self, prompts: list[str]) -> Tensor:
         parts = prompts_of(self.scorer, prompts, self._shares)
         read = [super(SharedPolicy, self)._read_features(parts[s]).flatten() for s in self._own if parts[s]]
+        encode = self.scorer.encoder.encode_prompt
+        self._read_again([[EncodedDecision(encode(prompt), ()) for prompt in part] for part in parts])
         self._effort["read"] += len(prompts) - sum(len(parts[share]) for share in self._own)
         return _in_order(prompts, parts, torch.stack(self._exchanged(parts, read, lambda _: self.feature_size)))
 
     def _read_phrases(self, decisions: list[Decision]) -> list[Tensor]:
         parts, size = parts_of(self.scorer, decisions, self._shares), self.feature_size
         read = [torch.cat(super(SharedPolicy, self)._read_phrases(parts[s])).flatten() for s in self._own if parts[s]]
+        encoded = [[self.scorer.encode(decision) for decision in part] for part in parts]
+        phrases = [[EncodedDecision((*e.prompt_ids, *i), ()) for e in part for i in e.action_ids] for part in encoded]
+        self._read_again(phrases)
         found = self._exchanged(parts, read, lambda decision: len(decision.actions) * size)
         by_decision = dict(zip(chain.from_iterable(parts), found, strict=True))
         return [by_decision[decision].view(-1, size) for decision in decisions]
@@ -107,12 +121,16 @@ class SharedPolicy(LanguageModelPolicy):
             self._waves = [parts_of(self.scorer, list(dict.fromkeys(decisions)), self._shares)]
         return self._waves[0]
 
-    def _take(self, wave: Parts[Decision], read: Sequence[Tensor | None], gradient: Tensor) -> None:
+    def _take(
+        self, wave: Parts[Decision], read: Sequence[Tensor | None], gradient: Tensor, idle: Sequence[Tensor]
+    ) -> None:
         """Take the gradient of a wave's own shares; with the last wave of a step, give the weights the sum of all."""
         rows = torch.split(gradient, [len(part) for part in wave])
         for place, (share, found) in enumerate(zip(self._own, read, strict=True)):
             if found is not None:
                 self._gradient[place] += self._of_weights(found, rows[share][:, : found.shape[1]])
+        for nothing in idle:
+            self._of_weights(nothing, torch.zeros_like(nothing))
         self._waves = self._waves[1:]
         if self._waves:
             return
@@ -132,6 +150,13 @@ class SharedPolicy(LanguageModelPolicy):
         for weight, held in zip(self._actor, before, strict=True):
             weight.grad = held
         return torch.cat([piece.float() for piece in pieces])
+
+    def _again(self, parts: Parts[Decision]) -> list[Tensor]:
+        """What is read where others have more to read and all must read equally often: numbers for nobody."""
+        return self._read_again([[self.scorer.encode(each) for each in part] for part in parts])
+
+    def _read_again(self, parts: Parts[EncodedDecision]) -> list[Tensor]:
+        return [] if self._evenly is None else self._evenly.again(parts)
 
     def _no_gradient(self) -> Tensor:
         size = sum(weight.numel() for weight in self._actor)

@@ -78,7 +78,7 @@ def build_policy(
     shares = config.shares or 1
     make: Any = LanguageModelPolicy
     if ranks is not None and (ranks.count > 1 or shares > 1):
-        make = partial(SharedPolicy, shares=shares, ranks=ranks)
+        make = partial(SharedPolicy, shares=shares, ranks=ranks, sharded=loading.shard)
     return make(  # type: ignore[no-any-return]
         model,
         tokenizer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +78,7 @@ class PackedReader:
         self.lean = lean
         self._tapes: list[Tape] | None = None
         self.tokens = 0
+        self.unheeding: Callable[[], AbstractContextManager[Any]] = torch.inference_mode  # where no gradient is wanted
         self.beginnings: Known | None = None  # what need not be read again, while no weight changes
         self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._decoder = self._base.get_decoder()
@@ -105,7 +106,7 @@ class PackedReader:
             self._tapes.clear()
         if torch.is_grad_enabled() or self.frozen_layers:  # what is remembered of frozen layers meets gradients later
             return self._log_probs(encoded)
-        with torch.inference_mode():
+        with self.unheeding():
             found = self._log_probs(encoded)
         return found.clone()  # a tensor that may meet gradients
 
@@ -123,7 +124,7 @@ class PackedReader:
         """Final hidden state at every prompt's last token: float32 [B, H]."""
         blocks = [block for prompt in prompts for block in build_blocks(EncodedDecision(prompt, ()))]
         found: dict[int, Tensor] = {}
-        with torch.inference_mode():
+        with self.unheeding():
             for members, numbers in self._groups(blocks):
                 pack = self._pack(members)
                 hidden = self._hidden(pack)
@@ -142,6 +143,15 @@ class PackedReader:
             placed.update(members)
             batches += [members] if members else []
         return batches
+
+    def passes(self, encoded: Sequence[EncodedDecision]) -> int:
+        """How often the layers are gone through to read these."""
+        return len(self._groups(self._blocks(encoded)[0]))
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The model's decoder layers, in order."""
+        return self._known_layers.layers
 
     def describe(self) -> str:
         """The way in a few words."""

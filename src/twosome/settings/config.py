@@ -61,6 +61,9 @@ class LoadingConfig:
     keep_readings: bool = False
     """Where an actor step takes the whole rollout: keep of what is read while acting what its gradient takes, so that
     the first step reads nothing again. Faster for large models; as much memory as memory_megabytes."""
+    shard: bool = False
+    """Where several processes train: each keeps a piece of the frozen layers, put together while they are read, for
+    models that are larger than one device (docs/distributed.md). Slower; the numbers are the same."""
     memory_megabytes: int = 256
     """Most memory for each kind of thing that is remembered; the least recently used goes first."""
 
@@ -208,6 +211,11 @@ class RunConfig:
                 raise ConfigError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
         if self.shares is not None and self.shares < 1:
             raise ConfigError(f"shares must be at least 1, or null for one a process, got {self.shares}")
+        if self.loading.shard and (self.finetune == "full" or self.loading.quantization != "none"):
+            raise ConfigError(
+                "loading.shard takes a frozen base that is not quantised: leave it out, or set finetune to lora and "
+                "loading.quantization to none"
+            )
         if (self.shares or 1) > 1 and self.loading.keep_readings:
             raise ConfigError(
                 f"loading.keep_readings does not go with shares={self.shares}: a share reads for its gradient anew; "
