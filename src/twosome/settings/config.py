@@ -6,7 +6,7 @@ Nothing here imports torch, so that ``--help`` and a mistyped setting answer at 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -29,8 +29,8 @@ from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
 PRESETS = ("tiny", "small", "paper", "ppo", "fitted")
-FREE: dict[str, Any] = {"env_processes": False, "env_timeout": 1.0, "rank_timeout": 1.0}
-"""Settings that change no number, each with some value."""
+FREE = {"env_processes", "env_timeout", "rank_timeout", "loading.shard"}
+"""Settings that change no number, by their dotted names."""
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
 
@@ -294,8 +294,8 @@ def preset_files(task: str, preset: str) -> list[Path]:
 
 
 def same_numbers(config: RunConfig, other: RunConfig) -> bool:
-    """Whether two configurations give the same numbers: all is equal but how environments are waited for."""
-    return replace(config, **FREE) == replace(other, **FREE)
+    """Whether two configurations give the same numbers: all is equal but how others are waited for and what is kept."""
+    return differing(config, other) <= FREE
 
 
 def differing(config: RunConfig, other: RunConfig) -> set[str]:
