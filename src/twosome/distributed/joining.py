@@ -46,12 +46,14 @@ class Joint:
         count: How many there are.
         store: Where they leave each other words; torchrun's, so it outlives each of them.
         timeout: Seconds that one may keep the others waiting.
+        led: Whether rank 0 is still there, as far as this process knows.
     """
 
     rank: int
     count: int
     store: Store
     timeout: float = 0.0
+    led: bool = True
 
     def begin(self, threads: int, timeout: float, settings: str) -> Group:
         """Tell the others what the run is, which only rank 0 knows: the processes; see :meth:`group`."""
@@ -125,6 +127,7 @@ class Joint:
                     return Stopped(f"rank {failed['rank']} stopped the run: {failed['sentence']}")
             time.sleep(0.05)
         gone = [rank for rank in range(self.count) if rank != self.rank and not self._is_here(rank)]
+        self.led = 0 not in gone
         who = f"rank {', '.join(map(str, gone))} is gone, or" if gone else "a process"
         return Stopped(
             f"{who} did not answer within rank_timeout={self.timeout:g} seconds (said: "
@@ -156,7 +159,7 @@ class Joint:
         with suppress(RuntimeError):
             if self.rank == 0:
                 self.store.set(_LEFT, "1")
-            else:
+            elif self.led:
                 self.store.wait([_LEFT], timedelta(seconds=GRACE))
 
     def _is_here(self, rank: int) -> bool:

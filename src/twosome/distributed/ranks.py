@@ -74,6 +74,9 @@ class Alone:
         return _summed(own)
 
 
+ALONE = Alone()
+
+
 class Group:
     """The processes of PyTorch's process group, which is there.
 

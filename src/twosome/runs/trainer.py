@@ -18,7 +18,7 @@ import yaml
 
 from twosome.algorithms import make_algorithm
 from twosome.algorithms.acting import acting_policy, written
-from twosome.distributed.ranks import Alone, Ranks, same
+from twosome.distributed.ranks import ALONE, Ranks, same
 from twosome.distributed.worlds import SharedVectorEnv
 from twosome.episodes import Episode
 from twosome.errors import RunError
@@ -44,8 +44,6 @@ from twosome.runs.starting import load_start
 from twosome.settings.config import RunConfig, from_mapping, to_yaml
 from twosome.text.tasks import NOT_AGAIN, make_vector_task, vector_traits
 from twosome.types import Algorithm, OnStage, Rollout, TrainablePolicy, UpdateReport, unheard
-
-ALONE = Alone()
 
 
 def _ignore(progress: Progress) -> None:
@@ -282,7 +280,7 @@ class Training:
         if self.ranks.rank:
             self.policy.load_state_dict(found["policy"])
             self.algorithm.load_state_dict(found["algorithm"])
-        if found["state"] is not None:
+        if found["state"]:
             checkpoint = Checkpoint(found["update"], found["state"])
             with expecting_ours(checkpoint):
                 self._load(checkpoint)
