@@ -23,8 +23,8 @@ from twosome.runs.trainer import train
 from twosome.settings.config import LoadingConfig, RunConfig, to_yaml
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torch for Windows has no gloo over these sockets")
-LIMIT = 35.0
-"""Seconds within which all processes are gone after one died; docs/distributed.md says 30 of torchrun's and ours."""
+LIMIT = 45.0
+"""Seconds within which all processes are gone after one died: torchrun kills what is left after 30 (docs/distributed.md)."""
 
 
 def command(count: int, *words: str) -> list[str]:

@@ -131,11 +131,7 @@ def resume(
 
 
 def follow(config: RunConfig, ranks: Ranks) -> None:
-    """Take part in a run that rank 0 of ``ranks`` trains or resumes; nothing is written.
-
-    Raises:
-        TwosomeError: As :func:`train`.
-    """
+    """Take part in a run that rank 0 of ``ranks`` trains or resumes; nothing is written, and errors are as there."""
     with _making(config, ranks=ranks) as training:
         training.follow()
 
@@ -330,7 +326,7 @@ def _making(config: RunConfig, on_stage: OnStage = unheard, ranks: Ranks = ALONE
         says = vector_traits(envs)
         if config.policy == "language":
             check_joiner(says.joiner, config.prompting)
-        if not says.replays:  # said before a day of training, not after
+        if not says.replays and ranks.rank == 0:  # said before a day of training, not after
             _warn(f"{config.task}: {NOT_AGAIN}")
         torch.manual_seed(weights_seed)
         policy = new_policy(config, on_stage, ranks)
