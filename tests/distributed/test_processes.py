@@ -24,7 +24,7 @@ from twosome.settings.config import LoadingConfig, RunConfig, to_yaml
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torch for Windows has no gloo over these sockets")
 LIMIT = 45.0
-"""Seconds within which all processes are gone after one died: torchrun kills what is left after 30 (docs/distributed.md)."""
+"""Seconds within which all are gone after one died: torchrun kills what is left after 30 (docs/distributed.md)."""
 
 
 def command(count: int, *words: str) -> list[str]:
