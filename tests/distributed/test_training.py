@@ -54,7 +54,7 @@ def run_of(model: str, algorithm: str = "ppo", **changes: Any) -> RunConfig:
     return small_run(model, **{**settings, **changes})
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "groups", "trie", "fitted"])
+@pytest.mark.parametrize("algorithm", ["ppo", "groups", "trie", "fitted", "full_vocabulary"])
 def test_a_run_ends_the_same_whoever_computes_what(algorithm: str, model_directory: str, tmp_path: Path) -> None:
     config = run_of(model_directory, algorithm)
     train(config, tmp_path / "alone")

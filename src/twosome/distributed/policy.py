@@ -15,6 +15,7 @@ from twosome.distributed.ranks import Ranks, shares_of
 from twosome.distributed.sharding import Evenly, shard
 from twosome.models.policy import LanguageModelPolicy
 from twosome.scorer import Scorer
+from twosome.scoring.memory import recall
 from twosome.tokens.encoding import EncodedDecision
 
 Item = TypeVar("Item")
@@ -82,6 +83,10 @@ class SharedPolicy(LanguageModelPolicy):
         found: Tensor = _Shared.apply(self._anchor, rows[picked], backward)  # type: ignore[no-untyped-call]
         return found
 
+    def action_features(self, decisions: Sequence[Decision]) -> Tensor:
+        """Final hidden state of the frozen base at each phrase's last token: float32 [B, A, H], 0 where padded."""
+        return nn.utils.rnn.pad_sequence(recall(self._phrases, decisions, self._read_phrases), batch_first=True)
+
     def effort(self) -> dict[str, int]:
         """Counts since it was made, of all processes."""
         counts = super().effort()
@@ -106,7 +111,11 @@ class SharedPolicy(LanguageModelPolicy):
 
     def _read_phrases(self, decisions: list[Decision]) -> list[Tensor]:
         parts, size = parts_of(self.scorer, decisions, self._shares), self.feature_size
-        read = [torch.cat(super(SharedPolicy, self)._read_phrases(parts[s])).flatten() for s in self._own if parts[s]]
+        read = [
+            torch.cat(self._read_frozen(self._frozen.phrase_features, list(parts[s]))).flatten()
+            for s in self._own
+            if parts[s]
+        ]
         encoded = [[self.scorer.encode(decision) for decision in part] for part in parts]
         phrases = [[EncodedDecision((*e.prompt_ids, *i), ()) for e in part for i in e.action_ids] for part in encoded]
         self._read_again(phrases)
