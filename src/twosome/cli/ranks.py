@@ -14,6 +14,8 @@ def run_together(words: list[str]) -> int:
     """Run the command as one of the processes: rank 0 reads the arguments, shows and writes, the others follow it."""
     named = {word.split("=", 1)[0] for word in words}
     with joined() as joint:
+        if "--from" in named:
+            raise ConfigError("`twosome train --from` learns in one process: start it without torchrun")
         if joint.rank == 0:
             return (resume_run if "--resume" in named else begin_run)(words, joint)
         from twosome.runs.trainer import follow
