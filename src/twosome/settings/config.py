@@ -62,8 +62,7 @@ class LoadingConfig:
     """Where an actor step takes the whole rollout: keep of what is read while acting what its gradient takes, so that
     the first step reads nothing again. Faster for large models; as much memory as memory_megabytes."""
     shard: bool = False
-    """Where several processes train: each keeps a piece of the frozen layers, put together while they are read, for
-    models that are larger than one device (docs/distributed.md). Slower; the numbers are the same."""
+    """Where several processes train: each keeps a piece of the frozen layers, put together while they are read."""
     memory_megabytes: int = 256
     """Most memory for each kind of thing that is remembered; the least recently used goes first."""
 
@@ -177,8 +176,7 @@ class RunConfig:
     threads: int = 1
     """CPU threads of one process; with 1 the first ratio of every update is exactly 1 for a model read in packs."""
     shares: int | None = None
-    """In how many parts, summed in order, a step's gradient is taken: the most processes that can share it
-    (docs/distributed.md). Null: one for each process that the run begins with, and a process alone takes it whole."""
+    """Parts, summed in order, in which a step's gradient is taken; null: one for each process that the run begins with."""
     rank_timeout: float = 600.0
     """Seconds that a process of several may keep the others waiting, before the run is stopped."""
     save_every: int = 10
