@@ -176,7 +176,7 @@ class RunConfig:
     threads: int = 1
     """CPU threads of one process; with 1 the first ratio of every update is exactly 1 for a model read in packs."""
     shares: int | None = None
-    """Parts, summed in order, in which a step's gradient is taken; null: one for each process that the run begins with."""
+    """Parts, summed in order, in which a step's gradient is taken; null: one for each process it begins with."""
     rank_timeout: float = 600.0
     """Seconds that a process of several may keep the others waiting, before the run is stopped."""
     save_every: int = 10
