@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
 from twosome.errors import ConfigError
+from twosome.terminal.changes import print_changes, with_base
 from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
@@ -56,6 +57,9 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--longest", type=positive, help="decisions after which an episode that does not end is left (default: 1000)"
     )
+    parser.add_argument(
+        "--changes", type=positive, metavar="N", help="with --exact: also the N decisions that practice changed most"
+    )
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_environment_argument(parser)
@@ -64,12 +68,17 @@ def run(words: list[str]) -> int:
     add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
+    if arguments.changes and not arguments.exact:
+        raise ConfigError("--changes needs --exact: it looks at all states of the task")
     if arguments.optimum:
         _optimum(arguments)
         return 0
     policy, name, setting = _subject(arguments)
+    changed = with_base(policy) if arguments.changes else None
     measure = _exact if arguments.exact else _sampled
     measure(arguments, policy, name, setting)
+    if changed is not None:
+        print_changes(changed, arguments.changes, setting)
     return 0
 
 
