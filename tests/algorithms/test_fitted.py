@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import pairwise
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from twosome.algorithms.action_values import ActionValues, Heads
 from twosome.algorithms.config import FittedConfig, PPOConfig
 from twosome.algorithms.experience import Experience
 from twosome.algorithms.fitted import Fitted
+from twosome.algorithms.fitting import fit
 from twosome.baselines.vector import VectorPolicy
 from twosome.errors import ConfigError, NumericalError
 from twosome.functional.categorical import kl_divergence
@@ -249,6 +251,24 @@ def test_it_goes_on_from_its_state_to_the_same_bits() -> None:
         update(each, policy, **rounds[1])
     ask = [A, B, C, END]
     assert torch.equal(*(each.acting(policy).action_log_probs(ask) for each in (first, second)))
+
+
+def test_a_fit_can_take_smaller_and_smaller_steps() -> None:
+    """On a pretrained model 25 passes at one rate left a mean divergence of 0.07 to 0.17 nats, mostly noise."""
+    moved: dict[bool, list[float]] = {}
+    for anneal in (False, True):
+        policy, seen = Reading(), []
+        config = FittedConfig(fit_anneal=anneal, fit_learning_rate=0.05, fit_passes=10, fit_tolerance=1e-9)
+        targets = {A: torch.tensor([1e-6, 1 - 1e-6]).log()}
+
+        def look(stage: str, policy: Reading = policy, seen: list[float] = seen) -> None:
+            seen.append(float(policy.action_log_probs([A])[0, 1]))
+
+        fit(policy, targets, config, PPOConfig(), torch.Generator(), look)
+        look("the end")
+        moved[anneal] = [later - earlier for earlier, later in pairwise(seen)]
+    assert moved[True][0] == pytest.approx(moved[False][0])
+    assert moved[True][-1] < 0.2 * moved[False][-1]
 
 
 def test_a_divergence_that_is_no_number_stops_the_fit() -> None:

@@ -211,6 +211,8 @@ class FittedConfig:
     """Updates between fits of the adapter; null for none but that of the last update, which has one in any case."""
     fit_learning_rate: float = 1e-3
     """Learning rate of the fit's AdamW, which begins anew with every fit."""
+    fit_anneal: bool = False
+    """Lower the fit's learning rate linearly to 0 over its passes: at one rate, what is left in the end is noise."""
     fit_passes: int = 30
     """Most passes of a fit over the decisions that are kept."""
     fit_minibatch: int = 64

@@ -65,6 +65,9 @@ def fit(
             whole = len(met) <= config.fit_minibatch
             if whole and sum(found) <= config.fit_tolerance * len(met):
                 break  # it fits as it is: nothing to step for
+            if config.fit_anneal:
+                done = (number + start / len(met)) / config.fit_passes
+                optimizer.param_groups[0]["lr"] = config.fit_learning_rate * (1 - done)
             torch.nn.utils.clip_grad_norm_(policy.actor_parameters(), ppo.max_gradient_norm)
             optimizer.step()
             steps += 1
