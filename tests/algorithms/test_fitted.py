@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from itertools import pairwise
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import pytest
