@@ -292,8 +292,17 @@ def preset_files(task: str, preset: str) -> list[Path]:
 
 
 def same_numbers(config: RunConfig, other: RunConfig) -> bool:
-    """Whether two configurations give the same numbers: all is equal but how others are waited for and what is kept."""
-    return differing(config, other) <= FREE
+    """Whether two configurations give the same numbers: all is equal but where environments are, and what is kept."""
+    return differing(_as_here(config), _as_here(other)) <= FREE
+
+
+def without_servers(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of an environment as they would be in this process: where it is changes no number."""
+    return {name: value for name, value in environment.items() if name != "servers"}
+
+
+def _as_here(config: RunConfig) -> RunConfig:
+    return replace(config, environment=without_servers(config.environment))
 
 
 def differing(config: RunConfig, other: RunConfig) -> set[str]:
