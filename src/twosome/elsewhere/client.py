@@ -205,6 +205,9 @@ class ElsewhereEnv(gymnasium.Env[TextObservation, int]):
         except BaseException:
             channel.close()
             raise
+        if self._closed.is_set():  # while it was being made
+            channel.close()
+            raise Lost("closed")
         self.joiner, self.replays, self.quotes, self.time_limit = said
         return channel
 
