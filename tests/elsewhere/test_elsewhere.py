@@ -83,9 +83,7 @@ def test_an_environment_that_hangs_stops_within_env_timeout_and_leaves_no_proces
         with closing(envs):
             envs.reset(seed=[5])
             began = time.monotonic()
-            with pytest.raises(
-                EnvironmentFault, match=r"did not answer within env_timeout=15 seconds while taking a st"
-            ):
+            with pytest.raises(EnvironmentFault, match="did not answer within env_timeout=15 seconds while"):
                 envs.step([0])
             assert 14 < time.monotonic() - began < 19
     left = [process for process in psutil.Process().children(recursive=True) if process not in before]
