@@ -145,7 +145,7 @@ class RunConfig:
     task: str = ""
     """A task of `twosome tasks`, or the id of a registered text environment (package:Name-v0)."""
     environment: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of the environment, such as layout or view_radius; servers (HOST:PORT, ...) for one elsewhere."""
+    """Further arguments of the environment, such as layout or view_radius; servers (HOST:PORT) if elsewhere."""
     decisions: int = 10_000
     """Decisions to train for, over all environments; rounded up to whole updates."""
     num_envs: int = 4
