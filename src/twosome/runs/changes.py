@@ -9,7 +9,8 @@ from twosome.errors import RunError
 from twosome.runs.best import BEST_FILE
 from twosome.runs.checkpoint import newest_checkpoint
 from twosome.runs.directory import RunDirectory
-from twosome.settings.config import FREE, RunConfig, flat, without_servers
+from twosome.settings.config import FREE, RunConfig, flat
+from twosome.settings.shape import without_servers
 
 
 def resumable(directory: Path, decisions: int | None = None) -> RunDirectory:

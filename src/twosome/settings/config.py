@@ -24,7 +24,7 @@ from twosome.algorithms.config import (
 )
 from twosome.errors import ConfigError
 from twosome.settings.notation import HOLDS_ITSELF, with_numbers
-from twosome.settings.shape import check_shape
+from twosome.settings.shape import check_shape, without_servers
 from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
@@ -293,16 +293,8 @@ def preset_files(task: str, preset: str) -> list[Path]:
 
 def same_numbers(config: RunConfig, other: RunConfig) -> bool:
     """Whether two configurations give the same numbers: all is equal but where environments are, and what is kept."""
-    return differing(_as_here(config), _as_here(other)) <= FREE
-
-
-def without_servers(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of an environment as they would be in this process: where it is changes no number."""
-    return {name: value for name, value in environment.items() if name != "servers"}
-
-
-def _as_here(config: RunConfig) -> RunConfig:
-    return replace(config, environment=without_servers(config.environment))
+    here, there = ({**flat(each), "environment": without_servers(each.environment)} for each in (config, other))
+    return {name for name in here if here[name] != there[name]} <= FREE
 
 
 def differing(config: RunConfig, other: RunConfig) -> set[str]:
