@@ -285,16 +285,15 @@ def preset_files(task: str, preset: str) -> list[Path]:
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
-    names = [f"{preset}.yaml"]
-    if (known := find_task(task)) is not None:
-        names += [f"{known.world}.{preset}.yaml", f"{task}.{preset}.yaml"]
+    known = find_task(task)
+    names = [f"{preset}.yaml", *([f"{known.world}.{preset}.yaml", f"{task}.{preset}.yaml"] if known else [])]
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 
 
 def same_numbers(config: RunConfig, other: RunConfig) -> bool:
     """Whether two configurations give the same numbers: all is equal but where environments are, and what is kept."""
-    here, there = ({**flat(each), "environment": without_servers(each.environment)} for each in (config, other))
-    return {name for name in here if here[name] != there[name]} <= FREE
+    same = without_servers(config.environment) == without_servers(other.environment)
+    return same and differing(config, other) <= {*FREE, "environment"}
 
 
 def differing(config: RunConfig, other: RunConfig) -> set[str]:
