@@ -73,6 +73,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         *("deciding", "formats", "journal", "temperature", "starlette", "uvicorn", "langchain_core", "pydantic"),
         *FOUNDATION,
     ),
+    "elsewhere": ("gymnasium", "text", "formats", *FOUNDATION),
     "hindsight": ("journal", "temperature", "runs", "tokens", *RUNS),
     "evaluation": ("sharing", "transformers", "principles", "calibration", "runs", "envs", "tokens", *RUNS),
     "language": ("principles", "evaluation", "runs", "tokens", "transformers", "filelock", "lm_eval", *RUNS),
@@ -96,7 +97,7 @@ LIGHT = {"__init__.py": ("envs", *FOUNDATION), "__main__.py": ("cli",), "cli/__i
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "lm_eval": "lm-eval", "langchain_core": "langchain-core"}
 PUBLIC = {"Agent", "Decision", "score"}
 COMMANDS = {"demo", "train", "evaluate", "evaluate-language", "reproduce", "compare", "report", "tasks"}
-COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench", "plan"}
+COMMANDS |= {"play", "score", "serve", "calibrate", "export", "check-env", "words", "bench", "plan", "serve-env"}
 
 
 @dataclass(frozen=True)

@@ -396,6 +396,12 @@ def test_settings_that_change_no_number_keep_replicates_together_and_others_do_n
     assert not notes
 
 
+def test_runs_whose_environments_are_elsewhere_are_replicates_of_those_here(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", seed=0, environment={})
+    make_run(tmp_path / "b", seed=1, environment={"servers": ["host:9117"]})
+    assert [len(each.runs) for each in group(read([tmp_path]).runs)[0]] == [2]
+
+
 def test_a_configuration_nested_too_deep_is_left_out(tmp_path: Path) -> None:
     make_run(tmp_path / "good")
     (make_run(tmp_path / "bad") / "config.yaml").write_text("[" * 5000)

@@ -26,6 +26,7 @@ COMMANDS = {
     "bench": "measure the speed of worlds and of scoring",
     "score": "score action phrases after a prompt",
     "serve": "answer questions over HTTP as an agent decides",
+    "serve-env": "have a task's environments here for runs elsewhere",
     "tasks": "list the tasks",
 }
 

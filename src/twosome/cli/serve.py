@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 from typing import Any
 
 from twosome.errors import ConfigError
-from twosome.terminal.parsing import Parser, add_policy_arguments, not_negative, policy_arguments, positive
+from twosome.terminal.parsing import Parser, add_policy_arguments, not_negative, policy_arguments, port, positive
 
 KEY = "TWOSOME_KEY"
 """Environment variable with the key, which does not show in the list of processes as an argument does."""
@@ -74,9 +73,7 @@ def _parser() -> Parser:
     )
     add_policy_arguments(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument(
-        "--port", type=_port, default=8017, help="port to listen on, 0 for any free one (default: 8017)"
-    )
+    parser.add_argument("--port", type=port, default=8017, help="port to listen on, 0 for any free one (default: 8017)")
     parser.add_argument("--key", help=f"what clients must send as their API key (default: ${KEY}, else no key)")
     parser.add_argument("--temperature", type=float, help="what logits are divided by (default: as fitted, or 1)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")
@@ -103,13 +100,6 @@ def _parser() -> Parser:
     parser.add_argument("--seed", type=not_negative, help="with a decision's name decides what is drawn (default: 0)")
     parser.add_argument("--quiet", action="store_true", help="no log; it is a JSON object per request, without texts")
     return parser
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 65_536:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 65535, got {number}")
-    return number
 
 
 def _tell(agents: dict[str, Any], address: str, key: str | None, host: str) -> None:

@@ -11,8 +11,9 @@ WORLDS = {
     "twosome/TextWorld-v0": "twosome.worlds.textworld:make",
     "twosome/ScienceWorld-v0": "twosome.worlds.scienceworld:make",
     "twosome/ALFWorld-v0": "twosome.worlds.alfworld:make",
+    "twosome/Elsewhere-v0": "twosome.elsewhere.client:make",
 }
-"""Our own two, and the text environments around other people's, each of which needs an extra."""
+"""Our own two, the text environments around other people's, each of which needs an extra, and those on servers."""
 
 
 def register_environments() -> None:

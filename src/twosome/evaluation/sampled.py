@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 
 from twosome.episodes import Episode
 from twosome.evaluation.foreseeing import foresee
 from twosome.rollout import Collector
 from twosome.success import Way, way
-from twosome.text.states import time_limit
-from twosome.text.tasks import make_vector_task
+from twosome.text.tasks import make_vector_task, vector_traits
 from twosome.types import Policy
 
 LONGEST = 1000
@@ -102,8 +101,7 @@ def evaluate(
 
 def _time_limit(envs: VectorEnv) -> int:
     """The time limit of the environments, if they are known to have one, else 0."""
-    known = time_limit(envs.envs[0]) if isinstance(envs, SyncVectorEnv) else None
-    return known or 0
+    return vector_traits(envs).time_limit or 0
 
 
 def summarize(episodes: Sequence[Episode], *, task: str, gamma: float, greedy: bool) -> Evaluation:

@@ -144,8 +144,16 @@ def _alike(runs: Sequence[Run], notes: list[str]) -> list[Run]:
 
 
 def _fingerprint(config: Mapping[str, Any]) -> str:
-    settings = {name: value for name, value in _flat(config).items() if name not in OWN}
+    settings = {name: value for name, value in _flat(_as_here(config)).items() if name not in OWN}
     return json.dumps(settings, sort_keys=True, default=str)
+
+
+def _as_here(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration without where its environments are, which changes no number."""
+    environment = config.get("environment")
+    if not isinstance(environment, Mapping):
+        return config
+    return {**config, "environment": {name: value for name, value in environment.items() if name != "servers"}}
 
 
 def _variant_names(fingerprints: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from twosome.runs.best import BEST_FILE
 from twosome.runs.checkpoint import newest_checkpoint
 from twosome.runs.directory import RunDirectory
 from twosome.settings.config import FREE, RunConfig, flat
+from twosome.settings.shape import without_servers
 
 
 def resumable(directory: Path, decisions: int | None = None) -> RunDirectory:
@@ -51,6 +52,8 @@ def changes(before: RunConfig, now: RunConfig) -> list[str]:
     More ``decisions`` than before are no such change.
     """
     was, now_is = flat(before), flat(now)
+    for settings in (was, now_is):
+        settings["environment"] = without_servers(settings["environment"])
     names = [name for name in now_is if was[name] != now_is[name] and name not in FREE]
     if now.decisions > before.decisions:
         names.remove("decisions")

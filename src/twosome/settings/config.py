@@ -24,7 +24,7 @@ from twosome.algorithms.config import (
 )
 from twosome.errors import ConfigError
 from twosome.settings.notation import HOLDS_ITSELF, with_numbers
-from twosome.settings.shape import check_shape
+from twosome.settings.shape import check_shape, without_servers
 from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
@@ -145,7 +145,7 @@ class RunConfig:
     task: str = ""
     """A task of `twosome tasks`, or the id of a registered text environment (package:Name-v0)."""
     environment: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of the environment, such as layout or view_radius."""
+    """Further arguments of the environment, such as layout or view_radius; servers (HOST:PORT) if elsewhere."""
     decisions: int = 10_000
     """Decisions to train for, over all environments; rounded up to whole updates."""
     num_envs: int = 4
@@ -285,15 +285,15 @@ def preset_files(task: str, preset: str) -> list[Path]:
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}")
-    names = [f"{preset}.yaml"]
-    if (known := find_task(task)) is not None:
-        names += [f"{known.world}.{preset}.yaml", f"{task}.{preset}.yaml"]
+    known = find_task(task)
+    names = [f"{preset}.yaml", *([f"{known.world}.{preset}.yaml", f"{task}.{preset}.yaml"] if known else [])]
     return [PRESET_DIRECTORY / name for name in names if (PRESET_DIRECTORY / name).is_file()]
 
 
 def same_numbers(config: RunConfig, other: RunConfig) -> bool:
-    """Whether two configurations give the same numbers: all is equal but how others are waited for and what is kept."""
-    return differing(config, other) <= FREE
+    """Whether two configurations give the same numbers: all is equal but where environments are, and what is kept."""
+    same = without_servers(config.environment) == without_servers(other.environment)
+    return same and differing(config, other) <= {*FREE, "environment"}
 
 
 def differing(config: RunConfig, other: RunConfig) -> set[str]:

@@ -73,3 +73,8 @@ _WORDS: dict[Any, str] = {
     str: "a text",
     type(None): "null",
 }
+
+
+def without_servers(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of an environment as they would be in this process: where it is changes no number."""
+    return {name: value for name, value in environment.items() if name != "servers"}

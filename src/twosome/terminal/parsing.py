@@ -98,6 +98,14 @@ def add_environment_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def port(text: str) -> int:
+    """A number of a port, or 0."""
+    number = int(text)
+    if not 0 <= number < 65_536:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 65535, got {number}")
+    return number
+
+
 def positive(text: str) -> int:
     """An integer of at least 1."""
     number = int(text)

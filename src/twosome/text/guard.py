@@ -87,6 +87,8 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
     def _ask(self, question: Callable[[], Any]) -> Any:
         try:
             return question()
+        except EnvironmentFault as fault:  # one that an environment elsewhere tells in a sentence of its own
+            raise EnvironmentFault(f"{self._where()}: {fault}") from fault
         except (Exception, SystemExit) as error:  # a simulator may raise anything, and must not end the run by itself
             raise self._fault(f"raised {said(error)}") from error
 
@@ -154,8 +156,11 @@ class GuardedEnv(gymnasium.Wrapper[TextObservation, int, TextObservation, int]):
             raise self._fault(f"returned {name} as {type(value).__name__}; expected a dictionary")
 
     def _fault(self, what: str) -> EnvironmentFault:
+        return EnvironmentFault(f"{self._where()}, {what}")
+
+    def _where(self) -> str:
         when = f"step {self._steps}" if self._steps else "the reset"
-        return EnvironmentFault(f"{self.name}, at {when} of the episode with seed {self._seed}, {what}")
+        return f"{self.name}, at {when} of the episode with seed {self._seed}"
 
 
 def _offered(observation: Mapping[str, Any]) -> bool:

@@ -95,11 +95,13 @@ class Traits:
             ``replays = False``; nobody can make it, so a run that is resumed begins its open episodes anew.
         quotes: Whose words its prompts and phrases are, where they are not the narrator's own; None where they are. A
             narrator says so by an attribute ``quotes``, the name of the world.
+        time_limit: See :func:`time_limit`.
     """
 
     joiner: str | None = None
     replays: bool = True
     quotes: str | None = None
+    time_limit: int | None = None
 
 
 def traits(env: gymnasium.Env[Any, Any]) -> Traits:
@@ -111,7 +113,8 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
     text: Any = env.unwrapped
     inside = text.env if isinstance(text, TextEnv) else text
     replays = bool(inside.get_wrapper_attr("replays")) if inside.has_wrapper_attr("replays") else True
-    return Traits(joiner(env), replays, getattr(getattr(text, "narrator", None), "quotes", None))
+    quotes = getattr(getattr(text, "narrator", text), "quotes", None)
+    return Traits(joiner(env), replays, quotes, time_limit(env))
 
 
 def text_world(env: gymnasium.Env[Any, Any]) -> TextWorld | None:

@@ -17,12 +17,14 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from twosome.errors import ConfigError, TwosomeError
 from twosome.families import FAMILIES
 from twosome.overcooked.tasks import TASKS as OVERCOOKED_TASKS
+from twosome.text.batches import TextVectorEnv
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.guard import GuardedEnv, close_or_tell, words_of
 from twosome.text.history import History
 from twosome.text.overcooked import OvercookedNarrator
 from twosome.text.states import Traits, traits
 from twosome.text.telling import NumericNarrator, PermutedNarrator, RenamingNarrator, vector_shape
+from twosome.text.threads import ThreadVectorEnv
 from twosome.text.virtualhome import VirtualHomeNarrator
 from twosome.text.workers import ProcessVectorEnv
 from twosome.virtualhome.tasks import TASKS as VIRTUALHOME_TASKS
@@ -107,6 +109,8 @@ def make_task(
     permute_phrases: int | None = None,
     rename_things: int | None = None,
     history: int = 0,
+    servers: Sequence[str] | None = None,
+    server_timeout: float = 300.0,
     **arguments: Any,
 ) -> gymnasium.Env[Any, int]:
     """A text environment: a task of twosome by name, or anybody's by its Gymnasium id (``package:Name-v0``).
@@ -119,11 +123,21 @@ def make_task(
             none.
         rename_things: Seed of made-up names that things go by, as a control; None for their own.
         history: How many moments before the present one a prompt begins with.
+        servers: ``HOST:PORT`` of servers that have the environment (:mod:`twosome.elsewhere`); the first is asked.
+            None, or an empty list, for an environment of this process.
+        server_timeout: Seconds that a server has for an answer, or to come back.
         **arguments: Further arguments of the environment.
 
     Raises:
         ConfigError: If there is no such task, or it cannot be made with these arguments.
+        EnvironmentFault: If the server that is to have it cannot be reached.
     """
+    if servers:
+        usual = {"narration": "words", "permute_phrases": None, "rename_things": None, "history": 0}
+        given: dict[str, Any] = {"narration": narration, "permute_phrases": permute_phrases}
+        given |= {"rename_things": rename_things, "history": history}
+        told = {key: value for key, value in given.items() if value != usual[key]}
+        return _elsewhere(name, _addresses(servers)[0], server_timeout, {**told, **arguments})
     env = _make(name, arguments)
     if narration == "words" and permute_phrases is None and rename_things is None and history == 0:
         return env
@@ -143,6 +157,18 @@ def make_task(
     elif narration != "words":
         raise ConfigError(f"unknown narration {narration!r}: expected words or numbers")
     return env
+
+
+def _elsewhere(name: str, server: str, timeout: float, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, int]:
+    """The task on a server; by its id, as that room knows this one."""
+    made: dict[str, Any] = {"task": name, "server": server, "timeout": timeout, "arguments": arguments}
+    return gymnasium.make("twosome/Elsewhere-v0", disable_env_checker=True, **made)
+
+
+def _addresses(servers: Any) -> list[str]:
+    if not isinstance(servers, (list, tuple)):
+        raise ConfigError(f"environment.servers must be a list of HOST:PORT, got {servers!r:.80}")
+    return list(servers)
 
 
 def _seed(argument: str, value: Any) -> int:
@@ -215,8 +241,9 @@ def make_vector_task(
         num_envs: How many.
         processes: Each in a process of its own. Trajectories are the same; worth it for simulators that are slow, or
             that may crash or hang.
-        timeout: Seconds that such a process may take to be made, for a reset or for a step.
-        arguments: Further arguments of the environment.
+        timeout: Seconds that such a process, or a server, may take to be made, for a reset or for a step.
+        arguments: Further arguments of the environment. With ``servers`` environment i is on server i modulo their
+            number, and their answers are waited for together.
         members: Indices of those that are made here, if other processes have the others; None for all.
 
     Raises:
@@ -224,8 +251,16 @@ def make_vector_task(
         EnvironmentFault: If a process dies or hangs; also raised by what is returned, whenever an environment breaks
             its promises.
     """
-    names = [f"environment {index} of {name}" for index in (range(num_envs) if members is None else members)]
-    makers = [partial(_make_guarded, name, dict(arguments or {}), called) for called in names]
+    numbers = list(range(num_envs) if members is None else members)
+    names = [f"environment {index} of {name}" for index in numbers]
+    given = dict(arguments or {})
+    makers = [partial(make_guarded, name, given, called) for called in names]
+    if given.get("servers"):
+        servers = _addresses(given["servers"])
+        place = {"server_timeout": timeout, **given}
+        places = [{**place, "servers": [servers[index % len(servers)]]} for index in numbers]
+        makers = [partial(make_guarded, name, place, called) for place, called in zip(places, names, strict=True)]
+        return ThreadVectorEnv(makers)
     if processes:
         return ProcessVectorEnv(makers, names, timeout)
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
@@ -235,11 +270,11 @@ def vector_traits(envs: VectorEnv) -> Traits:
     """What the environments of :func:`make_vector_task` say of themselves."""
     if isinstance(envs, SyncVectorEnv):
         return traits(envs.envs[0])
-    found: Traits = getattr(envs, "traits", Traits())
-    return found
+    return envs.traits if isinstance(envs, TextVectorEnv) else Traits()
 
 
-def _make_guarded(name: str, arguments: Mapping[str, Any], called: str) -> GuardedEnv:
+def make_guarded(name: str, arguments: Mapping[str, Any], called: str) -> GuardedEnv:
+    """As :func:`make_task`, every answer checked; ``called`` is its name in messages."""
     return GuardedEnv(make_task(name, **arguments), called)
 
 

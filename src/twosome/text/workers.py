@@ -15,11 +15,9 @@ from multiprocessing import connection
 from typing import Any
 
 import gymnasium
-import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
 from twosome.errors import EnvironmentFault, TwosomeError
+from twosome.text.batches import TextVectorEnv
 from twosome.text.states import Traits, traits
 
 Maker = Callable[[], gymnasium.Env[Any, Any]]
@@ -38,7 +36,7 @@ class _Worker:
     pipe: connection.Connection
 
 
-class ProcessVectorEnv(VectorEnv):
+class ProcessVectorEnv(TextVectorEnv):
     """Text environments side by side, each in a process of its own; autoreset is disabled.
 
     The same as Gymnasium's ``AsyncVectorEnv`` for environments that behave. Where one does not, a single
@@ -55,11 +53,9 @@ class ProcessVectorEnv(VectorEnv):
     """
 
     def __init__(self, makers: Sequence[Maker], names: Sequence[str], timeout: float) -> None:
-        self.num_envs = len(makers)
-        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+        super().__init__(len(makers))
         self._timeout = timeout
         self._workers: list[_Worker] = []
-        self._observations: list[Any] = [None] * self.num_envs
         try:
             for maker, name in zip(makers, names, strict=True):
                 self._workers.append(_start(maker, name))
@@ -69,39 +65,15 @@ class ProcessVectorEnv(VectorEnv):
         except BaseException:
             self.close()
             raise
-        self.single_observation_space, self.single_action_space, self.traits = made[0]
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._describe(*made[0])
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Reset all environments, or those that ``options["reset_mask"]`` marks; see Gymnasium's vector API."""
-        further = dict(options or {})
-        mask = further.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_))
-        first = seed if isinstance(seed, int) else 0
-        seeds = [None if seed is None else first + index for index in range(self.num_envs)]
-        if seed is not None and not isinstance(seed, int):
-            seeds = list(seed)
-        chosen = [int(index) for index in np.flatnonzero(mask)]
-        self._send({index: ("reset", {"seed": seeds[index], "options": further or None}) for index in chosen})
-        for index, (observation, _) in self._answers(chosen, "being reset").items():
-            self._observations[index] = observation
-        return self._batched(), {}
+    def _reset_each(self, calls: Mapping[int, dict[str, Any]]) -> Mapping[int, tuple[Any, Any]]:
+        self._send({index: ("reset", call) for index, call in calls.items()})
+        return self._answers(list(calls), "being reset")
 
-    def step(self, actions: Any) -> tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]:
-        """Take one action in every environment; see Gymnasium's vector API."""
-        self._send({index: ("step", {"action": int(action)}) for index, action in enumerate(actions)})
-        answers = self._answers(range(self.num_envs), "taking a step")
-        infos: dict[str, Any] = {}
-        for index in range(self.num_envs):
-            self._observations[index] = answers[index][0]
-            infos = self._add_info(infos, answers[index][4], index)
-        rewards, terminated, truncated = (
-            np.array([answers[index][place] for index in range(self.num_envs)], dtype=kind)
-            for place, kind in ((1, np.float64), (2, np.bool_), (3, np.bool_))
-        )
-        return self._batched(), rewards, terminated, truncated, infos
+    def _step_each(self, calls: Mapping[int, dict[str, Any]]) -> Mapping[int, tuple[Any, ...]]:
+        self._send({index: ("step", call) for index, call in calls.items()})
+        return self._answers(list(calls), "taking a step")
 
     def close_extras(self, **kwargs: Any) -> None:
         """Have the environments closed; processes that do not end in time are killed."""
@@ -121,9 +93,6 @@ class ProcessVectorEnv(VectorEnv):
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
-
-    def _batched(self) -> dict[str, Any]:
-        return {key: tuple(observation[key] for observation in self._observations) for key in ("prompt", "actions")}
 
     def _send(self, requests: Mapping[int, tuple[str, dict[str, Any]]]) -> None:
         for index, request in requests.items():
