@@ -17,7 +17,6 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from twosome.errors import ConfigError, TwosomeError
 from twosome.families import FAMILIES
 from twosome.overcooked.tasks import TASKS as OVERCOOKED_TASKS
-from twosome.text.batches import TextVectorEnv
 from twosome.text.environment import Narrator, TextEnv
 from twosome.text.guard import GuardedEnv, close_or_tell, words_of
 from twosome.text.history import History
@@ -270,7 +269,8 @@ def vector_traits(envs: VectorEnv) -> Traits:
     """What the environments of :func:`make_vector_task` say of themselves."""
     if isinstance(envs, SyncVectorEnv):
         return traits(envs.envs[0])
-    return envs.traits if isinstance(envs, TextVectorEnv) else Traits()
+    found: Traits = getattr(envs, "traits", Traits())
+    return found
 
 
 def make_guarded(name: str, arguments: Mapping[str, Any], called: str) -> GuardedEnv:
