@@ -45,7 +45,8 @@ def test_the_rollout_does_not_depend_on_who_has_which_environment(environments: 
 
 
 def test_what_environments_say_of_themselves_is_known_everywhere() -> None:
-    alone = vector_traits(make_vector_task("tomato-salad", 1))
+    alone = vector_traits(make_vector_task("tomato-salad", 1, arguments={"time_limit": 20}))
+    assert alone.time_limit == 20
     assert together(2, lambda each: vector_traits(shared(1, each))) == [alone, alone]
 
 
