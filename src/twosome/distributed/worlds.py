@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from twosome.distributed.ranks import Ranks, shares_of
 from twosome.episodes import info_entry
+from twosome.text.batches import asked_to_reset
 from twosome.text.states import Traits
 from twosome.text.tasks import vector_traits
 
@@ -42,12 +43,7 @@ class SharedVectorEnv(VectorEnv):
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reset all environments, or those that ``options["reset_mask"]`` marks; see Gymnasium's vector API."""
-        further = dict(options or {})
-        mask = further.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_))
-        first = seed if isinstance(seed, int) else 0
-        seeds = [None if seed is None else first + index for index in range(self.num_envs)]
-        if seed is not None and not isinstance(seed, int):
-            seeds = list(seed)
+        mask, seeds, further = asked_to_reset(self.num_envs, seed, options)
         shown = []
         if self._envs is not None and mask[self._slice].any():
             own = {**further, "reset_mask": mask[self._slice]}

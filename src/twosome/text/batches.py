@@ -46,12 +46,7 @@ class TextVectorEnv(VectorEnv):
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reset all environments, or those that ``options["reset_mask"]`` marks; see Gymnasium's vector API."""
-        further = dict(options or {})
-        mask = further.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_))
-        first = seed if isinstance(seed, int) else 0
-        seeds = [None if seed is None else first + index for index in range(self.num_envs)]
-        if seed is not None and not isinstance(seed, int):
-            seeds = list(seed)
+        mask, seeds, further = asked_to_reset(self.num_envs, seed, options)
         chosen = [int(index) for index in np.flatnonzero(mask)]
         calls = {index: {"seed": seeds[index], "options": further or None} for index in chosen}
         for index, (observation, _) in self._reset_each(calls).items():
@@ -73,3 +68,14 @@ class TextVectorEnv(VectorEnv):
 
     def _batched(self) -> dict[str, Any]:
         return {key: tuple(observation[key] for observation in self._observations) for key in ("prompt", "actions")}
+
+
+def asked_to_reset(
+    num_envs: int, seed: int | Sequence[int | None] | None, options: Mapping[str, Any] | None
+) -> tuple[Any, list[int | None], dict[str, Any]]:
+    """What a reset of Gymnasium's vector API asks: which environments (bool [N]), their seeds, the other options."""
+    further = dict(options or {})
+    mask = further.pop("reset_mask", np.ones(num_envs, dtype=np.bool_))
+    if seed is None or isinstance(seed, int):
+        return mask, [None if seed is None else seed + index for index in range(num_envs)], further
+    return mask, list(seed), further
