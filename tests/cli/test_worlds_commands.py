@@ -49,6 +49,8 @@ def test_check_env_exits_with_1_where_there_are_errors(capsys: pytest.CaptureFix
         (("evaluate", "--uniform"), "uniform play of a --task"),
         (("evaluate", "--uniform", "--task", "tomato-salad", "--model", "x"), "without a run"),
         (("evaluate", "--uniform", "--exact", "--task", "tomato-salad", "--episodes", "5"), "--episodes"),
+        (("evaluate", "--uniform", "--exact", "--task", "tomato-salad", "--within", "1"), "share of the episodes"),
+        (("evaluate", "--uniform", "--task", "tomato-salad", "--within", "0.1"), "needs --exact"),
         (("play", "tomato-salad", "--player", "random", "--gif", "nowhere/x.gif"), "directory that exists"),
         (("play", "tomato-salad", "--player", "random", "--gif", "x.gif", "--pictures"), "not both"),
     ],

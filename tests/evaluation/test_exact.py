@@ -133,3 +133,52 @@ def test_the_best_play_of_both_worlds(task: str, gamma: float, optimum: float, d
     assert best is not None
     assert best.value == pytest.approx(optimum, abs=1e-6)
     assert len(best.actions) == decisions
+
+
+class Counting(Cook):
+    """Counts the decisions it is asked for."""
+
+    def __init__(self, wishes: Sequence[str], drift: float = 0.0) -> None:
+        super().__init__(wishes, drift)
+        self.asked: list[Decision] = []
+
+    def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        self.asked += decisions
+        return super().action_log_probs(decisions)
+
+
+RECIPE = (
+    *("chop the tomato", "chop the lettuce", "serve the dish", "put the tomato in the bowl"),
+    *("put the lettuce in the bowl", "put the tomato on the cutting board", "put the lettuce on the cutting board"),
+    *("pick up the tomato", "pick up the lettuce"),
+)
+
+
+@pytest.mark.parametrize("within", [0.1, 1e-3])
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize(("task", "drift"), [("tomato-lettuce-salad", 0.1), ("food-preparation", 0.9)])
+def test_asked_only_where_it_comes_the_value_is_off_by_no_more_than_what_was_missed(
+    task: str, drift: float, greedy: bool, within: float
+) -> None:
+    everywhere = evaluate_exactly(Cook(RECIPE, drift), task, greedy=greedy)
+    policy = Counting(RECIPE, drift)
+    found = evaluate_exactly(policy, task, greedy=greedy, within=within)
+    assert len(policy.asked) == len(set(policy.asked)) == found.asked <= found.prompts == everywhere.prompts
+    assert 0 <= found.missed <= within
+    assert abs(found.success - everywhere.success) <= found.missed + 1e-12
+    assert abs(found.discounted_return - everywhere.discounted_return) <= 2 * found.missed + 1e-12
+    assert (found.accuracy is None) == (found.asked < found.prompts)
+
+
+def test_a_policy_that_keeps_to_one_path_is_asked_on_that_path_alone() -> None:
+    recipe = ("chop the tomato", "serve the dish", "put the tomato in the bowl", "put the tomato on the cutting board")
+    policy = Counting((*recipe, "pick up the tomato"))
+    found = evaluate_exactly(policy, "tomato-salad", within=1e-9)
+    assert (found.asked, found.missed, found.success, found.decisions) == (6, 0.0, 1.0, 6.0)
+    assert found.discounted_return == pytest.approx(found.optimal_return, abs=1e-12)
+
+
+@pytest.mark.parametrize("within", [-0.1, 1.0, math.nan])
+def test_a_share_of_the_episodes_is_a_share(within: float) -> None:
+    with pytest.raises(ConfigError, match="within must be a share of the episodes"):
+        evaluate_exactly(UniformPolicy(), "tomato-salad", within=within)

@@ -62,7 +62,10 @@ def outcome(out: Path) -> dict[str, bytes]:
 
 def test_every_agent_is_measured_on_every_task_it_can_read(done: Path) -> None:
     lines = read_lines(done / "measurements.jsonl")
-    assert all(sorted(line) == sorted(FIELDS) for line in lines)
+    assert all(sorted({*line, "missed"}) == sorted({*FIELDS, "missed"}) for line in lines)
+    assert all(0 <= line.get("missed", 0) <= 1e-3 for line in lines), (
+        "it is no embedded model, so hardly anything is left"
+    )
     tasks: dict[tuple[str, bool], set[str]] = {}
     for line in lines:
         tasks.setdefault((line["agent"], line["greedy"]), set()).add(line["task"])
@@ -181,7 +184,8 @@ def test_untrained_play_reads_once_and_measures_what_acting_would(done: Path, mo
     lines = read_lines(done / "measurements.jsonl")
     for name in ("sum", "token", "word"):
         policy = load_agent(model=model_directory, normalization=name).policy
-        found = evaluate_exactly(policy, "cheese", gamma=TASKS["cheese"].gamma, environment={"wording": "everyday"})
+        where = {"gamma": TASKS["cheese"].gamma, "environment": {"wording": "everyday"}}
+        found = evaluate_exactly(policy, "cheese", **where, within=plan.NEARLY_ALL)
         (line,) = [
             line
             for line in lines

@@ -44,6 +44,12 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--exact", action="store_true", help="compute instead of sampling, where the world shows its states"
     )
+    parser.add_argument(
+        "--within",
+        type=float,
+        metavar="SHARE",
+        help="with --exact: leave out decisions to which no more than this share of its episodes come",
+    )
     parser.add_argument("--uniform", action="store_true", help="measure uniform play of the --task instead of a model")
     parser.add_argument(
         "--optimum", action="store_true", help="measure the best play of the --task: by search, or its world's oracle"
@@ -68,6 +74,8 @@ def run(words: list[str]) -> int:
     add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
+    if arguments.within is not None and not arguments.exact:
+        raise ConfigError("--within needs --exact: sampled episodes ask only where they come in any case")
     if arguments.changes and not arguments.exact:
         raise ConfigError("--changes needs --exact: it looks at all states of the task")
     if arguments.optimum:
@@ -215,7 +223,8 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
         def progress(asked: int, all_of_them: int) -> None:
             told.status = f"{asked} of {all_of_them} different decisions read"
 
-        result = evaluate_exactly(policy, **setting, greedy=arguments.greedy, on_progress=progress)
+        how = {"greedy": arguments.greedy, "within": arguments.within or 0.0}
+        result = evaluate_exactly(policy, **setting, **how, on_progress=progress)
     if arguments.json:
         _print_json(result, policy)
         return
@@ -224,9 +233,12 @@ def _exact(arguments: argparse.Namespace, policy: Policy, name: str, setting: di
     print(f"  discounted return    {result.discounted_return:.4f} (optimum {result.optimal_return:.4f})")
     print(f"  decisions            {result.decisions:.2f} per episode")
     print(f"  optimal choices      {result.optimal_choices:.1%} of the decisions of an episode")
-    print(
-        f"  most probable action {result.accuracy:.1%} optimal over {result.states} states ({result.prompts} prompts)"
-    )
+    where = f"over {result.states} states ({result.prompts} prompts)"
+    if result.accuracy is not None:
+        print(f"  most probable action {result.accuracy:.1%} optimal {where}")
+    else:
+        print(f"  asked                {result.asked} of {result.prompts} prompts; {result.missed:.2%} of the episodes")
+        print("                       come to another one, from where even play is assumed")
     print(
         f"  calibration error    {result.calibration_error:.4f} between the probability of what it does and how often "
         "that is optimal"

@@ -16,6 +16,7 @@ from twosome.envs import oracle
 from twosome.envs.exploring import StateGraph, explore
 from twosome.envs.visiting import visits
 from twosome.errors import ConfigError
+from twosome.evaluation.following import Row, follow
 from twosome.success import Way
 from twosome.text.states import TextWorld, text_world
 from twosome.text.tasks import open_task
@@ -42,7 +43,11 @@ class ExactEvaluation:
         optimal_return: Return of the best policy that sees the state; if discounted, without a time limit.
         states: Reachable states in which there is something to decide.
         prompts: Different decisions they read as.
-        accuracy: Fraction of those states in which the most probable action is an optimal one.
+        asked: How many of these the policy was asked for.
+        missed: Probability that an episode comes to a decision that the policy was not asked for; from there on it is
+            taken to play evenly. 0 where it was asked for all.
+        accuracy: Fraction of those states in which the most probable action is an optimal one; None where some were
+            not asked for.
         optimal_choices: Expected fraction of the decisions of an episode that are optimal.
         calibration_error: Mean distance of the probability of an action that is taken from how often such an action is
             optimal (:func:`twosome.calibration.calibration_error`).
@@ -61,7 +66,9 @@ class ExactEvaluation:
     optimal_return: float
     states: int
     prompts: int
-    accuracy: float
+    asked: int
+    missed: float
+    accuracy: float | None
     optimal_choices: float
     calibration_error: float
     reliability: tuple[Bin, ...]
@@ -75,9 +82,10 @@ def evaluate_exactly(
     greedy: bool = False,
     environment: Mapping[str, Any] | None = None,
     batch_size: int = 32,
+    within: float = 0.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ExactEvaluation:
-    """Evaluate a policy on every state of a task whose world shows its states.
+    """Evaluate a policy on every state of a task whose world shows its states, or on every one to which it comes.
 
     Args:
         policy: Any policy; it is not changed. It is asked once for every different decision.
@@ -86,12 +94,22 @@ def evaluate_exactly(
         greedy: Take the most probable action instead of sampling.
         environment: Further arguments of the environment.
         batch_size: Decisions the policy is asked for at once.
+        within: Share of the episodes that may come to decisions it is not asked for; 0 to ask for all. A large model
+            is asked far less where a few states are enough for nearly all episodes.
         on_progress: Called with the numbers of decisions asked for and of all, after every batch.
 
     Raises:
         ConfigError: If the world does not show its states, or the environment not its time limit.
     """
-    known = look(policy, task, environment=environment, batch_size=batch_size, on_progress=on_progress)
+    known = look(
+        policy,
+        task,
+        environment=environment,
+        batch_size=batch_size,
+        within=within,
+        greedy=greedy,
+        on_progress=on_progress,
+    )
     acting = known.table
     if greedy:
         acting = np.zeros_like(acting)
@@ -107,15 +125,19 @@ class Known:
         graph: All states.
         time_limit: Primitive steps after which an episode is over.
         rows: The states in which there is something to decide, and how they read.
-        table: float64 [S, A], the policy's probabilities.
+        table: float64 [S, A], the policy's probabilities; even ones where it was not asked.
         favourites: int64 [S], its most probable action; 0 where there is nothing to decide.
+        asked: Different decisions that it was asked for.
+        missed: Probability that an episode comes to another one.
     """
 
     graph: StateGraph[Any]
     time_limit: int
-    rows: Sequence[_Row]
+    rows: Sequence[Row]
     table: NDArray[np.float64]
     favourites: NDArray[np.int64]
+    asked: int
+    missed: float
 
     def optimum(self, gamma: float) -> oracle.Optimum:
         """The best that can be done from every state; a discount of 1 cannot tell soon from late."""
@@ -128,9 +150,14 @@ def look(
     *,
     environment: Mapping[str, Any] | None = None,
     batch_size: int = 32,
+    within: float = 0.0,
+    greedy: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Known:
-    """Ask a policy in every state of a task; see :func:`evaluate_exactly`."""
+    """Ask a policy in every state of a task, or wherever it comes, playing greedily or not; see
+    :func:`evaluate_exactly`."""
+    if not 0 <= within < 1:
+        raise ConfigError(f"within must be a share of the episodes, at least 0 and below 1, got {within!r}")
     with open_task(task, **(environment or {})) as env:
         shown = text_world(env)
     if shown is None or shown.time_limit is None:
@@ -141,54 +168,62 @@ def look(
         )
     graph = explore(shown.world)
     rows = _read(shown, graph)
-    distinct = list(dict.fromkeys(row.decision for row in rows))
-    if isinstance(policy, ForeseeingPolicy):
-        policy.foresee(distinct)
-    asked = _ask(policy, distinct, batch_size, on_progress)
+    asking = _Asking(policy, list(dict.fromkeys(row.decision for row in rows)), batch_size, on_progress)
+    if within:
+        answers, missed = follow(graph, shown.time_limit, rows, asking, within, greedy=greedy)
+    else:
+        answers, missed = asking(asking.all_of_them), 0.0
     table, favourites = np.zeros(graph.admissible.shape), np.zeros(len(graph.states), dtype=np.int64)
     for row in rows:
-        probabilities = asked[row.decision]
+        probabilities = answers.get(row.decision)
+        if probabilities is None:
+            probabilities = np.ones(len(row.actions))
         favourites[row.index] = row.actions[int(probabilities.argmax())]
         table[row.index, row.actions] = probabilities / probabilities.sum()
-    return Known(graph, shown.time_limit, rows, table, favourites)
+    return Known(graph, shown.time_limit, rows, table, favourites, len(answers), missed)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A state's row in the graph, its decision, and the environment's action for each of its options."""
-
-    index: int
-    decision: Decision
-    actions: list[int]
-
-
-def _read(shown: TextWorld, graph: StateGraph[Any]) -> list[_Row]:
+def _read(shown: TextWorld, graph: StateGraph[Any]) -> list[Row]:
     """The decisions of all states in which there is one."""
     rows = []
     for index, state in enumerate(graph.states):
         if graph.admissible[index].any():
             prompt, options = shown.narrate(state)
             decision = Decision(prompt, tuple(option.text for option in options))
-            rows.append(_Row(index, decision, [int(option.env_action) for option in options]))
+            rows.append(Row(index, decision, [int(option.env_action) for option in options]))
     return rows
 
 
-def _ask(
-    policy: Policy,
-    decisions: Sequence[Decision],
-    batch_size: int,
-    on_progress: Callable[[int, int], None] | None,
-) -> dict[Decision, NDArray[np.float64]]:
-    """The policy's probabilities in every decision."""
-    answers: dict[Decision, NDArray[np.float64]] = {}
-    for batch in _batches(decisions, batch_size):
-        with torch.no_grad():
-            probabilities = policy.action_log_probs(batch).double().exp().cpu().numpy()
-        for decision, row in zip(batch, probabilities, strict=True):
-            answers[decision] = row[: len(decision.actions)]
-        if on_progress is not None:
-            on_progress(len(answers), len(decisions))
-    return answers
+class _Asking:
+    """Asks a policy, in batches, and tells how far it is."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        all_of_them: Sequence[Decision],
+        batch_size: int,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.all_of_them = all_of_them
+        self._policy = policy
+        self._batch_size = batch_size
+        self._on_progress = on_progress
+        self._asked = 0
+        if isinstance(policy, ForeseeingPolicy):
+            policy.foresee(all_of_them)
+
+    def __call__(self, decisions: Sequence[Decision]) -> dict[Decision, NDArray[np.float64]]:
+        """The policy's probabilities in every one of ``decisions``."""
+        answers: dict[Decision, NDArray[np.float64]] = {}
+        for batch in _batches(decisions, self._batch_size):
+            with torch.no_grad():
+                probabilities = self._policy.action_log_probs(batch).double().exp().cpu().numpy()
+            for decision, row in zip(batch, probabilities, strict=True):
+                answers[decision] = row[: len(decision.actions)]
+            self._asked += len(batch)
+            if self._on_progress is not None:
+                self._on_progress(self._asked, len(self.all_of_them))
+        return answers
 
 
 def _batches(decisions: Sequence[Decision], size: int) -> Iterator[Sequence[Decision]]:
@@ -206,7 +241,7 @@ def _summarize(task: str, greedy: bool, gamma: float, known: Known, acting: NDAr
     # One point for every optimal choice, none for others: the mean return then counts optimal choices.
     points = replace(graph, rewards=optimum.optimal.astype(np.float64))
     optimal_choices = oracle.evaluate(points, acting, 1.0, time_limit).mean_return / result.mean_decisions
-    at = [row.index for row in rows]
+    at, prompts = [row.index for row in rows], len({row.decision for row in rows})
     bins = reliability(visits(graph, acting, time_limit)[:, None] * acting, known.table, optimum.optimal)
     return ExactEvaluation(
         task=task,
@@ -220,8 +255,10 @@ def _summarize(task: str, greedy: bool, gamma: float, known: Known, acting: NDAr
         duration=result.mean_duration,
         optimal_return=best,
         states=len(rows),
-        prompts=len({row.decision for row in rows}),
-        accuracy=float(optimum.optimal[at, known.favourites[at]].mean()),
+        prompts=prompts,
+        asked=known.asked,
+        missed=known.missed,
+        accuracy=float(optimum.optimal[at, known.favourites[at]].mean()) if known.asked == prompts else None,
         optimal_choices=optimal_choices,
         calibration_error=calibration_error(bins),
         reliability=bins,

@@ -36,6 +36,7 @@ def measure_on(
     tasks: Sequence[str],
     environments: Mapping[str, Mapping[str, Any]],
     modes: Sequence[bool] = (False, True),
+    within: float = 0.0,
 ) -> Iterator[Measurement]:
     """What a policy is worth on each of some tasks.
 
@@ -45,11 +46,13 @@ def measure_on(
         tasks: Names of :data:`~twosome.text.tasks.TASKS`.
         environments: Arguments of each task's environment.
         modes: Sampled (False), greedy (True), or both.
+        within: Share of the episodes that may come to states in which it is not asked.
     """
     for task in tasks:
         for greedy in modes:
             gamma, environment = TASKS[task].gamma, environments[task]
-            yield measure(policy, subject, task, gamma=gamma, greedy=greedy, environment=environment)
+            where: dict[str, Any] = {"gamma": gamma, "greedy": greedy, "environment": environment, "within": within}
+            yield measure(policy, subject, task, **where)
 
 
 def _shape(task: str) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class Measurement:
         subject: Who was measured.
         task: Where.
         greedy: Whether the most probable action was always taken.
-        method: Computed over all states, or the mean of episodes.
+        method: Computed over all states to which it comes, or the mean of episodes.
         episodes: How many, or None.
         success: Fraction of episodes that end in success; None where the world does not say what success is.
         success_interval: Its 95 % interval, or None where it is exact or unknown.
@@ -62,6 +62,8 @@ class Measurement:
         calibration_error: Of the probabilities of what it does (:mod:`twosome.calibration`); None where
             they were not computed exactly.
         server: What is known of the decision server that was asked, if it was one: framing, model, rounding.
+        missed: Where it was computed, probability that an episode comes to a state that was not asked for
+            (:class:`~twosome.evaluation.exact.ExactEvaluation`).
     """
 
     subject: Subject
@@ -76,6 +78,7 @@ class Measurement:
     optimum: float | None
     calibration_error: float | None = None
     server: Mapping[str, Any] | None = None
+    missed: float = 0.0
 
     @property
     def key(self) -> Key:
@@ -89,6 +92,8 @@ class Measurement:
         line["return"] = line.pop("discounted_return")
         if line["server"] is None:
             del line["server"]
+        if not line["missed"]:
+            del line["missed"]
         return line
 
     @classmethod
@@ -114,11 +119,21 @@ Key = tuple[Subject, str, bool]
 
 
 def measure(
-    policy: Policy, subject: Subject, task: str, *, gamma: float, greedy: bool, environment: Mapping[str, Any]
+    policy: Policy,
+    subject: Subject,
+    task: str,
+    *,
+    gamma: float,
+    greedy: bool,
+    environment: Mapping[str, Any],
+    within: float = 0.0,
 ) -> Measurement:
-    """Measure a policy: exactly where all states of the task can be looked at, else over 100 episodes."""
+    """Measure a policy: exactly where all states of the task can be looked at, else over 100 episodes.
+
+    ``within`` is the share of episodes that may come to states in which it is not asked.
+    """
     try:
-        exact = evaluate_exactly(policy, task, gamma=gamma, greedy=greedy, environment=environment)
+        exact = evaluate_exactly(policy, task, gamma=gamma, greedy=greedy, environment=environment, within=within)
     except ConfigError as error:
         if not isinstance(error, WorldTooLarge) and "does not show its states" not in str(error):
             raise
@@ -135,6 +150,7 @@ def measure(
         return_interval=None,
         optimum=exact.optimal_return,
         calibration_error=exact.calibration_error,
+        missed=exact.missed,
     )
 
 

@@ -83,6 +83,7 @@ class MeasureJob:
         run: The directory of its run, or None for an agent that was not trained.
         model: The language model of an agent that was not trained.
         prompting: How prompts and phrases are put to that.
+        within: Share of the episodes that may come to states in which it is not asked.
     """
 
     name: str
@@ -93,6 +94,7 @@ class MeasureJob:
     run: Path | None = None
     model: str | None = None
     prompting: Prompting | None = None
+    within: float = 0.0
 
     def missing(self, known: Measurements) -> bool:
         """Whether it is still to be done."""
@@ -111,7 +113,8 @@ class MeasureJob:
                 for task in self.tasks
             )
             return [measurement for measurement in found if measurement is not None]
-        return list(measure_on(self._policy(), self.subject, self.tasks, self.environments, self._modes))
+        policy = self._policy()
+        return list(measure_on(policy, self.subject, self.tasks, self.environments, self._modes, self.within))
 
     @property
     def _modes(self) -> tuple[bool, ...]:
@@ -148,6 +151,7 @@ class UntrainedJob:
         environments: Arguments of each task's environment.
         model: The language model.
         prompting: How prompts and phrases are put to it.
+        within: Share of the episodes that may come to states in which it is not asked.
     """
 
     name: str
@@ -157,6 +161,7 @@ class UntrainedJob:
     environments: Mapping[str, Mapping[str, Any]]
     model: str
     prompting: Prompting | None = None
+    within: float = 0.0
 
     def missing(self, known: Measurements) -> bool:
         """Whether it is still to be done."""
@@ -180,7 +185,7 @@ class UntrainedJob:
         found: list[Measurement] = []
         for subject in self.subjects:
             policy = ScoredPolicy(phrases, str(subject.normalization))
-            found += measure_on(policy, subject, self.tasks, self.environments)
+            found += measure_on(policy, subject, self.tasks, self.environments, within=self.within)
         return found
 
 
