@@ -15,12 +15,10 @@ from torch import Tensor
 from twosome.algorithms.actor import (
     Actor,
     Samples,
-    Stage,
     chunks,
     clip_gradient,
     load_optimizer,
     set_learning_rate,
-    together,
 )
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
@@ -74,24 +72,28 @@ class PPO:
         set_learning_rate(self._critic, scale * self.config.value_learning_rate)
         warming_up = self._updates < self.config.critic_warmup_updates
         waiting = self.config.wait_for_reward and not self._paid.met
-        stage = Stage(on_stage, self.config.epochs * len(self._steps(list(range(len(samples))))))
-        steps, stopped = 0, warming_up or waiting
-        for epoch in range(self.config.epochs):
-            order = torch.randperm(len(samples), generator=self._generator).tolist()
-            on_stage(f"improving the critic, pass {epoch + 1} of {self.config.epochs}")
+
+        def critic(number: int, order: list[int]) -> None:
+            on_stage(f"improving the critic, pass {number + 1} of {self.config.epochs}")
             self._train_critic(policy, samples, order, metrics)
-            if not stopped:
-                if self.config.together:
-                    order = together(samples.decisions, order, self._generator)
-                taken, stopped = self._actor.train(policy, samples, self._steps(order), metrics, stage)
-                steps += taken
+
+        steps, stopped = self._actor.practise(
+            policy,
+            samples,
+            self._steps,
+            self._generator,
+            metrics,
+            on_stage,
+            rest=warming_up or waiting,
+            beside=critic,
+        )
         self._actor.finish(metrics)
         self._updates += 1
         metrics.add(
             explained_variance=explained_variance(samples.values, samples.returns),
             policy_learning_rate=rate,
         )
-        return UpdateReport(metrics.means(), steps, stopped and not warming_up and not waiting)
+        return UpdateReport(metrics.means(), steps, stopped)
 
     def state_dict(self) -> dict[str, Any]:
         """Both optimizers, the generator, the update counter, and what was paid so far."""
@@ -132,7 +134,7 @@ class PPO:
         advantages = advantages / unit
         if config.normalize_advantages == "rollout":
             advantages = normalize(advantages, noise)
-        decisions = [decision for row in rollout.decisions for decision in row]
+        decisions = rollout.flat_decisions
         return PPOSamples(
             decisions=decisions,
             states=decisions,
@@ -158,10 +160,7 @@ class PPO:
         growth = self._paid.see(rollout.rewards, largest, self.config.scale_returns)
         if growth != 1 and isinstance(policy, ScalableValues):
             policy.scale_values(growth)
-        if self._paid.unit != 1:
-            metrics.add(return_unit=self._paid.unit)
-        if not self._paid.met:
-            metrics.add(unpaid_updates=self._paid.unpaid)
+        metrics.add(**self._paid.facts())
 
     def _train_critic(self, policy: Policy, samples: PPOSamples, order: list[int], metrics: Averages) -> None:
         """One pass of critic steps over the samples."""
