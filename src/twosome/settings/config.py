@@ -83,7 +83,7 @@ class LoraConfig:
     targets: str | list[str] | None = None
     """Names of the layers to adapt, "all-linear", or null for PEFT's choice for the architecture."""
     top_layers: int | None = None
-    """Adapt the last so many layers only; what the layers below make of a decision is computed once. Null for all."""
+    """Adapt at most so many layers, the last; what those below make of a decision is computed once. Null for all."""
 
     def __post_init__(self) -> None:
         if self.top_layers is not None and self.top_layers < 1:
