@@ -36,7 +36,7 @@ def run(words: list[str]) -> int:
 def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings
     from twosome.settings.config import PRESETS, usual_preset
-    from twosome.terminal.jobs import add_sharing_arguments
+    from twosome.terminal.jobs import add_jobs_arguments
     from twosome.text.tasks import TASKS
 
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())
@@ -54,16 +54,14 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     )
     parser.add_argument("--seeds", type=positive, default=5, help="runs of every kind (default: 5)")
     parser.add_argument("--out", type=Path, default=None, help="directory (default: runs/reproduction-PRESET)")
-    add_sharing_arguments(parser)
+    add_jobs_arguments(parser)
     parser.add_argument("--only", nargs="+", metavar="PART", default=list(PARTS), help="parts to do (default: all)")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", default=list(TRAINED_TASKS), help="tasks to train on")
     parser.add_argument("--targets", nargs="+", metavar="TASK", default=list(TASKS), help="tasks to test on besides")
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the presets)")
-    parser.add_argument("--model", help="language model (default: the preset's)")
     parser.add_argument("--server", metavar="ADDRESS", help="also measure a decision server, http:// or https://")
     add_server_arguments(parser, "--server ADDRESS")
     add_prompting_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
     preset = arguments.preset or usual_preset(arguments.model)
     settings = Settings(

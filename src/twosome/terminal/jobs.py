@@ -48,8 +48,10 @@ def do_jobs(
     return taken
 
 
-def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments for doing a list of jobs, alone or with others."""
+def add_jobs_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments for doing a list of jobs, alone or with others: whose, how many at a time, or none yet."""
+    parser.add_argument("--model", help="language model (default: the preset's)")
+    parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
     parser.add_argument(
         "--worker-timeout",
