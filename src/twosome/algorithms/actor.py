@@ -116,15 +116,19 @@ class Actor:
             metrics.add(**{f"divergence_{name}": float(number) for name, number in spread.items()})
         self._bonuses.follow(metrics)
 
+    def steps(self, order: list[int]) -> list[list[int]]:
+        """The samples of each step of a pass that comes in this order."""
+        return list(chunks(order, self.config.policy_minibatch * self.config.accumulation_steps))
+
     def practise(
         self,
         policy: Policy,
         samples: Samples,
-        split: Callable[[list[int]], list[list[int]]],
         generator: torch.Generator,
         metrics: Averages,
         on_stage: OnStage,
         *,
+        split: Callable[[list[int]], list[list[int]]] | None = None,
         rest: bool = False,
         beside: Callable[[int, list[int]], None] | None = None,
     ) -> tuple[int, bool]:
@@ -133,14 +137,14 @@ class Actor:
         Args:
             policy: The policy whose actor is trained.
             samples: What it learns from.
-            split: Cuts a pass, which comes in random order, into the samples of each step.
             generator: Shuffles the samples.
             metrics: Where it is told how the steps went.
             on_stage: Told which step begins.
-            rest: Take no step: only ``beside`` is trained.
-            beside: What is trained in the same passes, and goes on where the actor stops: called with a pass's number
-                and order, before the actor's steps.
+            split: Cuts the random order of a pass into the samples of each step; None for :meth:`steps`.
+            rest: Take no step.
+            beside: What else is trained in each pass, with its number and order; goes on where the actor stops.
         """
+        split = split or self.steps
         stage = Stage(on_stage, self.config.epochs * len(split(list(range(len(samples))))))
         taken, stopped = 0, rest
         for number in range(self.config.epochs):
@@ -299,7 +303,7 @@ def chunks(order: list[int], size: int) -> Iterator[list[int]]:
 
 
 def equal_parts(order: list[int], count: int) -> list[list[int]]:
-    """``count`` consecutive pieces of ``order`` of about the same size, or one."""
+    """``count`` consecutive pieces of ``order``, or one, of about the same size."""
     return [part.tolist() for part in torch.tensor_split(torch.tensor(order), max(1, count))]
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from twosome.algorithms.action_values import ActionValues
-from twosome.algorithms.actor import Actor, Samples, chunks
+from twosome.algorithms.actor import Actor, Samples
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import AllActionsConfig, FittedConfig, PPOConfig
 from twosome.algorithms.experience import Experience
@@ -68,7 +68,7 @@ class AllActions:
         waiting = self.ppo.wait_for_reward and not self._paid.met
         steps, stopped = 0, False
         if not waiting and self._updates >= self.ppo.critic_warmup_updates:
-            steps, stopped = self._actor.practise(policy, samples, self._steps, self._generator, metrics, on_stage)
+            steps, stopped = self._actor.practise(policy, samples, self._generator, metrics, on_stage)
         self._actor.finish(metrics)
         self._updates += 1
         metrics.add(policy_learning_rate=rate)
@@ -136,7 +136,3 @@ class AllActions:
             rounding=rounding(values) / self._paid.unit,
             action_advantages=advantages if self.config.gradient == "all" else None,
         )
-
-    def _steps(self, order: list[int]) -> list[list[int]]:
-        """The samples of each actor step of a pass."""
-        return list(chunks(order, self.ppo.policy_minibatch * self.ppo.accumulation_steps))

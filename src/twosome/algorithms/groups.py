@@ -62,7 +62,9 @@ class Groups:
         if telling:
             samples = self._samples(telling, sum(len(members) for members, _ in groups))
             metrics.add(mean_advantage=float(samples.advantages.mean()))
-            steps, stopped = self._actor.practise(policy, samples, self._steps, self._generator, metrics, on_stage)
+            steps, stopped = self._actor.practise(
+                policy, samples, self._generator, metrics, on_stage, split=self._steps
+            )
         self._actor.finish(metrics)
         metrics.add(policy_learning_rate=rate)
         return UpdateReport(metrics.means(), steps, stopped)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -72,20 +73,10 @@ class PPO:
         set_learning_rate(self._critic, scale * self.config.value_learning_rate)
         warming_up = self._updates < self.config.critic_warmup_updates
         waiting = self.config.wait_for_reward and not self._paid.met
-
-        def critic(number: int, order: list[int]) -> None:
-            on_stage(f"improving the critic, pass {number + 1} of {self.config.epochs}")
-            self._train_critic(policy, samples, order, metrics)
-
+        critic = partial(self._train_critic, policy, samples, metrics, on_stage)
+        rest = warming_up or waiting
         steps, stopped = self._actor.practise(
-            policy,
-            samples,
-            self._steps,
-            self._generator,
-            metrics,
-            on_stage,
-            rest=warming_up or waiting,
-            beside=critic,
+            policy, samples, self._generator, metrics, on_stage, split=self._steps, rest=rest, beside=critic
         )
         self._actor.finish(metrics)
         self._updates += 1
@@ -119,7 +110,7 @@ class PPO:
 
     def _steps(self, order: list[int]) -> list[list[int]]:
         """The samples of each actor step of a pass."""
-        return list(chunks(order, self.config.policy_minibatch * self.config.accumulation_steps))
+        return self._actor.steps(order)
 
     def _samples(self, policy: Policy, rollout: Rollout, metrics: Averages) -> PPOSamples:
         """Advantages and returns of a rollout, flattened and measured in the unit of the returns met so far."""
@@ -162,8 +153,11 @@ class PPO:
             policy.scale_values(growth)
         metrics.add(**self._paid.facts())
 
-    def _train_critic(self, policy: Policy, samples: PPOSamples, order: list[int], metrics: Averages) -> None:
-        """One pass of critic steps over the samples."""
+    def _train_critic(
+        self, policy: Policy, samples: PPOSamples, metrics: Averages, on_stage: OnStage, number: int, order: list[int]
+    ) -> None:
+        """One pass of critic steps over the samples, with its number from 0."""
+        on_stage(f"improving the critic, pass {number + 1} of {self.config.epochs}")
         for chosen in chunks(order, self.config.value_minibatch):
             values = samples.valued(policy, chosen) / samples.unit
             returns, old_values = (x[chosen].to(values.device) for x in (samples.returns, samples.values))

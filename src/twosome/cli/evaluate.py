@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
 from twosome.errors import ConfigError
 from twosome.terminal.changes import print_changes, with_base
 from twosome.terminal.parsing import (
@@ -21,6 +20,7 @@ from twosome.terminal.parsing import (
     policy_arguments,
     positive,
 )
+from twosome.terminal.servers import add_server_arguments, server_facts, server_lines, server_settings
 
 if TYPE_CHECKING:
     import argparse

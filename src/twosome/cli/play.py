@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twosome.cli.servers import add_server_arguments, server_settings
 from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
@@ -14,6 +13,7 @@ from twosome.terminal.parsing import (
     add_temperature_argument,
     policy_arguments,
 )
+from twosome.terminal.servers import add_server_arguments, server_settings
 
 
 def run(words: list[str]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.servers import add_server_arguments, server_settings
 from twosome.terminal.parsing import Parser, add_prompting_arguments, positive, prompting_of
+from twosome.terminal.servers import add_server_arguments, server_settings
 
 if TYPE_CHECKING:
     from twosome.reproduction.plan import Settings
