@@ -85,7 +85,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "reproduction": ("sharing", "remote", "evaluation", "language", "runs", "tokens", *RUNS),
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
-    "terminal": ("sharing", "rich", "jsonargparse", "reproduction", "evaluation", "runs", "envs", "tokens", *RUNS),
+    "terminal": (
+        *("addresses", "remote", "sharing", "rich", "jsonargparse", "reproduction", "evaluation", "runs", "envs"),
+        *("tokens", *RUNS),
+    ),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
     "__init__": KNOWS_ALL,

@@ -78,3 +78,9 @@ def first_line(error: BaseException, most: int = 400) -> str:
         return type(error).__name__
     # "Error(s) in loading state_dict for LlamaForCausalLM:" says nothing without what comes next: both sizes.
     return (" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])[:most]
+
+
+def kind_and_line(error: BaseException, most: int = 400) -> str:
+    """The same with the kind of the error before it, for errors of which nothing is known."""
+    said, kind = first_line(error, most), type(error).__name__
+    return said if said == kind else f"{kind}: {said}"

@@ -211,6 +211,11 @@ class Rollout:
         """Float32 [T, N], of the actions taken, under the policy that acted."""
         return self.action_log_probs.gather(-1, self.actions.unsqueeze(-1)).squeeze(-1)
 
+    @property
+    def flat_decisions(self) -> list[Decision]:
+        """The T times N decisions in the order in which the tensors' elements come when they are flattened."""
+        return [decision for row in self.decisions for decision in row]
+
 
 @dataclass(frozen=True)
 class UpdateReport:

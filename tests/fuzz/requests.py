@@ -7,12 +7,15 @@ import http.client
 import json
 import math
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
 from tests.fuzz.bench import Bench
+from tests.serving.running import ACTIONS, serving
 
+OUTCOMES = ("/v1/outcomes", "/outcomes")
 PATHS = ("/v1/systemone", "/systemone", "/v1/decisions", "/decisions")
 _WORDS = ("state", "input", "questions", "criteria", "instructions", "type", "choice", "score", "noul", "predicate")
 _WORDS += ("choices", "levels", "value", "label", "name", "model", "true", "false", "role", "content", "user", "box")
@@ -63,13 +66,39 @@ def _decisions(draw: Any) -> Any:
     return {"input": draw(_odd([message])), "questions": draw(_odd([question]))}
 
 
+@st.composite
+def _outcomes(draw: Any, decisions: list[str]) -> Any:
+    told = {
+        "decision": st.one_of(st.sampled_from(decisions), st.sampled_from(decisions), _values),
+        "action": st.one_of(st.integers(-1, 3), st.sampled_from(ACTIONS), _values),
+        "drawn": st.one_of(st.booleans(), _values),
+        "reward": st.one_of(st.integers(-1, 1), st.just(10**400), _values),
+        "done": _odd(True),
+        "episode": _values,
+    }
+    names = st.sets(st.sampled_from([*told, "decision", "decision", "reward", "reward"]))
+    one = names.flatmap(lambda chosen: st.fixed_dictionaries({name: told[name] for name in sorted(chosen)}))
+    return {"outcomes": draw(_odd(draw(st.lists(st.one_of(one, one, one, _values), max_size=4))))}
+
+
+def check_outcomes(bench: Bench, draw: st.DrawFn) -> None:
+    """Draw what came of decisions, tell it, and look at what comes back."""
+    server = _server(bench)
+    _check(server, draw, {"outcomes": _outcomes(server.decisions)}, OUTCOMES)
+
+
 def check_requests(bench: Bench, draw: st.DrawFn) -> None:
     """Draw a request, send it, and look at what comes back."""
-    kind = draw(st.sampled_from(["systemone", "decisions", "values", "bytes", "cut"]))
+    _check(_server(bench), draw, {"systemone": _systemone(), "decisions": _decisions()}, PATHS)
+
+
+def _check(server: _Server, draw: st.DrawFn, kinds: dict[str, st.SearchStrategy[Any]], paths: tuple[str, ...]) -> None:
+    """Send a body of one of some kinds, or what is none."""
+    kind = draw(st.sampled_from([*kinds, "values", "bytes", "cut"]))
     if kind == "bytes":
         content = draw(st.binary(max_size=200))
     else:
-        made = {"systemone": _systemone(), "decisions": _decisions()}.get(kind, _values)
+        made = kinds.get(kind, _values)
         content = json.dumps(draw(made)).encode()
         if kind == "cut" and content:
             content = content[: draw(st.integers(0, len(content)))] + draw(st.binary(max_size=3))
@@ -79,7 +108,7 @@ def check_requests(bench: Bench, draw: st.DrawFn) -> None:
         headers["Content-Encoding"] = encoding.partition(" ")[0]
     if encoding == "gzip":
         content = gzip.compress(content)
-    check_reply(_port(bench), draw(st.sampled_from(PATHS)), content, headers)
+    check_reply(server.port, draw(st.sampled_from(paths)), content, headers)
 
 
 def check_reply(port: int, path: str, content: bytes, headers: dict[str, str]) -> None:
@@ -94,7 +123,7 @@ def check_reply(port: int, path: str, content: bytes, headers: dict[str, str]) -
     assert response.status < 500, (response.status, body, content)
     assert response.getheader("x-request-id")
     if response.status == 200:
-        assert body["answers"]
+        assert body["recorded"] + body["known"] if path in OUTCOMES else body["answers"]
         assert "NaN" not in json.dumps(body)
         return
     assert set(body) == {"error", "detail"}, body
@@ -106,24 +135,38 @@ def check_reply(port: int, path: str, content: bytes, headers: dict[str, str]) -
     assert told == error["message"]
 
 
-_RUNNING: dict[str, int] = {}
+@dataclass(frozen=True)
+class _Server:
+    """A server that records: its port, and the names of some decisions that it answered."""
+
+    port: int
+    decisions: list[str]
 
 
-def _port(bench: Bench) -> int:
-    """The port of a server of the bench's own model, started once and ended with this process."""
-    if "port" not in _RUNNING:
-        from tests.serving.running import serving
+_RUNNING: list[_Server] = []
+
+
+def _server(bench: Bench) -> _Server:
+    """A server of the bench's own model, started once and ended with this process."""
+    if not _RUNNING:
         from twosome import Agent
+        from twosome.journal.writing import JournalWriter
+        from twosome.serving.loading import identities
+        from twosome.serving.recording import Recording, Sampling
 
         started = threading.Event()
 
         def run() -> None:
-            with serving({"tiny": Agent.load(bench.model)}) as server:
-                _RUNNING["port"] = server.port
-                started.set()
-                threading.Event().wait()
+            agents = {"tiny": Agent.load(bench.model)}
+            with JournalWriter(bench.folder / "journal.jsonl") as journal:
+                recording = Recording(journal, identities(agents, {"tiny": None}))
+                with serving(agents, recording=recording, sampling=Sampling()) as server:
+                    answers = [server.choose().body["answers"]["next"] for _ in range(3)]
+                    _RUNNING.append(_Server(server.port, [answer["x_decision"] for answer in answers]))
+                    started.set()
+                    threading.Event().wait()
 
         threading.Thread(target=run, daemon=True).start()
         if not started.wait(120):
             raise AssertionError("the server did not start")
-    return _RUNNING["port"]
+    return _RUNNING[0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.fuzz.adapters import check_adapters, check_weights
 from tests.fuzz.bench import Bench
 from tests.fuzz.models import check_scores, check_texts
-from tests.fuzz.requests import check_requests
+from tests.fuzz.requests import check_outcomes, check_requests
 from tests.fuzz.stored import check_checkpoints, check_journals, check_readings, check_runs
 from tests.fuzz.tokenizers import check_tokenizers
 from tests.fuzz.typed import check_files, check_flags, check_normalizations, check_settings, check_tasks, check_words
@@ -106,4 +106,5 @@ TARGETS = {
     "checkpoints": Target(check_checkpoints, 2, "damaged, made up and newer checkpoints"),
     "runs": Target(check_runs, 1, "damaged run directories"),
     "requests": Target(check_requests, 10, "bodies of requests to a server"),
+    "outcomes": Target(check_outcomes, 5, "what came of its decisions, told to a server"),
 }

@@ -238,6 +238,27 @@ def test_every_normalization_gives_a_distribution_with_gradients(normalization: 
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
+def test_a_normalization_is_chosen_once() -> None:
+    """Set later, it was taken without a word, and nothing was normalised by it."""
+    policy = make_policy(normalization="sum")
+    with pytest.raises(AttributeError):
+        policy.normalization = "word"  # type: ignore[misc]
+    assert policy.normalization == "sum"
+
+
+def test_nothing_that_is_remembered_outlives_another_temperature() -> None:
+    """Set between two questions, it counted for decisions alone that had not been asked before."""
+    policy, other = make_policy(), make_policy()
+    with torch.no_grad():
+        plain = policy.action_log_probs(DECISIONS), policy.reference_action_log_probs(DECISIONS)
+        policy.temperature = other.temperature = 2.0
+        warm = policy.action_log_probs(DECISIONS), policy.reference_action_log_probs(DECISIONS)
+        assert torch.equal(warm[0], other.action_log_probs(DECISIONS))
+        assert torch.equal(warm[1], other.reference_action_log_probs(DECISIONS))
+        for cold, flat in zip(plain, warm, strict=True):
+            assert not torch.equal(cold, flat)
+
+
 def test_hundreds_of_actions() -> None:
     policy = make_policy()
     decision = Decision("You should now", tuple(f"take bowl {number}" for number in range(300)))

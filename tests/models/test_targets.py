@@ -28,6 +28,12 @@ def test_all_linear_layers_of_the_top_are_those_of_all_with_their_number(archite
     assert adapted(architecture, "all-linear", 1) == {name for name in every if ".1." in name}
 
 
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj"], None])
+def test_a_model_of_fewer_layers_is_adapted_in_all(targets: Any) -> None:
+    """The preset `small` asks for the last 6, and was refused by every model that has fewer."""
+    assert adapted("llama", targets, 6) == adapted("llama", targets)
+
+
 @pytest.mark.parametrize(
     ("architecture", "targets", "message"),
     [

@@ -43,7 +43,7 @@ def words(out: Path, model: str, *more: str) -> list[str]:
     return ["reproduce", "--out", str(out), "--model", model, "--seeds", "1", *small, *more]
 
 
-ALL = ["untrained", "twosome", "ppo", "generalization"]
+ALL = ["untrained", "random", "twosome", "ppo", "generalization"]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,7 @@ def test_every_agent_is_measured_on_every_task_it_can_read(done: Path) -> None:
         ("uniform", False): everything,
         ("optimum", True): everything,
         **{("zero-shot", greedy): everything for greedy in (False, True)},
+        **{("random-weights", greedy): {"food-preparation"} for greedy in (False, True)},
         **{("saycan", greedy): {"food-preparation"} for greedy in (False, True)},
         **{("saycan-oracle", greedy): {"food-preparation"} for greedy in (False, True)},
         **{("twosome", greedy): everything for greedy in (False, True)},
@@ -219,6 +220,42 @@ def test_the_whole_plan_has_every_agent_normalization_and_task() -> None:
     tested = {job.subject.trained_on: set(job.tasks) for job in matrix if job.subject.agent == "twosome"}
     assert tested == {task: set(TASKS) - {task} for task in TRAINED_TASKS}
     assert len([job for job in jobs if isinstance(job, LanguageJob)]) == len(TRAINED_TASKS)
+
+
+def test_a_pretrained_model_is_spared_the_parts_that_take_hours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other normalisations and training of all weights took most of the time, and nobody had asked for them."""
+    few = ["reproduce", "--dry-run", "--seeds", "1", "--out", str(tmp_path / "out")]
+    assert main([*few, "--preset", "small", "--model", "some/model"]) == 0
+    told = capsys.readouterr().out
+    trained = [line.split("train ")[1] for line in told.splitlines() if "  train twosome" in line]
+    assert sorted(trained) == sorted(f"twosome {task} sum seed 0" for task in TRAINED_TASKS)
+    assert "left out with the preset small: normalizations, full" in told
+    assert "--only normalizations full adds them" in told
+    assert "seconds are those of the embedded model" in told
+    assert "some/model will take many times as long" in told
+    assert main([*few, "--preset", "small", "--model", "some/model", "--only", "full", "normalizations"]) == 0
+    told = capsys.readouterr().out
+    assert "left out" not in told
+    assert told.count("  train twosome-full ") == len(TRAINED_TASKS)
+    assert main(few) == 0
+    told = capsys.readouterr().out
+    assert "left out" not in told
+    assert "many times as long" not in told
+    assert told.count("  train twosome") == 4 * len(TRAINED_TASKS)
+
+
+def test_random_weights_are_measured_with_the_words_of_the_model_they_are_like() -> None:
+    settings = Settings(Path("out"), preset="small", model="some/model", parts=("untrained", "random"))
+    jobs = [job for stage in stages(settings) for job in stage if isinstance(job, UntrainedJob)]
+    (one,) = (job for job in jobs if job.weights is not None)
+    plain = next(job for job in jobs if job.name == "measure zero-shot")
+    assert (one.weights, one.model, one.prompting) == (0, plain.model, plain.prompting)
+    assert one.tasks == TRAINED_TASKS
+    assert all(one.environments[task] == plain.environments[task] for task in one.tasks)
+    assert {(subject.agent, subject.seed) for subject in one.subjects} == {("random-weights", 0)}
+    assert [each.normalization for each in one.subjects] == [each.normalization for each in plain.subjects]
 
 
 def test_the_same_environment_for_every_agent() -> None:

@@ -9,7 +9,15 @@ import yaml
 
 from twosome.cli.train import parse
 from twosome.errors import ConfigError
-from twosome.settings.config import PRESET_DIRECTORY, PRESETS, RunConfig, from_mapping, preset_files, to_yaml
+from twosome.settings.config import (
+    PRESET_DIRECTORY,
+    PRESETS,
+    RunConfig,
+    from_mapping,
+    preset_config,
+    preset_files,
+    to_yaml,
+)
 from twosome.text.tasks import TASKS
 
 
@@ -155,3 +163,15 @@ def test_what_is_no_whole_number_is_refused_as_it_was_written(value: str) -> Non
         from_mapping({"task": "tomato-salad", "num_envs": value})
     with pytest.raises(ConfigError, match="num_envs"):
         parse(["tomato-salad", "--num_envs", value])
+
+
+def test_a_preset_is_read_once_and_nobody_can_change_it() -> None:
+    """A plan of a reproduction read the same files 400 times, for seconds."""
+    first = preset_config("food-preparation", "paper")
+    expected = to_yaml(first)
+    assert first.environment == {"faithful": True}
+    first.environment["faithful"] = False
+    first.critic.hidden.append(1)
+    assert isinstance(first.lora.targets, list)
+    first.lora.targets.clear()
+    assert to_yaml(preset_config("food-preparation", "paper")) == expected

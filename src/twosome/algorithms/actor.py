@@ -7,7 +7,7 @@ to keep (entropy, nearness to the base), is here, by the settings under ``ppo``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,50 @@ class Actor:
             spread = {"mean": found.mean(), "95": found.quantile(0.95), "max": found.max()}
             metrics.add(**{f"divergence_{name}": float(number) for name, number in spread.items()})
         self._bonuses.follow(metrics)
+
+    def steps(self, order: list[int]) -> list[list[int]]:
+        """The samples of each step of a pass that comes in this order."""
+        return list(chunks(order, self.config.policy_minibatch * self.config.accumulation_steps))
+
+    def practise(
+        self,
+        policy: Policy,
+        samples: Samples,
+        generator: torch.Generator,
+        metrics: Averages,
+        on_stage: OnStage,
+        *,
+        split: Callable[[list[int]], list[list[int]]] | None = None,
+        rest: bool = False,
+        beside: Callable[[int, list[int]], None] | None = None,
+    ) -> tuple[int, bool]:
+        """An update's passes over the samples: steps taken, and whether the KL limit ended them.
+
+        Args:
+            policy: The policy whose actor is trained.
+            samples: What it learns from.
+            generator: Shuffles the samples.
+            metrics: Where it is told how the steps went.
+            on_stage: Told which step begins.
+            split: Cuts the random order of a pass into the samples of each step; None for :meth:`steps`.
+            rest: Take no step.
+            beside: What else is trained in each pass, with its number and order; goes on where the actor stops.
+        """
+        split = split or self.steps
+        stage = Stage(on_stage, self.config.epochs * len(split(list(range(len(samples))))))
+        taken, stopped = 0, rest
+        for number in range(self.config.epochs):
+            if stopped and beside is None:
+                break
+            order = torch.randperm(len(samples), generator=generator).tolist()
+            if beside is not None:
+                beside(number, order)
+            if not stopped:
+                if self.config.together:
+                    order = together(samples.decisions, order, generator)
+                more, stopped = self.train(policy, samples, split(order), metrics, stage)
+                taken += more
+        return taken, stopped and not rest
 
     def train(
         self,
@@ -256,6 +300,11 @@ def chunks(order: list[int], size: int) -> Iterator[list[int]]:
         starts.pop()
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
         yield order[start:end]
+
+
+def equal_parts(order: list[int], count: int) -> list[list[int]]:
+    """``count`` consecutive pieces of ``order``, or one, of about the same size."""
+    return [part.tolist() for part in torch.tensor_split(torch.tensor(order), max(1, count))]
 
 
 def together(decisions: Sequence[Decision], order: list[int], generator: torch.Generator) -> list[int]:

@@ -19,7 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from twosome.algorithms.action_values import ActionValues
-from twosome.algorithms.actor import Actor, Samples, Stage, chunks, together
+from twosome.algorithms.actor import Actor, Samples
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import AllActionsConfig, FittedConfig, PPOConfig
 from twosome.algorithms.experience import Experience
@@ -68,7 +68,7 @@ class AllActions:
         waiting = self.ppo.wait_for_reward and not self._paid.met
         steps, stopped = 0, False
         if not waiting and self._updates >= self.ppo.critic_warmup_updates:
-            steps, stopped = self._train(policy, samples, metrics, on_stage)
+            steps, stopped = self._actor.practise(policy, samples, self._generator, metrics, on_stage)
         self._actor.finish(metrics)
         self._updates += 1
         metrics.add(policy_learning_rate=rate)
@@ -100,10 +100,7 @@ class AllActions:
 
     def _take_note(self, rollout: Rollout, metrics: Averages) -> None:
         self.values.scale(self._paid.see_rollout(rollout, self.ppo.gamma))
-        if self._paid.unit != 1:
-            metrics.add(return_unit=self._paid.unit)
-        if not self._paid.met:
-            metrics.add(unpaid_updates=self._paid.unpaid)
+        metrics.add(**self._paid.facts())
 
     def _learn(self, reading: PhrasePolicy, metrics: Averages) -> None:
         """Values of the policy as it is, from everything that was met."""
@@ -126,7 +123,7 @@ class AllActions:
 
     def _samples(self, reading: PhrasePolicy, rollout: Rollout) -> Samples:
         """The decisions of a rollout, with the advantages of their actions in the unit of the returns met so far."""
-        decisions = [decision for row in rollout.decisions for decision in row]
+        decisions = rollout.flat_decisions
         acting, actions = rollout.action_log_probs.flatten(0, 1), rollout.actions.flatten()
         values = self.values.of(decisions, reading, acting.shape[1], self._paid.unit)
         baseline = BASELINES[self.config.baseline](acting, values)
@@ -139,17 +136,3 @@ class AllActions:
             rounding=rounding(values) / self._paid.unit,
             action_advantages=advantages if self.config.gradient == "all" else None,
         )
-
-    def _train(self, policy: Policy, samples: Samples, metrics: Averages, on_stage: OnStage) -> tuple[int, bool]:
-        """The actor's passes over the samples: steps taken, and whether the KL limit ended them."""
-        size = self.ppo.policy_minibatch * self.ppo.accumulation_steps
-        stage, taken = Stage(on_stage, self.ppo.epochs * len(list(chunks(list(range(len(samples))), size)))), 0
-        for _ in range(self.ppo.epochs):
-            order = torch.randperm(len(samples), generator=self._generator).tolist()
-            if self.ppo.together:
-                order = together(samples.decisions, order, self._generator)
-            more, stopped = self._actor.train(policy, samples, list(chunks(order, size)), metrics, stage)
-            taken += more
-            if stopped:
-                return taken, True
-        return taken, False

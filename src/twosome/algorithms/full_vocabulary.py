@@ -15,12 +15,10 @@ from torch import Generator, Tensor
 
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import FullVocabularyConfig, PPOConfig
-from twosome.algorithms.paid import rounding
 from twosome.algorithms.ppo import PPOSamples
 from twosome.algorithms.reading import tokens_of
 from twosome.algorithms.trie import Trie
 from twosome.decision import Decision
-from twosome.functional.advantages import normalize
 from twosome.types import Place, Policy, Rollout, TokenPolicy
 
 NAME = "full_vocabulary"
@@ -72,42 +70,23 @@ class FullVocabulary(Trie):
 
     def _samples(self, policy: Policy, rollout: Rollout, metrics: Averages) -> PPOSamples:
         """The tokens of a rollout, with advantages and returns in the unit of the returns met so far."""
-        reading, config, unit = tokens_of(policy, NAME), self.config, self._paid.unit
-        decisions = [decision for row in rollout.decisions for decision in row]
-        self._decisions = len(decisions)
-        actions = rollout.actions.flatten()
-        tokens = _chosen_tokens(reading, decisions, actions.tolist())
-        ways = [
-            [Place(decision, action, place) for place in range(len(found))]
-            for decision, action, found in zip(decisions, actions.tolist(), tokens, strict=True)
+        reading = tokens_of(policy, NAME)
+        decisions = rollout.flat_decisions
+        actions = rollout.actions.flatten().tolist()
+        tokens = _chosen_tokens(reading, decisions, actions)
+        places = [
+            Place(decision, action, place)
+            for decision, action, found in zip(decisions, actions, tokens, strict=True)
+            for place in range(len(found))
         ]
-        flat_places = [place for way in ways for place in way]
+        lengths = [len(found) for found in tokens]
         with torch.no_grad():
-            values = reading.token_values(flat_places).cpu()
-        lengths = [len(way) for way in ways]
-        split = [part.tolist() for part in torch.split(values, lengths)]
-        step = 1.0 if self._trie.credit == "bad" else config.gamma
+            values = [part.tolist() for part in torch.split(reading.token_values(places).cpu(), lengths)]
+        step = 1.0 if self._trie.credit == "bad" else self.config.gamma
         within = [[*[step] * (length - 1), 1.0] for length in lengths]
-        advantages = torch.tensor([each for part in self._advantages(rollout, within, split) for each in part])
-        rows = [row for row, length in enumerate(lengths) for _ in range(length)]
-        metrics.add(mean_advantage=float(advantages.mean()), mean_value=float(values.mean()))
-        metrics.add(tokens_per_decision=len(rows) / len(ways))
-        noise = rounding(rollout.rewards, values, rollout.next_values) / unit
-        scaled = advantages / unit
-        flat = [decisions[row] for row in rows]
-        return TokenSamples(
-            decisions=flat,
-            states=flat,
-            actions=actions[rows],
-            action_log_probs=rollout.action_log_probs.flatten(0, 1)[rows],
-            advantages=normalize(scaled, noise) if config.normalize_advantages == "rollout" else scaled,
-            rounding=noise,
-            values=values / unit,
-            returns=(advantages + values) / unit,
-            unit=unit,
-            places=flat_places,
-            token_log_probs=torch.cat(tokens),
-        )
+        samples = self._parted(rollout, within, values, metrics)
+        metrics.add(tokens_per_decision=len(samples) / len(decisions))
+        return TokenSamples(**vars(samples), places=places, token_log_probs=torch.cat(tokens))
 
 
 def _chosen_tokens(policy: TokenPolicy, decisions: Sequence[Decision], actions: Sequence[int]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from twosome.algorithms.actor import Actor, Samples, Stage
+from twosome.algorithms.actor import Actor, Samples, equal_parts
 from twosome.algorithms.averages import Averages, require_finite
 from twosome.algorithms.config import GroupsConfig, PPOConfig
 from twosome.algorithms.paid import Paid
@@ -62,7 +62,9 @@ class Groups:
         if telling:
             samples = self._samples(telling, sum(len(members) for members, _ in groups))
             metrics.add(mean_advantage=float(samples.advantages.mean()))
-            steps, stopped = self._train(policy, samples, metrics, on_stage)
+            steps, stopped = self._actor.practise(
+                policy, samples, self._generator, metrics, on_stage, split=self._steps
+            )
         self._actor.finish(metrics)
         metrics.add(policy_learning_rate=rate)
         return UpdateReport(metrics.means(), steps, stopped)
@@ -108,10 +110,7 @@ class Groups:
         gamma = self._judging.gamma
         largest = max((abs(total) for each in trajectories for total in each.returns(gamma)), default=0.0)
         self._paid.see(rollout.rewards, largest, self._ppo.scale_returns)
-        if self._paid.unit != 1:
-            metrics.add(return_unit=self._paid.unit)
-        if not self._paid.met:
-            metrics.add(unpaid_updates=self._paid.unpaid)
+        metrics.add(**self._paid.facts())
 
     def _samples(self, groups: Sequence[tuple[list[Member], Advantages | None]], episodes: int) -> Samples:
         """All decisions of some groups.
@@ -132,15 +131,6 @@ class Groups:
             weight=len(advantages) / (episodes * self.config.horizon),
         )
 
-    def _train(self, policy: Policy, samples: Samples, metrics: Averages, on_stage: OnStage) -> tuple[int, bool]:
-        """The actor's passes over the samples: steps taken, and whether the KL limit ended them."""
-        count = max(1, round(len(samples) / (self._ppo.policy_minibatch * self._ppo.accumulation_steps)))
-        stage, taken = Stage(on_stage, self._ppo.epochs * count), 0
-        for _ in range(self._ppo.epochs):
-            order = torch.randperm(len(samples), generator=self._generator)
-            steps = [part.tolist() for part in torch.tensor_split(order, count)]
-            more, stopped = self._actor.train(policy, samples, steps, metrics, stage)
-            taken += more
-            if stopped:
-                return taken, True
-        return taken, False
+    def _steps(self, order: list[int]) -> list[list[int]]:
+        """The samples of each actor step of a pass, as even as can be: how many there are is never known before."""
+        return equal_parts(order, round(len(order) / (self._ppo.policy_minibatch * self._ppo.accumulation_steps)))

@@ -51,6 +51,11 @@ class Paid:
         largest = largest_return(rollout.rewards, discounts, rollout.terminated | rollout.truncated)
         return self.see(rollout.rewards, largest, scale=True)
 
+    def facts(self) -> dict[str, float]:
+        """What an update tells of it: the unit, where it is not 1, and how long nothing was met, while that is so."""
+        unit = {"return_unit": self.unit} if self.unit != 1 else {}
+        return unit if self.met else {**unit, "unpaid_updates": self.unpaid}
+
     def state_dict(self) -> dict[str, Any]:
         """All of it."""
         return {"met": self.met, "unpaid": self.unpaid, "unit": self.unit}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,12 +16,10 @@ from torch import Tensor
 from twosome.algorithms.actor import (
     Actor,
     Samples,
-    Stage,
     chunks,
     clip_gradient,
     load_optimizer,
     set_learning_rate,
-    together,
 )
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
@@ -74,24 +73,18 @@ class PPO:
         set_learning_rate(self._critic, scale * self.config.value_learning_rate)
         warming_up = self._updates < self.config.critic_warmup_updates
         waiting = self.config.wait_for_reward and not self._paid.met
-        stage = Stage(on_stage, self.config.epochs * len(self._steps(list(range(len(samples))))))
-        steps, stopped = 0, warming_up or waiting
-        for epoch in range(self.config.epochs):
-            order = torch.randperm(len(samples), generator=self._generator).tolist()
-            on_stage(f"improving the critic, pass {epoch + 1} of {self.config.epochs}")
-            self._train_critic(policy, samples, order, metrics)
-            if not stopped:
-                if self.config.together:
-                    order = together(samples.decisions, order, self._generator)
-                taken, stopped = self._actor.train(policy, samples, self._steps(order), metrics, stage)
-                steps += taken
+        critic = partial(self._train_critic, policy, samples, metrics, on_stage)
+        rest = warming_up or waiting
+        steps, stopped = self._actor.practise(
+            policy, samples, self._generator, metrics, on_stage, split=self._steps, rest=rest, beside=critic
+        )
         self._actor.finish(metrics)
         self._updates += 1
         metrics.add(
             explained_variance=explained_variance(samples.values, samples.returns),
             policy_learning_rate=rate,
         )
-        return UpdateReport(metrics.means(), steps, stopped and not warming_up and not waiting)
+        return UpdateReport(metrics.means(), steps, stopped)
 
     def state_dict(self) -> dict[str, Any]:
         """Both optimizers, the generator, the update counter, and what was paid so far."""
@@ -117,7 +110,7 @@ class PPO:
 
     def _steps(self, order: list[int]) -> list[list[int]]:
         """The samples of each actor step of a pass."""
-        return list(chunks(order, self.config.policy_minibatch * self.config.accumulation_steps))
+        return self._actor.steps(order)
 
     def _samples(self, policy: Policy, rollout: Rollout, metrics: Averages) -> PPOSamples:
         """Advantages and returns of a rollout, flattened and measured in the unit of the returns met so far."""
@@ -132,7 +125,7 @@ class PPO:
         advantages = advantages / unit
         if config.normalize_advantages == "rollout":
             advantages = normalize(advantages, noise)
-        decisions = [decision for row in rollout.decisions for decision in row]
+        decisions = rollout.flat_decisions
         return PPOSamples(
             decisions=decisions,
             states=decisions,
@@ -158,13 +151,13 @@ class PPO:
         growth = self._paid.see(rollout.rewards, largest, self.config.scale_returns)
         if growth != 1 and isinstance(policy, ScalableValues):
             policy.scale_values(growth)
-        if self._paid.unit != 1:
-            metrics.add(return_unit=self._paid.unit)
-        if not self._paid.met:
-            metrics.add(unpaid_updates=self._paid.unpaid)
+        metrics.add(**self._paid.facts())
 
-    def _train_critic(self, policy: Policy, samples: PPOSamples, order: list[int], metrics: Averages) -> None:
-        """One pass of critic steps over the samples."""
+    def _train_critic(
+        self, policy: Policy, samples: PPOSamples, metrics: Averages, on_stage: OnStage, number: int, order: list[int]
+    ) -> None:
+        """One pass of critic steps over the samples, with its number from 0."""
+        on_stage(f"improving the critic, pass {number + 1} of {self.config.epochs}")
         for chosen in chunks(order, self.config.value_minibatch):
             values = samples.valued(policy, chosen) / samples.unit
             returns, old_values = (x[chosen].to(values.device) for x in (samples.returns, samples.values))

@@ -8,10 +8,13 @@ space parts; a prompt goes on with the words chosen so far, and the critic value
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Generator
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome.algorithms.actor import equal_parts
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import FullVocabularyConfig, PPOConfig, TrieConfig
 from twosome.algorithms.paid import rounding
@@ -42,43 +45,55 @@ class Trie(PPO):
     def _steps(self, order: list[int]) -> list[list[int]]:
         """As many steps as PPO takes over the rollout, each over an equal part of its words."""
         size = self.config.policy_minibatch * self.config.accumulation_steps
-        parts = torch.tensor_split(torch.tensor(order), max(1, round(self._decisions / size)))
-        return [part.tolist() for part in parts]
+        return equal_parts(order, round(self._decisions / size))
 
     def _samples(self, policy: Policy, rollout: Rollout, metrics: Averages) -> PPOSamples:
         """The words of a rollout, with advantages and returns in the unit of the returns met so far."""
-        config, unit = self.config, self._paid.unit
-        decisions = [decision for row in rollout.decisions for decision in row]
-        self._decisions = len(decisions)
+        decisions = rollout.flat_decisions
         actions = rollout.actions.flatten().tolist()
         ways = [branches(decision.actions, action) for decision, action in zip(decisions, actions, strict=True)]
         states = [[_at(decision, branch) for branch in way] for decision, way in zip(decisions, ways, strict=True)]
         values = self._values(policy, rollout, states)
         phrases = [decision.actions[action] for decision, action in zip(decisions, actions, strict=True)]
         within = [self._within(way, phrase) for way, phrase in zip(ways, phrases, strict=True)]
-        advantages = self._advantages(rollout, within, values)
-        rows = [row for row, way in enumerate(ways) for _ in way]
-        flat, worth = (torch.tensor([each for part in parts for each in part]) for parts in (advantages, values))
-        metrics.add(mean_advantage=float(flat.mean()), mean_value=float(worth.mean()), words=len(rows) / len(ways))
-        noise = rounding(rollout.rewards, worth, rollout.next_values) / unit
-        scaled = flat / unit
         nodes, children = (
             pad_sequence([torch.tensor(getattr(branch, name)) for way in ways for branch in way], batch_first=True)
             for name in ("node", "child")
         )
-        acting = rollout.action_log_probs.flatten(0, 1)
+        samples = self._parted(rollout, within, values, metrics)
+        metrics.add(words=len(samples) / len(decisions))
+        return replace(samples, states=[state for each in states for state in each], nodes=nodes, children=children)
+
+    def _parted(
+        self, rollout: Rollout, within: list[list[float]], values: list[list[float]], metrics: Averages
+    ) -> PPOSamples:
+        """A sample for each part of each decision, with its own advantage and return.
+
+        Args:
+            rollout: What was done.
+            within: For each decision the discounts between the parts of the phrase, and to its end.
+            values: For each decision the values before the parts.
+            metrics: Where it is told what came of it.
+        """
+        decisions, unit = rollout.flat_decisions, self._paid.unit
+        self._decisions = len(decisions)
+        advantages = self._advantages(rollout, within, values)
+        rows = [row for row, parts in enumerate(values) for _ in parts]
+        flat, worth = (torch.tensor([each for part in parts for each in part]) for parts in (advantages, values))
+        metrics.add(mean_advantage=float(flat.mean()), mean_value=float(worth.mean()))
+        noise = rounding(rollout.rewards, worth, rollout.next_values) / unit
+        scaled = flat / unit
+        parted = [decisions[row] for row in rows]
         return PPOSamples(
-            decisions=[decisions[row] for row in rows],
-            states=[state for each in states for state in each],
+            decisions=parted,
+            states=parted,
             actions=rollout.actions.flatten()[rows],
-            action_log_probs=acting[rows],
-            advantages=normalize(scaled, noise) if config.normalize_advantages == "rollout" else scaled,
+            action_log_probs=rollout.action_log_probs.flatten(0, 1)[rows],
+            advantages=normalize(scaled, noise) if self.config.normalize_advantages == "rollout" else scaled,
             rounding=noise,
             values=worth / unit,
             returns=(flat + worth) / unit,
             unit=unit,
-            nodes=nodes,
-            children=children,
         )
 
     def _values(self, policy: Policy, rollout: Rollout, states: list[list[Decision]]) -> list[list[float]]:

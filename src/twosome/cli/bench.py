@@ -9,9 +9,18 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from twosome.errors import ConfigError
-from twosome.terminal.parsing import Parser, not_negative, positive
+from twosome.terminal.parsing import (
+    Parser,
+    add_device_argument,
+    add_json_argument,
+    add_seed_argument,
+    add_threads_argument,
+    positive,
+)
 
 if TYPE_CHECKING:
+    import argparse
+
     from twosome.bench.precision import Errors
     from twosome.bench.scoring_report import Report
 
@@ -33,6 +42,14 @@ def run(words: list[str]) -> int:
     return BENCHMARKS[arguments.what](words[1:])
 
 
+def _add_repetitions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repetitions", type=positive, default=5, help="of which the median is told (default: 5)")
+
+
+def _add_size(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
+
+
 def worlds(words: list[str]) -> int:
     """Decisions per second of the worlds, bare and in words, and frames per second."""
     parser = Parser(
@@ -41,8 +58,8 @@ def worlds(words: list[str]) -> int:
         "environments; the same in words; and pictures per second. Medians of several repetitions in one process.",
     )
     parser.add_argument("--steps", type=positive, default=50_000, help="decisions per repetition (default: 50000)")
-    parser.add_argument("--repetitions", type=positive, default=5)
-    parser.add_argument("--json", action="store_true", help="print one JSON line")
+    _add_repetitions(parser)
+    add_json_argument(parser, "one JSON line only")
     arguments = parser.parse_args(words)
 
     from twosome.bench.worlds import WORLDS, measure_world
@@ -71,7 +88,7 @@ def scoring(words: list[str]) -> int:
         "repetitions.",
     )
     model, decisions = parser.add_mutually_exclusive_group(), parser.add_mutually_exclusive_group()
-    model.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
+    _add_size(model)
     decisions.add_argument(
         "--workload",
         default="overcooked",
@@ -81,7 +98,7 @@ def scoring(words: list[str]) -> int:
     model.add_argument("--model", help="a trained model in place of a size: hub id or directory")
     decisions.add_argument("--task", help="a task in place of a workload, its decisions as play meets them")
     parser.add_argument("--play", choices=("uniform", "untrained"), default="uniform", help="of the task (uniform)")
-    parser.add_argument("--seed", type=not_negative, default=0, help="of play and of a trained model's adapter")
+    add_seed_argument(parser, "of play and of a trained model's adapter")
     parser.add_argument("--rank", type=positive, default=8, help="of a trained model's adapter (default: 8)")
     parser.add_argument(
         "--decisions", type=positive, default=8, help="on which a trained model's errors are measured (default: 8)"
@@ -89,20 +106,20 @@ def scoring(words: list[str]) -> int:
     parser.add_argument("--unique", type=float, default=0.3, help="fraction of distinct decisions (default: 0.3)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of our frozen weights")
     parser.add_argument("--top-layers", type=positive, help="our adapter on the last so many layers only")
-    parser.add_argument("--repetitions", type=positive, default=5)
+    _add_repetitions(parser)
     parser.add_argument(
         "--sampled", type=positive, default=2, help="steps of the plain way per repetition (default: 2)"
     )
     parser.add_argument(
         "--accumulation", type=positive, default=8, help="minibatches of 4 to an optimizer step (8; 32 are a rollout)"
     )
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    add_threads_argument(parser)
+    add_device_argument(parser)
     parser.add_argument("--token-budget", type=positive, help="most tokens in one of our passes")
     parser.add_argument(
         "--attention", choices=("segments", "sparse"), default="segments", help="of our packs; sparse takes a GPU"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON line only")
+    add_json_argument(parser, "one JSON line only")
     arguments = vars(parser.parse_args(words))
     threads, as_json = arguments.pop("threads"), arguments.pop("json")
 
@@ -135,9 +152,9 @@ def actions(words: list[str]) -> int:
         description="Processor time and memory of scoring four decisions with a gradient, as their actions grow in "
         "number, against the plain way, measured after it: a padded row per prompt and action. Medians.",
     )
-    parser.add_argument("--size", default="3m", help="3m, 30m, 125m or 7b (default: 3m)")
-    parser.add_argument("--repetitions", type=positive, default=5)
-    parser.add_argument("--json", action="store_true", help="print one JSON line only")
+    _add_size(parser)
+    _add_repetitions(parser)
+    add_json_argument(parser, "one JSON line only")
     arguments = parser.parse_args(words)
 
     import torch
@@ -184,10 +201,10 @@ def precision(words: list[str]) -> int:
     parser.add_argument("--decisions", type=positive, default=32, help="over all tasks (default: 32)")
     parser.add_argument("--actions", type=positive, default=2, help="actions sampled of each decision (default: 2)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: float32)")
-    parser.add_argument("--seed", type=not_negative, default=0, help="of play and sample (default: 0)")
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--json", action="store_true", help="print one JSON line only")
+    add_seed_argument(parser, "of play and sample")
+    add_threads_argument(parser)
+    add_device_argument(parser)
+    add_json_argument(parser, "one JSON line only")
     arguments = parser.parse_args(words)
 
     import time

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from twosome.errors import ConfigError
-from twosome.terminal.parsing import Parser, add_environment_argument, add_policy_arguments, policy_arguments
+from twosome.terminal.parsing import (
+    Parser,
+    add_environment_argument,
+    add_json_argument,
+    add_policy_arguments,
+    policy_arguments,
+)
 
 
 def run(words: list[str]) -> int:
@@ -20,9 +26,9 @@ def run(words: list[str]) -> int:
         "evaluate, play and serve find it.",
     )
     parser.add_argument("source", metavar="RUN_OR_ADAPTER", help="what to fit it to")
-    parser.add_argument("--task", help="default: the task of the run")
+    parser.add_argument("--task", help="whose states it is fitted over (default: the task of the run)")
     parser.add_argument("--dry-run", action="store_true", help="fit and tell, and keep nothing")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_argument(parser)
     add_environment_argument(parser)
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
+    add_json_argument,
     add_prompting_arguments,
-    not_negative,
+    add_seed_argument,
+    add_task_argument,
     positive,
     prompting_of,
 )
@@ -27,7 +29,7 @@ def run(words: list[str]) -> int:
         description="Check a text environment against the principles of prompting: in every state that can be reached "
         "where the world shows its states, else in those of random play.",
     )
-    parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    add_task_argument(parser)
     parser.add_argument(
         "--model",
         help="hub id, directory or GGUF file: whose tokenizer to read with (default: the embedded one's), and "
@@ -37,8 +39,8 @@ def run(words: list[str]) -> int:
     add_prompting_arguments(parser)
     add_environment_argument(parser)
     parser.add_argument("--decisions", type=positive, default=2000, help="of random play (default: 2000)")
-    parser.add_argument("--seed", type=not_negative, default=0, help="of random play")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_seed_argument(parser, "of random play")
+    add_json_argument(parser)
     arguments = parser.parse_args(words)
 
     from twosome.evaluation.checking import check_environment

@@ -50,7 +50,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     from twosome.laboratory.variants import read_variants
     from twosome.reproduction.plan import TRAINED_TASKS
     from twosome.settings.config import PRESETS
-    from twosome.terminal.jobs import add_sharing_arguments
+    from twosome.terminal.jobs import add_jobs_arguments
 
     known = ", ".join(read_variants())
     parser = Parser(
@@ -68,12 +68,10 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     parser.add_argument("--tasks", nargs="+", metavar="TASK", default=list(TRAINED_TASKS), help="what they learn")
     parser.add_argument("--seeds", type=positive, default=5, help="runs of each, with seeds from 0 (default: 5)")
     parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="what they are variants of")
-    parser.add_argument("--model", help="language model (default: the preset's)")
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the preset)")
     parser.add_argument("--out", type=Path, default=Path("runs") / "comparison", help="directory")
-    add_sharing_arguments(parser)
+    add_jobs_arguments(parser)
     parser.add_argument("--curves-only", action="store_true", help="do not measure what each is worth at its end")
-    parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
     variants = read_variants(arguments.file)
     chosen = arguments.variants or list(variants)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twosome.errors import RunError
-from twosome.terminal.parsing import Parser, not_negative, positive
+from twosome.terminal.parsing import Parser, add_seed_argument, positive
 
 if TYPE_CHECKING:
     from twosome.settings.config import RunConfig
@@ -28,7 +28,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--out", help="run directory (default: runs/demo-seedN, or a numbered one beside it)")
     parser.add_argument("--decisions", type=positive, help="decisions to train for (default: the preset's)")
     parser.add_argument("--episodes", type=positive, default=500, help="episodes for every row (without --model)")
-    parser.add_argument("--seed", type=not_negative, default=0)
+    add_seed_argument(parser, "of the training")
     arguments = parser.parse_args(words)
 
     from twosome.cli.train import parse

@@ -8,18 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twosome.cli.servers import add_server_arguments, server_facts, server_lines, server_settings
 from twosome.errors import ConfigError
 from twosome.terminal.changes import print_changes, with_base
 from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
+    add_json_argument,
     add_policy_arguments,
+    add_seed_argument,
     add_temperature_argument,
-    not_negative,
     policy_arguments,
     positive,
 )
+from twosome.terminal.servers import add_server_arguments, server_facts, server_lines, server_settings
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +40,7 @@ def run(words: list[str]) -> int:
     )
     parser.add_argument("source", nargs="?", metavar="RUN_OR_ADAPTER", help="default: the untrained model")
     parser.add_argument("--best", action="store_true", help="the best policy of the RUN, instead of its last")
-    parser.add_argument("--task", help="default: the task of the run")
+    parser.add_argument("--task", help="what to measure on (default: the task of the run)")
     parser.add_argument("--episodes", type=positive, help=f"how many to run (default: {EPISODES})")
     parser.add_argument(
         "--exact", action="store_true", help="compute instead of sampling, where the world shows its states"
@@ -66,8 +67,8 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--changes", type=positive, metavar="N", help="with --exact: also the N decisions that practice changed most"
     )
-    parser.add_argument("--seed", type=not_negative, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_seed_argument(parser, "of the episodes, and of what --saycan learned learns from")
+    add_json_argument(parser)
     add_environment_argument(parser)
     add_policy_arguments(parser)
     add_temperature_argument(parser)

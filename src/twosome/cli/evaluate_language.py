@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from twosome.terminal.parsing import (
     Parser,
+    add_json_argument,
     add_prompting_arguments,
     add_trust_argument,
     not_negative,
@@ -61,7 +62,7 @@ def _parser() -> Parser:
         "the harness (arc_challenge, hellaswag, piqa, mmlu) gets its data from a hub. The harness: "
         'pip install "twosome[language]".',
     )
-    parser.add_argument("source", metavar="RUN_OR_ADAPTER")
+    parser.add_argument("source", metavar="RUN_OR_ADAPTER", help="whose language to measure")
     parser.add_argument(
         "--model", help="hub id, directory or GGUF file of the base (default: the one it was trained on)"
     )
@@ -88,7 +89,7 @@ def _parser() -> Parser:
     parser.add_argument("--batch-size", type=positive, help="sequences in one forward pass of a task (default: 8)")
     parser.add_argument("--out", metavar="FILE", help="where to keep the measures (default: language.json of the run)")
     parser.add_argument("--again", action="store_true", help="compute finished parts again")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_argument(parser)
     return parser
 
 

@@ -6,7 +6,13 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from twosome.terminal.parsing import Parser, add_environment_argument, add_policy_arguments, policy_arguments
+from twosome.terminal.parsing import (
+    Parser,
+    add_environment_argument,
+    add_json_argument,
+    add_policy_arguments,
+    policy_arguments,
+)
 
 KINDS = ("merged", "adapter", "gguf")
 
@@ -20,7 +26,7 @@ def run(words: list[str]) -> int:
         description="Write an agent as others read it: a merged model, an adapter with a card, or one GGUF file; what "
         "was written is read back and compared with the agent.",
     )
-    parser.add_argument("source", metavar="RUN_OR_ADAPTER")
+    parser.add_argument("source", metavar="RUN_OR_ADAPTER", help="what to write")
     parser.add_argument("out", metavar="OUT", type=Path, help="a directory that is not there yet, or empty")
     parser.add_argument("--to", choices=KINDS, default=KINDS[0], help="default: merged")
     parser.add_argument("--task", help="whose words and results the card tells (default: the task of the run)")
@@ -29,7 +35,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--converter", metavar="PROGRAM", help=f"llama.cpp's converter, a program or a script (default: {CONVERTER})"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_argument(parser)
     add_environment_argument(parser)
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)

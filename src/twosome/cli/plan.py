@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twosome.terminal.parsing import Parser
+from twosome.terminal.parsing import Parser, add_json_argument
 
 
 def run(words: list[str]) -> int:
@@ -23,7 +23,7 @@ def run(words: list[str]) -> int:
         metavar="KIND:COUNT",
         help="cpu:2 (this machine, a process on a core), a100:8, h100:8, h200:8; several are compared (default: cpu)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_argument(parser)
     arguments, settings = parser.parse_known_args(words)
 
     from twosome.planning.program import measure_imports, measure_program

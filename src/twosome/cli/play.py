@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twosome.cli.servers import add_server_arguments, server_settings
 from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
     add_policy_arguments,
+    add_seed_argument,
+    add_task_argument,
     add_temperature_argument,
-    not_negative,
     policy_arguments,
 )
+from twosome.terminal.servers import add_server_arguments, server_settings
 
 
 def run(words: list[str]) -> int:
@@ -21,7 +22,7 @@ def run(words: list[str]) -> int:
         prog="twosome play",
         description="Show each decision of one episode: the prompt, the actions and probabilities, the outcome.",
     )
-    parser.add_argument("task", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    add_task_argument(parser)
     parser.add_argument(
         "--player",
         choices=("you", "model", "random", "best"),
@@ -33,7 +34,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--greedy", action="store_true", help="the model takes its most probable action")
     parser.add_argument("--gif", metavar="FILE", type=Path, help="write the episode as an animated picture")
     parser.add_argument("--pictures", action="store_true", help="show a picture made of characters, too")
-    parser.add_argument("--seed", type=not_negative, default=0)
+    add_seed_argument(parser, "of the episode, and of what is drawn in it")
     add_environment_argument(parser)
     add_policy_arguments(parser)
     add_temperature_argument(parser)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twosome.cli.servers import add_server_arguments, server_settings
 from twosome.terminal.parsing import Parser, add_prompting_arguments, positive, prompting_of
+from twosome.terminal.servers import add_server_arguments, server_settings
 
 if TYPE_CHECKING:
     from twosome.reproduction.plan import Settings
@@ -24,8 +24,10 @@ def run(words: list[str]) -> int:
     measurements = Measurements(settings.out)
     if dry:
         print_jobs(jobs, measurements)
+        _tell_left_out(settings)
         return 0
     print(f"reproducing {', '.join(part for part in PARTS if part in settings.parts)} -> {settings.out}")
+    _tell_left_out(settings)
     taken = do_jobs(jobs, measurements, processes, timeout)
     with Ledger(settings.out, timeout).alone("report"):
         report = _report(settings)
@@ -33,13 +35,26 @@ def run(words: list[str]) -> int:
     return 0
 
 
+def _tell_left_out(settings: Settings) -> None:
+    """Say which parts the preset leaves out, where they are."""
+    from twosome.reproduction.plan import LEFT_OUT
+
+    parts = [part for part in LEFT_OUT.get(settings.preset, ()) if part not in settings.parts]
+    if parts:
+        print(
+            f"left out with the preset {settings.preset}: {', '.join(parts)}, hours of training on a pretrained model; "
+            f"the same command with --only {' '.join(parts)} adds them"
+        )
+
+
 def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
-    from twosome.reproduction.plan import PARTS, TRAINED_TASKS, Settings
+    from twosome.reproduction.plan import LEFT_OUT, PARTS, TRAINED_TASKS, Settings
     from twosome.settings.config import PRESETS, usual_preset
-    from twosome.terminal.jobs import add_sharing_arguments
+    from twosome.terminal.jobs import add_jobs_arguments
     from twosome.text.tasks import TASKS
 
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())
+    exceptions = "".join(f"; with the preset {preset} without {', '.join(names)}" for preset, names in LEFT_OUT.items())
     parser = Parser(
         prog="twosome reproduce",
         description="Train and measure every agent that the paper compares, several seeds of each, and write a report. "
@@ -54,23 +69,21 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     )
     parser.add_argument("--seeds", type=positive, default=5, help="runs of every kind (default: 5)")
     parser.add_argument("--out", type=Path, default=None, help="directory (default: runs/reproduction-PRESET)")
-    add_sharing_arguments(parser)
-    parser.add_argument("--only", nargs="+", metavar="PART", default=list(PARTS), help="parts to do (default: all)")
+    add_jobs_arguments(parser)
+    parser.add_argument("--only", nargs="+", metavar="PART", help=f"parts to do (default: all{exceptions})")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", default=list(TRAINED_TASKS), help="tasks to train on")
     parser.add_argument("--targets", nargs="+", metavar="TASK", default=list(TASKS), help="tasks to test on besides")
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the presets)")
-    parser.add_argument("--model", help="language model (default: the preset's)")
     parser.add_argument("--server", metavar="ADDRESS", help="also measure a decision server, http:// or https://")
     add_server_arguments(parser, "--server ADDRESS")
     add_prompting_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     arguments = parser.parse_args(words)
     preset = arguments.preset or usual_preset(arguments.model)
     settings = Settings(
         out=arguments.out or Path("runs") / f"reproduction-{preset}",
         preset=preset,
         seeds=arguments.seeds,
-        parts=tuple(arguments.only),
+        parts=tuple(arguments.only or (part for part in PARTS if part not in LEFT_OUT.get(preset, ()))),
         tasks=tuple(arguments.tasks),
         targets=tuple(arguments.targets),
         decisions=arguments.decisions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twosome.terminal.parsing import Parser, add_policy_arguments, policy_arguments
+from twosome.terminal.parsing import Parser, add_json_argument, add_policy_arguments, policy_arguments
 
 
 def run(words: list[str]) -> int:
@@ -14,7 +14,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--adapter", help="directory of a PEFT adapter, or of a run")
     parser.add_argument("--prompt", required=True, help="what the model reads, without a space at the end")
     parser.add_argument("--action", action="append", default=[], help="an action phrase; give one for each action")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_argument(parser)
     arguments = parser.parse_args(words)
 
     from twosome.decision import Decision

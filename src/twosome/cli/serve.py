@@ -8,7 +8,16 @@ import sys
 from typing import Any
 
 from twosome.errors import ConfigError
-from twosome.terminal.parsing import Parser, add_policy_arguments, not_negative, policy_arguments, port, positive
+from twosome.terminal.parsing import (
+    Parser,
+    add_listening_arguments,
+    add_policy_arguments,
+    add_temperature_argument,
+    add_threads_argument,
+    not_negative,
+    policy_arguments,
+    positive,
+)
 
 KEY = "TWOSOME_KEY"
 """Environment variable with the key, which does not show in the list of processes as an argument does."""
@@ -72,11 +81,10 @@ def _parser() -> Parser:
         help="a run, an adapter or a model; NAME=RUN for several by name; none for the untrained --model",
     )
     add_policy_arguments(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", type=port, default=8017, help="port to listen on, 0 for any free one (default: 8017)")
+    add_listening_arguments(parser, 8017)
     parser.add_argument("--key", help=f"what clients must send as their API key (default: ${KEY}, else no key)")
-    parser.add_argument("--temperature", type=float, help="what logits are divided by (default: as fitted, or 1)")
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")
+    add_temperature_argument(parser)
+    add_threads_argument(parser)
     parser.add_argument("--together", type=positive, default=32, help="most decisions read at a time (default: 32)")
     parser.add_argument(
         "--memory-megabytes",

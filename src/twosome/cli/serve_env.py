@@ -5,7 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from twosome.terminal.parsing import Parser, add_environment_argument, port, positive
+from twosome.terminal.parsing import (
+    Parser,
+    add_environment_argument,
+    add_listening_arguments,
+    add_task_argument,
+    positive,
+)
 
 
 def run(words: list[str]) -> int:
@@ -51,10 +57,9 @@ def _parser() -> Parser:
         description="Have a task's environments here, each in a process of its own, for runs in other processes or on "
         "other hosts (docs/environments-elsewhere.md).",
     )
-    parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    add_task_argument(parser)
     add_environment_argument(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", type=port, default=9117, help="port to listen on, 0 for any free one (default: 9117)")
+    add_listening_arguments(parser, 9117)
     parser.add_argument("--envs", type=positive, default=8, help="environments at a time, at most (default: 8)")
     parser.add_argument(
         "--key-file", metavar="FILE", help="with what clients must know (default: $TWOSOME_ENV_KEY, else nothing)"

@@ -209,7 +209,11 @@ def _parser(presets: list[Path]) -> ConfigParser:
         help=f"starting values: {', '.join(PRESETS)} (default: tiny for the embedded model, small for others)",
     )
     parser.add_argument("--out", type=str, default=None, help="run directory (default: runs/TASK-PRESET-seedN)")
-    parser.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; takes no other argument")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run that was stopped, with its settings; with --decisions, for longer",
+    )
     parser.add_argument(
         "--from", metavar="JOURNAL", help="learn from what was served: twosome train --from JOURNAL --help"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twosome.errors import ConfigError
-from twosome.terminal.parsing import Parser, add_policy_arguments, not_negative, positive, prompting_of
+from twosome.terminal.parsing import Parser, add_policy_arguments, add_seed_argument, positive, prompting_of
 
 if TYPE_CHECKING:
     from twosome.hindsight.learning import Learned
@@ -129,9 +129,7 @@ def _parser() -> Parser:
     )
     add_policy_arguments(parser)
     parser.add_argument("--out", help="run directory (default: runs/from-JOURNAL-seedN)")
-    parser.add_argument(
-        "--seed", type=not_negative, default=0, help="of weights, order and held-out share (default: 0)"
-    )
+    add_seed_argument(parser, "of weights, order and held-out share")
     parser.add_argument("--passes", type=positive, default=10, help="passes over the decisions (default: 10)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the adapter's AdamW (default: 1e-3)")
     parser.add_argument("--step", type=positive, default=16, help="decisions in a step (default: 16)")

@@ -12,7 +12,9 @@ from twosome.errors import ConfigError
 from twosome.terminal.parsing import (
     Parser,
     add_environment_argument,
+    add_json_argument,
     add_prompting_arguments,
+    add_task_argument,
     add_trust_argument,
     not_negative,
     prompting_of,
@@ -32,7 +34,7 @@ def run(words: list[str]) -> int:
         description="Try wordings of a task on an untrained model: how likely the best actions are, and what success "
         "and return that gives, exactly. The task's world must show its states.",
     )
-    parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+    add_task_argument(parser)
     parser.add_argument("--model", help="hub id, directory or GGUF file (default: the embedded one)")
     parser.add_argument(
         "--wordings",
@@ -46,7 +48,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--worst", type=not_negative, default=0, help="show so many decisions where the best is unlikely"
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON object for each wording")
+    add_json_argument(parser, "a JSON object for each wording")
     add_environment_argument(parser)
     add_prompting_arguments(parser)
     add_trust_argument(parser)

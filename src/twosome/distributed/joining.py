@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from twosome.errors import ConfigError, RunError, TwosomeError, first_line
+from twosome.errors import ConfigError, RunError, TwosomeError, first_line, kind_and_line
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -209,7 +209,7 @@ def joined() -> Iterator[Joint]:
     except BaseException as error:
         _hear_no_more()
         if not isinstance(error, SystemExit) or error.code:
-            joint.failed(f"{type(error).__name__}: {first_line(error)}")
+            joint.failed(kind_and_line(error))
         joint.leave()
         raise
     else:

@@ -1,1 +1,1 @@
-"""What agents and tasks are worth: sampled, exact, on other tasks, against SayCan, in language; and check-env."""
+"""What agents and tasks are worth: sampled, exact, on other tasks, against SayCan; words; and check-env."""

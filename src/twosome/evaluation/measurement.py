@@ -28,13 +28,13 @@ class Subject:
     """Who is measured, and how its decisions are worded.
 
     Attributes:
-        agent: uniform, optimum, zero-shot, twosome, twosome-full, ppo, ppo-unmasked, saycan or saycan-oracle, or
-            "server " and the name of a decision server.
+        agent: uniform, optimum, zero-shot, random-weights, twosome, twosome-full, ppo, ppo-unmasked, saycan or
+            saycan-oracle, or "server " and the name of a decision server.
         trained_on: The task it was trained on, or None.
         normalization: How phrases are scored, or None where none are.
         control: "permuted" where the phrases were permuted across the actions, "renamed" where things had made-up
             names.
-        seed: The seed of its training, or of the control; None where nothing is drawn.
+        seed: The seed of its training, of its random weights, or of the control; None where nothing is drawn.
     """
 
     agent: str

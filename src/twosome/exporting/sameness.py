@@ -61,7 +61,7 @@ def decisions_met(task: str, environment: Mapping[str, Any], count: int = COMPAR
     with closing(make_vector_task(task, _ENVIRONMENTS, arguments=environment)) as envs:
         collector = Collector(envs, seed=0, generator=torch.Generator().manual_seed(0))
         rollout, _ = collector.collect(UniformPolicy(), _STEPS)
-    met = list(dict.fromkeys(decision for row in rollout.decisions for decision in row))
+    met = list(dict.fromkeys(rollout.flat_decisions))
     return [met[index * len(met) // count] for index in range(count)] if len(met) > count else met
 
 

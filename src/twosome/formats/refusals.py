@@ -10,6 +10,7 @@ Place = tuple[str | int, ...]
 """Where in a request something stands: ``("questions", "next", "criteria")``."""
 
 _LONGEST_ECHO = 100  # characters of what was sent that are sent back
+_LONGEST_PLACE = 80  # characters of a place in a message
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ class Refusal(Exception):
             "ctx": {"error_type": kind.error_type, **self.context},
         }
         return {"error": error, "detail": [fault]}
+
+
+def wrong(place: Place, code: str, message: str, given: Any = None) -> Refusal:
+    """A 422, whose message begins with the place as System One writes it: ``questions.next.criteria: ...``."""
+    where = ".".join(map(str, place))[:_LONGEST_PLACE]
+    return Refusal(422, f"{where}: {message}" if where else message, place, code, given)
 
 
 def dotted(place: Place) -> str:

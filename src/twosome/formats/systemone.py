@@ -8,7 +8,7 @@ from typing import Any
 from twosome.deciding.judgement import Judgement
 from twosome.formats import questions as core
 from twosome.formats.questions import MOST_LEVELS, MOST_OPTIONS, MOST_QUESTIONS, YES_NO, Question, ask
-from twosome.formats.refusals import Place, Refusal
+from twosome.formats.refusals import Place, wrong
 from twosome.formats.strict import text_of
 
 STATUS = 422
@@ -22,25 +22,25 @@ def read(body: Any) -> list[Question]:
         Refusal: If it breaks a rule of the format; the place says where.
     """
     if not isinstance(body, dict):
-        raise _wrong((), "object_type", "the body must be a JSON object with state and questions", body)
+        raise wrong((), "object_type", "the body must be a JSON object with state and questions", body)
     for name in ("images", "assets"):
         if body.get(name):
-            raise _wrong((name,), "text_only", f"this model reads text only; leave out {name}", body[name])
+            raise wrong((name,), "text_only", f"this model reads text only; leave out {name}", body[name])
     if "state" not in body and "input" in body:
-        raise _wrong(("state",), "missing", "this is an OpenAI Decisions request; post it to /v1/decisions")
+        raise wrong(("state",), "missing", "this is an OpenAI Decisions request; post it to /v1/decisions")
     if "state" not in body:
-        raise _wrong(("state",), "missing", "state is missing: the text, object or array to decide about")
+        raise wrong(("state",), "missing", "state is missing: the text, object or array to decide about")
     if not isinstance(body["state"], str | dict | list):
-        raise _wrong(("state",), "text_type", "state must be a text, an object or an array", body["state"])
+        raise wrong(("state",), "text_type", "state must be a text, an object or an array", body["state"])
     questions = body.get("questions")
     if not isinstance(questions, dict):
         code = "missing" if "questions" not in body else "object_type"
-        raise _wrong(("questions",), code, "questions must be an object: a question under each name", questions)
+        raise wrong(("questions",), code, "questions must be an object: a question under each name", questions)
     if not questions:
-        raise _wrong(("questions",), "too_short", "questions is empty; ask at least one", questions)
+        raise wrong(("questions",), "too_short", "questions is empty; ask at least one", questions)
     if len(questions) > MOST_QUESTIONS:
         message = f"{len(questions)} questions are more than {MOST_QUESTIONS}; send several requests"
-        raise _wrong(("questions",), "too_long", message, questions)
+        raise wrong(("questions",), "too_long", message, questions)
     state = text_of(body["state"])
     return [_question(state, name, question) for name, question in questions.items()]
 
@@ -80,18 +80,18 @@ def _answer(question: Question, judgement: Judgement) -> dict[str, Any]:
 def _question(state: str, name: str, question: Any) -> Question:
     place: Place = ("questions", name)
     if not isinstance(question, dict):
-        raise _wrong(place, "object_type", "a question must be an object with a type", question)
+        raise wrong(place, "object_type", "a question must be an object with a type", question)
     kind = question.get("type")
     if kind == "box":
-        raise _wrong(
+        raise wrong(
             (*place, "type"), "text_only", "questions of the type box are about images; this model reads text only"
         )
     if kind not in ("noul", "choice", "score"):
         code = "missing" if "type" not in question else "literal_error"
-        raise _wrong((*place, "type"), code, "type must be choice, score or noul", kind)
+        raise wrong((*place, "type"), code, "type must be choice, score or noul", kind)
     for what in ("images", "assets"):
         if question.get(what):
-            raise _wrong((*place, what), "text_only", f"this model reads text only; leave out {what}")
+            raise wrong((*place, what), "text_only", f"this model reads text only; leave out {what}")
     instructions = _text((*place, "instructions"), question.get("instructions"))
     criteria, where = question.get("criteria"), (*place, "criteria")
     if kind == "choice":
@@ -104,7 +104,7 @@ def _question(state: str, name: str, question: Any) -> Question:
 def _choice(state: str, name: str, instructions: str, criteria: Any, place: Place) -> Question:
     if not isinstance(criteria, dict):
         message = "criteria of a choice must be an object: each option with its description, or null"
-        raise _wrong(place, "object_type" if criteria is not None else "missing", message, criteria)
+        raise wrong(place, "object_type" if criteria is not None else "missing", message, criteria)
     _count(criteria, MOST_OPTIONS, "options", place)
     described = [option for option, text in criteria.items() if _text((*place, option), text)]
     ignored = ["descriptions of options: the model reads their names only"] if described else []
@@ -117,11 +117,11 @@ def _choice(state: str, name: str, instructions: str, criteria: Any, place: Plac
 def _score(state: str, name: str, instructions: str, criteria: Any, place: Place) -> Question:
     if not isinstance(criteria, list):
         message = "criteria of a score must be an array of levels, from the lowest to the highest"
-        raise _wrong(place, "list_type" if criteria is not None else "missing", message, criteria)
+        raise wrong(place, "list_type" if criteria is not None else "missing", message, criteria)
     _count(criteria, MOST_LEVELS, "levels", place)
     for index, level in enumerate(criteria):
         if level is None:
-            raise _wrong((*place, index), "text_type", "a level must be a text, an object or an array, not null")
+            raise wrong((*place, index), "text_type", "a level must be a text, an object or an array, not null")
         _text((*place, index), level)
     phrases = [text_of(level) for level in criteria]
     return ask(name, "score", state, instructions, phrases, place=place, status=STATUS, labels=criteria)
@@ -129,12 +129,12 @@ def _score(state: str, name: str, instructions: str, criteria: Any, place: Place
 
 def _noul(state: str, name: str, instructions: str, criteria: Any, place: Place) -> Question:
     if criteria is not None and not isinstance(criteria, dict):
-        raise _wrong(place, "object_type", "criteria of a noul must be an object with true, false or both", criteria)
+        raise wrong(place, "object_type", "criteria of a noul must be an object with true, false or both", criteria)
     texts = {case: _text((*place, case), (criteria or {}).get(case)) for case in ("true", "false")}
     given = [case for case, text in texts.items() if text]
     if not instructions and not given:
         message = "a noul needs instructions, or a criterion for true or for false: there is nothing to say yes to"
-        raise _wrong((*place[:-1], "instructions"), "missing", message)
+        raise wrong((*place[:-1], "instructions"), "missing", message)
     shown = "instructions" if instructions else given[0]
     ignored = [f"criteria.{case}: the model reads {shown} only" for case in given if case != shown]
     return ask(
@@ -155,17 +155,12 @@ def _text(place: Place, value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str | dict | list):
-        raise _wrong(place, "text_type", f"{place[-1]} must be a text, an object, an array or null", value)
+        raise wrong(place, "text_type", f"{place[-1]} must be a text, an object, an array or null", value)
     return text_of(value)
 
 
 def _count(entries: Any, most: int, what: str, place: Place) -> None:
     if not entries:
-        raise _wrong(place, "too_short", f"there are no {what}; give at least one", entries)
+        raise wrong(place, "too_short", f"there are no {what}; give at least one", entries)
     if len(entries) > most:
-        raise _wrong(place, "too_long", f"{len(entries)} {what} are more than {most}; give at most {most}", entries)
-
-
-def _wrong(place: Place, code: str, message: str, given: Any = None) -> Refusal:
-    where = ".".join(map(str, place))[:80]
-    return Refusal(STATUS, f"{where}: {message}" if where else message, place, code, given)
+        raise wrong(place, "too_long", f"{len(entries)} {what} are more than {most}; give at most {most}", entries)

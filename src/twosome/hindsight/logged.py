@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from twosome.algorithms.actor import Actor, Samples, Stage, chunks
+from twosome.algorithms.actor import Actor, Samples, Stage
 from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.decision import Decision
@@ -84,7 +84,7 @@ class LearningFromLog:
         metrics = Averages()
         rate = self._actor.begin(progress)
         order = torch.randperm(len(self._logged), generator=self._generator).tolist()
-        steps = list(chunks(order, self._config.policy_minibatch * self._config.accumulation_steps))
+        steps = self._actor.steps(order)
         taken, stopped = self._actor.train(policy, self._samples, steps, metrics, Stage(on_stage, len(steps)))
         self._actor.finish(metrics)
         metrics.add(policy_learning_rate=rate)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from twosome.errors import ModelError
+from twosome.errors import ModelError, kind_and_line
 from twosome.judging.precision import HIGHER, raised
 from twosome.judging.probes import alone, made_up, sentences
 from twosome.scoring.condition import named
@@ -79,8 +79,9 @@ class Judge:
             with torch.no_grad():
                 self._whole = alone(model, self.probe, side_by_side=True)
         except Exception as error:  # a model may raise anything
-            said = f"{type(error).__name__}: {_first_line(error)}"
-            raise ModelError(f"{named(model)} cannot be scored: it does not read a sentence ({said})") from None
+            raise ModelError(
+                f"{named(model)} cannot be scored: it does not read a sentence ({kind_and_line(error)})"
+            ) from None
         if not torch.isfinite(self._whole).all():
             raise ModelError(
                 f"{named(model)} gives no numbers in {_name(model.dtype)}: a sentence read alone has "
@@ -111,7 +112,7 @@ class Judge:
             with torch.no_grad(), raised(self._model, higher):
                 mechanism = _largest(again()(self.probe).cpu().double() - self.truth)
         except Exception as error:
-            return f"{words}, and in {_name(higher)} it raises {type(error).__name__}: {_first_line(error)}"
+            return f"{words}, and in {_name(higher)} it raises {kind_and_line(error)}"
         if not mechanism <= MECHANISM[higher]:
             return (
                 f"in {_name(higher)} it differs from one sequence at a time by {mechanism:.1e} nats, more than "
@@ -175,8 +176,3 @@ def _largest(difference: Tensor) -> float:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from twosome.errors import ModelError
+from twosome.errors import ModelError, kind_and_line
 from twosome.judging.judging import Judge
 from twosome.judging.probes import made_up, repeating, sentences
 from twosome.judging.verdicts import Verdict, keep, key_for, recall
@@ -148,7 +148,7 @@ class _Chooser:
             reader = self._make(verdict)
             fault = judge.fault(reader.log_probs, lambda: self._make(Verdict(verdict.way, plain)).log_probs)
         except Exception as error:  # the model does not support the mechanism: any error means "not this way"
-            fault = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            fault = kind_and_line(error, 160)
         if not fault:
             return verdict, reader
         self._faults.setdefault(verdict.way, fault)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from twosome.errors import ConfigError, first_line
+from twosome.errors import ConfigError, kind_and_line
 from twosome.language.intervals import paired_bootstrap, paired_proportions
 from twosome.language.measures import Better, LanguageMeasure
 from twosome.scoring.condition import adapter_off, check_eval
@@ -241,8 +241,7 @@ def _is_file(name: str) -> bool:
 
 
 def _explain(name: str, error: Exception) -> str:
-    said, kind = first_line(error), type(error).__name__
-    reason = said if said == kind else f"{kind}: {said}"
+    reason = kind_and_line(error)
     if isinstance(error, OSError):
         return f"cannot get the data of the language task {name!r} ({reason}); it comes from a hub; {_OFFLINE}"
     return f"lm-evaluation-harness cannot run the language task {name!r} ({reason}); {_OFFLINE}"

@@ -147,11 +147,11 @@ def add_adapter(
         rank: LoRA rank r.
         alpha: LoRA scale; the update is multiplied by ``alpha / rank``.
         targets: Names of the linear layers to adapt, ``"all-linear"``, or None for PEFT's choice for the architecture.
-        top_layers: Adapt the last so many layers only; None for all.
+        top_layers: Adapt at most so many layers, the last; None for all, as where the model has no more.
         dropout: Must be 0: with dropout the rollout's and the update's probabilities would differ.
 
     Raises:
-        ConfigError: If dropout is not 0, or the model has fewer layers.
+        ConfigError: If dropout is not 0.
         ModelError: If the layers are not in the model.
     """
     from peft import LoraConfig, get_peft_model
@@ -184,12 +184,9 @@ def add_adapter(
 
 def _top(model: Any, layers: int | None) -> list[int] | None:
     """Numbers of the last ``layers`` layers, or None for all."""
-    if layers is None:
-        return None
     depth = model.config.get_text_config().num_hidden_layers
-    if layers > depth:
-        raise ConfigError(f"lora.top_layers={layers}, but {type(model).__name__} has {depth} layers")
-    return list(range(depth - layers, depth))
+    # At most, so that a preset holds for every model.
+    return None if layers is None or layers > depth else list(range(depth - layers, depth))
 
 
 def load_adapter(model: Any, directory: str | Path, *, trainable: bool = False) -> Any:

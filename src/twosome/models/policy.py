@@ -23,7 +23,7 @@ from twosome.judging.probing import Path as ScoringPath
 from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
-from twosome.models.gguf.sameness import describe_base, note_base
+from twosome.models.saving import CRITIC_FILE, is_adapted, save_model, trained_weights
 from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off
@@ -34,11 +34,6 @@ from twosome.scoring.readers import PackedReader
 from twosome.tokens.encoding import LongPrompts, Tokenizer
 from twosome.tokens.prompting import Prompting
 from twosome.types import ActionScores, Place
-
-ADAPTER_DIRECTORY = "adapter"
-MODEL_DIRECTORY = "model"
-CRITIC_FILE = "critic.safetensors"
-_EMBEDDINGS_TOO = False  # left open, PEFT may look for the base model on the hub, to see whether its vocabulary grew
 
 
 class LanguageModelPolicy:
@@ -85,9 +80,8 @@ class LanguageModelPolicy:
         keep_readings: bool = False,
     ) -> None:
         self.model = model
-        self.temperature = 1.0  # what logits are divided by; may be set before it acts
         self.critic = critic.to(model.device) if critic is not None else None
-        self.normalization = normalization
+        self._normalization, self._temperature = normalization, 1.0
         self._normalize = resolve_normalization(normalization)
         self.feature_size: int = model.config.get_text_config().hidden_size
         # Listed once: PEFT switches requires_grad off and on with the adapter.
@@ -120,6 +114,23 @@ class LanguageModelPolicy:
         self._phrases: Memory[Decision, Tensor] = Memory(memory_limit)
         self._begun: Memory[tuple[int, ...], Tensor] = Memory(memory_limit)
         self._effort = dict.fromkeys(("decisions", "scored", "prompts", "read"), 0)
+
+    @property
+    def normalization(self) -> str:
+        """The name of the normalization, for as long as the policy lives."""
+        return self._normalization
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by; 1 unless it is set. What is remembered of another is forgotten."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, temperature: float) -> None:
+        self._temperature = temperature
+        self._acting.clear()
+        self._kept.clear()
+        self._reference.clear()
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probabilities of the admissible actions: float32 [B, A], ``-inf`` where padded."""
@@ -207,7 +218,7 @@ class LanguageModelPolicy:
     def state_dict(self) -> dict[str, Tensor]:
         """The weights of actor and critic."""
         actor = "adapter" if self._adapted else "model"
-        state = {f"{actor}.{name}": tensor for name, tensor in self._actor_state().items()}
+        state = {f"{actor}.{name}": tensor for name, tensor in trained_weights(self.model).items()}
         if self.critic is not None:
             state |= {f"critic.{name}": tensor for name, tensor in self.critic.weights().items()}
         return {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -239,15 +250,7 @@ class LanguageModelPolicy:
 
     def save(self, directory: Path) -> None:
         """Write ``adapter/`` in PEFT's format, or all of ``model/`` with its tokenizer; and ``critic.safetensors``."""
-        if self._adapted:
-            self.model.save_pretrained(str(directory / ADAPTER_DIRECTORY), save_embedding_layers=_EMBEDDINGS_TOO)
-        else:
-            self.model.save_pretrained(str(directory / MODEL_DIRECTORY))
-            self.scorer.encoder.tokenizer.save_pretrained(str(directory / MODEL_DIRECTORY))
-        if self.gguf_file is not None:
-            note_base(directory / (ADAPTER_DIRECTORY if self._adapted else MODEL_DIRECTORY), self.gguf_file)
-            if self._adapted:
-                describe_base(directory / ADAPTER_DIRECTORY, self.gguf_file)
+        save_model(self.model, self.scorer.encoder.tokenizer, directory, self.gguf_file)
         if self.critic is not None:
             save_file(self.critic.weights(), str(directory / CRITIC_FILE))
 
@@ -290,16 +293,7 @@ class LanguageModelPolicy:
 
     @property
     def _adapted(self) -> bool:
-        """Whether an adapter trains, rather than the model itself."""
-        return hasattr(self.model, "disable_adapter")
-
-    def _actor_state(self) -> dict[str, Tensor]:
-        if not self._adapted:
-            return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-        from peft import get_peft_model_state_dict
-
-        state: dict[str, Tensor] = get_peft_model_state_dict(self.model, save_embedding_layers=_EMBEDDINGS_TOO)
-        return state
+        return is_adapted(self.model)
 
     def _frozen_base(self) -> AbstractContextManager[Any]:
         """The model without its adapter, while the context lasts."""

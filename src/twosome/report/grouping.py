@@ -37,6 +37,7 @@ AGENTS = {
     "saycan": "SayCan, learned affordances",
     "saycan-oracle": "SayCan, oracle affordances",
     "zero-shot": "untrained model",
+    "random-weights": "random weights of the same shape, untrained",
     "server": "decision server",
     "uniform": "uniform play",
     "optimum": "optimum",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twosome.errors import RunError
 from twosome.evaluation.generalization import measure_on
@@ -18,6 +18,9 @@ from twosome.settings.config import RunConfig, same_numbers
 from twosome.text.tasks import TASKS
 from twosome.tokens.prompting import Prompting
 from twosome.types import Policy
+
+if TYPE_CHECKING:
+    from twosome.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ class UntrainedJob:
         model: The language model.
         prompting: How prompts and phrases are put to it.
         within: Share of the episodes that may come to states in which it is not asked.
+        weights: Seed of random weights in place of the model's own, or None.
     """
 
     name: str
@@ -162,6 +166,7 @@ class UntrainedJob:
     model: str
     prompting: Prompting | None = None
     within: float = 0.0
+    weights: int | None = None
 
     def missing(self, known: Measurements) -> bool:
         """Whether it is still to be done."""
@@ -179,14 +184,22 @@ class UntrainedJob:
     def perform(self) -> list[Measurement]:
         """Measure."""
         from twosome.evaluation.phrases import PhraseScores, ScoredPolicy
-        from twosome.runs.agents import load_agent
 
-        phrases = PhraseScores(load_agent(model=self.model, prompting=self.prompting).language.scorer)
+        phrases = PhraseScores(self._scorer())
         found: list[Measurement] = []
         for subject in self.subjects:
             policy = ScoredPolicy(phrases, str(subject.normalization))
             found += measure_on(policy, subject, self.tasks, self.environments, within=self.within)
         return found
+
+    def _scorer(self) -> Scorer:
+        from twosome.models.shapes import random_model
+        from twosome.runs.agents import load_agent
+        from twosome.scorer import Scorer
+
+        if self.weights is None:
+            return load_agent(model=self.model, prompting=self.prompting).language.scorer
+        return Scorer(*random_model(self.model, self.weights), prompting=self.prompting)
 
 
 @dataclass(frozen=True)

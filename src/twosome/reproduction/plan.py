@@ -28,6 +28,7 @@ TRAINED_TASKS = ("tomato-salad", "tomato-lettuce-salad", "food-preparation", "en
 NORMALIZATIONS = ("sum", "token", "word")
 PARTS = {
     "untrained": "uniform play, the optimum, zero-shot (all normalisations; phrases permuted; things renamed), SayCan",
+    "random": "a language model of the same shape with random weights, untrained, with the same words (one seed)",
     "twosome": "the language model, trained with its preset's normalisation",
     "ppo": "PPO from scratch on the observation vector, with and without action mask",
     "normalizations": "the language model, trained with the other normalisations",
@@ -36,6 +37,8 @@ PARTS = {
     "language": "what became of the language of the first seed's language models",
 }
 """What can be left out, with what it is."""
+LEFT_OUT = {"small": ("normalizations", "full")}
+"""Parts that are done only if they are named, by preset: on a pretrained model they take hours."""
 FULL_RATE = 0.1
 """Learning rate of all weights, as a part of the adapter's: at the adapter's own, three of four tasks are unlearned."""
 NEARLY_ALL = 1e-3
@@ -95,6 +98,7 @@ def stages(settings: Settings) -> list[list[Job]]:
     train: list[Job] = [arm.training(settings) for arm in arms]
     own: list[Job] = [arm.measuring(settings, (arm.config.task,)) for arm in arms]
     untrained = list(_untrained(settings)) if "untrained" in settings.parts else []
+    untrained += list(_random(settings)) if "random" in settings.parts else []
     stages = [[*untrained, *train], own]
     if "generalization" in settings.parts:
         stages.append(list(_generalization(settings, arms)))
@@ -204,17 +208,10 @@ def _untrained(settings: Settings) -> Iterator[Job]:
     everything = tuple(dict.fromkeys((*settings.tasks, *settings.targets)))
     plain = {task: _environment(settings, task) for task in everything}
     own = _config(settings, settings.tasks[0], settings.preset)
+    zero_shot = partial(_zero_shot, settings)
     measuring = partial(_measuring, model=own.model, prompting=own.prompting, within=_within(own))
     yield _measuring("measure uniform play", Subject("uniform"), everything, plain)
     yield _measuring("find the optimum", Subject("optimum"), everything, plain)
-    usual = (_config(settings, task, settings.preset).normalization for task in settings.tasks)
-    normalizations = tuple(dict.fromkeys((*NORMALIZATIONS, *usual)))
-
-    def zero_shot(words: str, tasks: tuple[str, ...], environments: dict[str, dict[str, Any]], **control: Any) -> Job:
-        subjects = tuple(Subject("zero-shot", normalization=name, **control) for name in normalizations)
-        seconds = STARTING + sum(map(seconds_of_measuring, tasks))
-        return UntrainedJob(words, seconds, subjects, tasks, environments, own.model, own.prompting, _within(own))
-
     yield zero_shot("measure zero-shot", everything, plain)
     for seed in range(settings.seeds):
         for control, argument, what in _CONTROLS:
@@ -231,6 +228,30 @@ def _untrained(settings: Settings) -> Iterator[Job]:
             subject = Subject("saycan", normalization="sum", seed=seed)
             unmasked = {task: {**plain[task], **TASKS[task].unmasked}}
             yield measuring(f"measure SayCan, learned, {task}, seed {seed}", subject, (task,), unmasked)
+
+
+def _random(settings: Settings) -> Iterator[Job]:
+    """What the words and the shape of the model alone are worth: nothing that it learned."""
+    plain = {task: _environment(settings, task) for task in settings.tasks}
+    job = _zero_shot(settings, "measure random weights, seed 0", settings.tasks, plain, agent="random-weights", seed=0)
+    yield replace(job, weights=0)
+
+
+def _zero_shot(
+    settings: Settings,
+    words: str,
+    tasks: tuple[str, ...],
+    environments: dict[str, dict[str, Any]],
+    agent: str = "zero-shot",
+    **drawn: Any,
+) -> UntrainedJob:
+    """A model that nothing taught, under every normalisation; ``drawn`` says what of it was, and by which seed."""
+    own = _config(settings, settings.tasks[0], settings.preset)
+    usual = (_config(settings, task, settings.preset).normalization for task in settings.tasks)
+    names = dict.fromkeys((*NORMALIZATIONS, *usual))
+    subjects = tuple(Subject(agent, normalization=name, **drawn) for name in names)
+    seconds = STARTING + sum(map(seconds_of_measuring, tasks))
+    return UntrainedJob(words, seconds, subjects, tasks, environments, own.model, own.prompting, _within(own))
 
 
 def _generalization(settings: Settings, arms: Sequence[_Arm]) -> Iterator[Job]:

@@ -1,1 +1,1 @@
-"""The only layer that writes files, and the only one that knows all others."""
+"""Training and its files: how a run is begun, kept, stopped and taken up again, and the agents that come of it."""

@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 from twosome.errors import RunError, RunInUse
 from twosome.models.gguf.naming import as_note
 from twosome.models.gguf.sameness import noted_base, same_file
-from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
+from twosome.models.saving import ADAPTER_DIRECTORY, CRITIC_FILE, MODEL_DIRECTORY
 from twosome.runs.curve import draw_learning_curve
 from twosome.runs.files import move_files, new_run_directory, staging, sweep, write_json, write_text
 from twosome.runs.journal import read_lines

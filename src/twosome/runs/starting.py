@@ -19,7 +19,8 @@ from torch import Tensor
 from twosome.errors import ConfigError, RunError
 from twosome.models.arrival import adapter_base
 from twosome.models.gguf.sameness import noted_base, same_file
-from twosome.models.policy import ADAPTER_DIRECTORY, CRITIC_FILE, LanguageModelPolicy
+from twosome.models.policy import LanguageModelPolicy
+from twosome.models.saving import ADAPTER_DIRECTORY, CRITIC_FILE
 from twosome.runs.directory import CONFIG_FILE, RunDirectory
 from twosome.settings.config import LoraConfig, RunConfig
 from twosome.settings.wording import wording_for

@@ -302,7 +302,7 @@ def _warn(message: str) -> None:
 
 def _count_cut(policy: LanguageModelPolicy, report: UpdateReport, rollout: Rollout) -> UpdateReport:
     """The report with the number of decisions whose prompt the model read only a part of."""
-    cut = policy.cut_prompts([decision for row in rollout.decisions for decision in row])
+    cut = policy.cut_prompts(rollout.flat_decisions)
     return replace(report, metrics={**report.metrics, "cut_prompts": cut})
 
 

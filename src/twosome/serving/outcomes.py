@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twosome.errors import RunError
-from twosome.formats.refusals import Place, Refusal
+from twosome.formats.refusals import Place, Refusal, wrong
 from twosome.journal.records import Chosen, Outcome
 from twosome.journal.writing import Contradiction, JournalWriter, Known
 
@@ -27,18 +27,18 @@ def read(body: Any, journal: JournalWriter) -> list[Outcome]:
         Refusal: If it breaks a rule of the format, or is about a decision that nobody recorded.
     """
     if not isinstance(body, dict):
-        raise _wrong((), "object_type", "the body must be a JSON object with outcomes", body)
+        raise wrong((), "object_type", "the body must be a JSON object with outcomes", body)
     outcomes = body.get("outcomes")
     if not isinstance(outcomes, list):
         code = "missing" if "outcomes" not in body else "list_type"
-        raise _wrong(("outcomes",), code, "outcomes must be an array", outcomes)
+        raise wrong(("outcomes",), code, "outcomes must be an array", outcomes)
     for name in body.keys() - {"outcomes"}:
-        raise _wrong((name,), "extra_forbidden", "the only field of the body is outcomes; leave this out")
+        raise wrong((name,), "extra_forbidden", "the only field of the body is outcomes; leave this out")
     if not outcomes:
-        raise _wrong(("outcomes",), "too_short", "outcomes is empty; tell at least one", outcomes)
+        raise wrong(("outcomes",), "too_short", "outcomes is empty; tell at least one", outcomes)
     if len(outcomes) > MOST_OUTCOMES:
         message = f"{len(outcomes)} outcomes are more than {MOST_OUTCOMES}; send several requests"
-        raise _wrong(("outcomes",), "too_long", message, outcomes)
+        raise wrong(("outcomes",), "too_long", message, outcomes)
     now = round(time.time(), 3)
     return [_outcome(("outcomes", number), outcome, journal, now) for number, outcome in enumerate(outcomes)]
 
@@ -70,18 +70,18 @@ def unwritable() -> Refusal:
 
 def _outcome(place: Place, told: Any, journal: JournalWriter, now: float) -> Outcome:
     if not isinstance(told, dict):
-        raise _wrong(place, "object_type", "an outcome must be an object with decision and reward", told)
+        raise wrong(place, "object_type", "an outcome must be an object with decision and reward", told)
     for name in told:
         if name in _LATER:
-            raise _wrong((*place, name), "extra_forbidden", _ONE)
+            raise wrong((*place, name), "extra_forbidden", _ONE)
         if name not in _FIELDS:
-            raise _wrong((*place, name), "extra_forbidden", f"there is no such field; there are {', '.join(_FIELDS)}")
+            raise wrong((*place, name), "extra_forbidden", f"there is no such field; there are {', '.join(_FIELDS)}")
     if "done" in told and told["done"] is not True:
-        raise _wrong((*place, "done"), "literal_error", f"done must be true or absent: {_ONE}", told["done"])
+        raise wrong((*place, "done"), "literal_error", f"done must be true or absent: {_ONE}", told["done"])
     decision, where = told.get("decision"), (*place, "decision")
     if not isinstance(decision, str):
         code = "missing" if "decision" not in told else "string_type"
-        raise _wrong(where, code, "decision must be the x_decision of an answer, a text", decision)
+        raise wrong(where, code, "decision must be the x_decision of an answer, a text", decision)
     known = journal.known(decision)
     if known is None:
         message = "no decision of this name was recorded here; send x_decision of an answer as it came"
@@ -95,22 +95,22 @@ def _action(place: Place, told: dict[str, Any], known: Known) -> tuple[int, Chos
     given, where = told.get("action"), (*place, "action")
     drawn = told.get("drawn", False)
     if not isinstance(drawn, bool):
-        raise _wrong((*place, "drawn"), "bool_type", "drawn must be true or false", drawn)
+        raise wrong((*place, "drawn"), "bool_type", "drawn must be true or false", drawn)
     if given is None:
         if drawn:
             message = "drawn says that the client drew the action from the probabilities; name it as action"
-            raise _wrong(where, "missing", message)
+            raise wrong(where, "missing", message)
         return (known.best, "best") if known.sampled is None else (known.sampled, "sampled")
     if isinstance(given, str):
         if given not in known.actions:
             message = "this decision had no such action; name one of its phrases as they were sent, or its number"
-            raise _wrong(where, "unknown_action", message, given)
+            raise wrong(where, "unknown_action", message, given)
         action = known.actions.index(given)
     elif isinstance(given, int) and not isinstance(given, bool) and 0 <= given < len(known.actions):
         action = given
     else:
         last = len(known.actions) - 1
-        raise _wrong(where, "unknown_action", f"action must be a phrase or a number from 0 to {last}", given)
+        raise wrong(where, "unknown_action", f"action must be a phrase or a number from 0 to {last}", given)
     if drawn:
         return action, "drawn"
     if known.sampled is not None:
@@ -121,16 +121,11 @@ def _action(place: Place, told: dict[str, Any], known: Known) -> tuple[int, Chos
 def _reward(place: Place, told: dict[str, Any]) -> float:
     reward = told.get("reward")
     if isinstance(reward, bool) or not isinstance(reward, int | float):
-        raise _wrong(place, "missing" if "reward" not in told else "float_type", "reward must be a number", reward)
+        raise wrong(place, "missing" if "reward" not in told else "float_type", "reward must be a number", reward)
     try:
         number = float(reward)
     except OverflowError:
         number = math.inf
     if not abs(number) <= 1e9:
-        raise _wrong(place, "out_of_range", "reward must be between -1e9 and 1e9; measure it in another unit", reward)
+        raise wrong(place, "out_of_range", "reward must be between -1e9 and 1e9; measure it in another unit", reward)
     return number
-
-
-def _wrong(place: Place, code: str, message: str, given: Any = None) -> Refusal:
-    where = ".".join(map(str, place))[:80]
-    return Refusal(STATUS, f"{where}: {message}" if where else message, place, code, given)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -23,8 +23,8 @@ from twosome.algorithms.config import (
     TrieConfig,
 )
 from twosome.errors import ConfigError
-from twosome.settings.notation import HOLDS_ITSELF, with_numbers
-from twosome.settings.shape import check_shape, without_servers
+from twosome.settings.notation import HOLDS_ITSELF, settings_of, with_numbers
+from twosome.settings.shape import check_shape, hints_of, without_servers
 from twosome.text.tasks import find_task
 from twosome.tokens.prompting import Prompting
 
@@ -83,7 +83,7 @@ class LoraConfig:
     targets: str | list[str] | None = None
     """Names of the layers to adapt, "all-linear", or null for PEFT's choice for the architecture."""
     top_layers: int | None = None
-    """Adapt the last so many layers only; what the layers below make of a decision is computed once. Null for all."""
+    """Adapt at most so many layers, the last; what those below make of a decision is computed once. Null for all."""
 
     def __post_init__(self) -> None:
         if self.top_layers is not None and self.top_layers < 1:
@@ -222,7 +222,7 @@ class RunConfig:
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         for name in ("policy", "finetune"):
-            choices = get_args(get_type_hints(RunConfig)[name])
+            choices = get_args(hints_of(RunConfig)[name])
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.start is not None and (self.policy != "language" or self.finetune != "lora"):
@@ -318,8 +318,8 @@ def preset_config(task: str, preset: str) -> RunConfig:
     """
     values: dict[str, Any] = {"task": task}
     for file in preset_files(task, preset):
-        for name, value in yaml.safe_load(file.read_text(encoding="utf-8")).items():
-            grouped = isinstance(values.get(name), dict) and is_dataclass(get_type_hints(RunConfig).get(name))
+        for name, value in settings_of(file).items():
+            grouped = isinstance(values.get(name), dict) and is_dataclass(hints_of(RunConfig).get(name))
             values[name] = {**values[name], **value} if grouped else value
     return from_mapping(values)
 
@@ -342,7 +342,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     except RecursionError:
         raise ConfigError(HOLDS_ITSELF) from None
     check_shape(RunConfig, values)
-    parts: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if is_dataclass(kind)}
+    parts: dict[str, Any] = {name: kind for name, kind in hints_of(RunConfig).items() if is_dataclass(kind)}
     try:
         nested = {name: kind(**values[name]) for name, kind in parts.items() if name in values}
         return RunConfig(**{**values, **nested})

@@ -1,15 +1,29 @@
-"""Numbers as people write them: YAML 1.1 takes ``5e-5`` and ``1e4`` for texts, as they have no point."""
+"""Settings as files write them: YAML 1.1 takes the numbers ``5e-5`` and ``1e4`` for texts, as they have no point."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+
+from twosome.settings.shape import hints_of
 
 HOLDS_ITSELF = "a configuration must not hold itself; write its settings out instead of naming them by & and *"
 
 _SCIENTIFIC = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+@cache
+def settings_of(file: Path) -> Mapping[str, Any]:
+    """What a file that ships with twosome sets, as YAML gives it; read once, so nobody may change what is in it."""
+    found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return MappingProxyType(found)
 
 
 def with_numbers(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,7 +36,7 @@ def with_numbers(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
         kind: The configuration dataclass that ``values`` are meant for.
         values: Settings by name, as a YAML or JSON file gives them.
     """
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     return {name: _converted(value, hints[name]) if name in hints else value for name, value in values.items()}
 
 
@@ -69,7 +83,7 @@ def _everywhere(value: Any) -> Any:
 def whole_settings(kind: Any, prefix: str = "") -> list[str]:
     """Names of the settings that are whole numbers, those of groups with the group and a dot in front."""
     found = []
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in hints_of(kind).items():
         if is_dataclass(hint):
             found += whole_settings(hint, f"{prefix}{name}.")
         elif int in _kinds(hint) and get_origin(hint) is not list:

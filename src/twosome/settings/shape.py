@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from types import UnionType
+from functools import cache
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from twosome.errors import ConfigError
+
+
+@cache
+def hints_of(kind: Any) -> Mapping[str, Any]:
+    """The types of a configuration dataclass's settings by name; found out once, as every configuration asks."""
+    return MappingProxyType(get_type_hints(kind))
 
 
 def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
@@ -21,7 +28,7 @@ def check_shape(kind: Any, values: Mapping[str, Any], prefix: str = "") -> None:
     Raises:
         ConfigError: Naming the setting.
     """
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in hints_of(kind).items():
         if name not in values:
             continue
         value = values[name]

@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from twosome.evaluation.measurement import Measurements
+from twosome.models.loading import EMBEDDED
 from twosome.reproduction.execution import Progress, execute
-from twosome.reproduction.jobs import Job
+from twosome.reproduction.jobs import Job, MeasureJob, TrainJob, UntrainedJob
 from twosome.sharing.claims import TIMEOUT
 from twosome.terminal.parsing import positive
 
@@ -19,10 +20,25 @@ PLAIN_INTERVAL = 30.0
 
 
 def print_jobs(stages: Sequence[Sequence[Job]], measurements: Measurements) -> None:
-    """Say what there is to do, with rough CPU seconds."""
+    """Say what there is to do, with rough CPU seconds: those of the embedded model, whichever it is."""
     for job in (job for stage in stages for job in stage):
         print(f"{'missing' if job.missing(measurements) else 'done':<8} {job.weight:>8.0f} s  {job.name}")
     print(f"{'all':<8} {sum(job.weight for stage in stages for job in stage):>8.0f} s")
+    if others := sorted({*_models(stages)} - {EMBEDDED}):
+        print(
+            f"the seconds are those of the embedded model of two million weights; {', '.join(others)} will take many "
+            "times as long: `twosome plan` tells of one training"
+        )
+
+
+def _models(stages: Sequence[Sequence[Job]]) -> Iterator[str]:
+    """The language models that jobs read with."""
+    for job in (job for stage in stages for job in stage):
+        if isinstance(job, TrainJob):
+            if job.config.policy == "language":
+                yield job.config.model
+        elif isinstance(job, MeasureJob | UntrainedJob) and job.model is not None:
+            yield job.model
 
 
 def do_jobs(
@@ -48,8 +64,10 @@ def do_jobs(
     return taken
 
 
-def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments for doing a list of jobs, alone or with others."""
+def add_jobs_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments for doing a list of jobs, alone or with others: whose, how many at a time, or none yet."""
+    parser.add_argument("--model", help="language model (default: the preset's)")
+    parser.add_argument("--dry-run", action="store_true", help="list the jobs with rough CPU seconds, and stop")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="side by side (default: the cores)")
     parser.add_argument(
         "--worker-timeout",

@@ -87,6 +87,39 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_task_argument(parser: argparse.ArgumentParser) -> None:
+    """The task that a command is about, where it cannot do without."""
+    parser.add_argument("task", metavar="TASK", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")
+
+
+def add_seed_argument(parser: argparse.ArgumentParser, of: str) -> None:
+    """The argument for what decides chance: ``of`` says whose."""
+    parser.add_argument("--seed", type=not_negative, default=0, help=f"{of} (default: 0)")
+
+
+def add_threads_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument for how many threads compute, where one is the measure of all figures."""
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads to compute with (default: 1)")
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument for where a benchmark computes."""
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+
+
+def add_json_argument(parser: argparse.ArgumentParser, what: str = "one JSON object") -> None:
+    """The argument for answers that programs read."""
+    parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
+def add_listening_arguments(parser: argparse.ArgumentParser, number: int) -> None:
+    """Where a server listens, with its usual port."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    parser.add_argument(
+        "--port", type=port, default=number, help=f"port to listen on, 0 for any free one (default: {number})"
+    )
+
+
 def add_environment_argument(parser: argparse.ArgumentParser) -> None:
     """The argument for what the environment is made with, besides its task."""
     parser.add_argument(

@@ -1,6 +1,6 @@
-"""Other ways to tell a situation: in numbers instead of words, and with the phrases permuted across the actions.
+"""Other ways to tell a situation: in numbers, with the phrases permuted across the actions, with made-up names.
 
-Both take what a narrator says and tell it differently, so they serve any text environment. A task told in numbers is
+All take what a narrator says and tell it differently, so they serve any text environment. A task told in numbers is
 the same task to everything that meets decisions: collector, algorithms, exact evaluation, recorder.
 """
 
