@@ -74,7 +74,7 @@ def host() -> Iterator[Host]:
 
 
 def wait_for(number: int, server: Served) -> list[psutil.Process]:
-    """The environment processes of a server, as soon as there are as many; else after five minutes those that are there."""
+    """The environment processes of a server, as soon as there are as many; else those after five minutes."""
     deadline = time.monotonic() + 300
     while True:
         children = psutil.Process(server.process.pid).children(recursive=True)
