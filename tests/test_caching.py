@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from twosome import caching
-from twosome.caching import cache_directory, keep_record, key_of, recall_record, sha256_of
+from twosome.caching import cache_directory, keep_record, key_of, recall_record, sha256_of, write_whole
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,30 @@ def test_what_was_just_written_is_hashed_again(tmp_path: Path, folder: Path) -> 
     file.write_bytes(bytes(2**20))
     sha256_of(file)
     assert not (folder / "digests").exists()
+
+
+def test_two_that_write_one_file_leave_one_of_their_texts(tmp_path: Path) -> None:
+    (place := tmp_path / "place").mkdir()
+    texts = [str(number) * 10_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: [write_whole(place / "file", text) for _ in range(10)], texts))
+    assert (place / "file").read_text() in texts
+    assert [entry.name for entry in place.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_what_is_written_whole_is_as_readable_as_any_file(tmp_path: Path) -> None:
+    """Of a shared directory another user's worker reads what this one wrote."""
+    (tmp_path / "usual").touch()
+    write_whole(tmp_path / "whole", "text")
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_file_is_on_the_disk_before_it_replaces_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut after the renaming must not leave an empty file where a whole one was."""
+    done: list[str] = []
+    replace = Path.replace
+    monkeypatch.setattr(os, "fsync", lambda _: done.append("on the disk"))
+    monkeypatch.setattr(Path, "replace", lambda *paths: (done.append("in its place"), replace(*paths))[1])
+    write_whole(tmp_path / "file", "text")
+    assert done == ["on the disk", "in its place"]

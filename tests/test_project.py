@@ -35,7 +35,7 @@ KNOWS_ALL = ("*",)
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "caching": ("platformdirs",),
-    "sharing": ("errors",),
+    "sharing": ("caching", "errors"),
     "addresses": ("errors",),
     "decision": ("errors",),
     "success": (),

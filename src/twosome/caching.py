@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,27 +45,29 @@ def recall_record(kind: str, key: str) -> dict[str, Any] | None:
 def keep_record(kind: str, key: str, record: Mapping[str, Any]) -> None:
     """Keep a record, whole or not at all; a folder that cannot be written is no fault."""
     with contextlib.suppress(OSError):
-        write_whole(cache_directory(kind) / f"{key}.json", json.dumps(record))
+        folder = cache_directory(kind)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / f"{key}.json", json.dumps(record))
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all, also where several processes write it; its folder is made.
+    """Write a file whole or not at all, also where several processes write it: a reader sees one of their texts.
+
+    It is on the disk before it takes the place of what was there, so a crash leaves the one or the other; and it may be
+    read by whoever may read this user's files, as other workers of a shared directory must.
 
     Raises:
         OSError: If it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial: Path | None = None
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, suffix=".partial", delete=False, encoding="utf-8"
-        ) as file:
-            partial = Path(file.name)
+        with partial.open("w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from twosome.elsewhere.client import ElsewhereEnv
 from twosome.elsewhere.server import EnvironmentServer, listen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +33,30 @@ def serving(task: str, port: int = 0, **settings: Any) -> Iterator[str]:
         finally:
             server.end()
             thread.join(PATIENCE)
+
+
+class Clients:
+    """All environments elsewhere that a run of this process makes, so that they can be told to wait less.
+
+    How long it takes to make one depends on the machine, and so does a run; how long a lost server is waited for does
+    not. A run that begins with a generous time-out and turns impatient when it is disturbed tests the latter alone.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.made: list[ElsewhereEnv] = []
+        make = ElsewhereEnv.__init__
+
+        def noted(env: ElsewhereEnv, *arguments: Any, **named: Any) -> None:
+            self.made.append(env)
+            make(env, *arguments, **named)
+
+        patch.setattr(ElsewhereEnv, "__init__", noted)
+
+    def wait_only(self, seconds: float) -> None:
+        """Have those that there are wait that long for an answer, and for a lost server."""
+        assert self.made
+        for env in self.made:
+            env._timeout = seconds
 
 
 class Served:

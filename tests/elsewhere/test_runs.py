@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.elsewhere.servers import Served, serving
+from tests.elsewhere.servers import Clients, Served, serving
 from tests.runs.outcome import outcome
 from tests.tiny import small_run, trained
 from twosome.cli import main
@@ -23,7 +23,7 @@ TASK = "tomato-lettuce-salad"
 
 @pytest.fixture(scope="module")
 def config(model_directory: str) -> RunConfig:
-    return replace(small_run(model_directory, task=TASK, decisions=4 * 24, save_every=1), env_timeout=60.0)
+    return replace(small_run(model_directory, task=TASK, decisions=4 * 24, save_every=1), env_timeout=600.0)
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +70,17 @@ def test_a_server_that_was_killed_and_came_back_changes_no_byte(
 
 @pytest.mark.slow
 def test_a_server_that_stays_away_stops_the_run_which_goes_on_with_another(
-    config: RunConfig, here: dict[str, bytes], tmp_path: Path, served: Served
+    config: RunConfig, here: dict[str, bytes], tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clients = Clients(monkeypatch)
+
     def disturb(progress: Any) -> None:
         if progress.update == 2:
             served.kill()
+            clients.wait_only(2.0)
 
-    with pytest.raises(EnvironmentFault, match=r"did not come back within env_timeout=40 seconds"):
-        train(on(config, served.address, env_timeout=40.0), tmp_path / "run", disturb)
+    with pytest.raises(EnvironmentFault, match=r"did not come back within env_timeout=2 seconds"):
+        train(on(config, served.address), tmp_path / "run", disturb)
     with serving(TASK) as server:
         text = (tmp_path / "run" / "config.yaml").read_text()
         (tmp_path / "run" / "config.yaml").write_text(text.replace(served.address, server))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from twosome.errors import RunError
-from twosome.sharing.claims import LOST_EXIT, Claims, write_whole
+from twosome.sharing.claims import LOST_EXIT, Claims
 from twosome.sharing.worker import Worker, from_note, this_worker
 
 HOLD = """
@@ -144,11 +144,3 @@ def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot use the directory"):
         Claims(tmp_path / "file").take("work")
-
-
-def test_two_that_write_one_file_leave_one_of_their_texts(tmp_path: Path) -> None:
-    texts = [str(number) * 10_000 for number in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda text: [write_whole(tmp_path / "file", text) for _ in range(10)], texts))
-    assert (tmp_path / "file").read_text() in texts
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -23,6 +23,14 @@ def run(words: list[str]) -> int:
         metavar="KIND:COUNT",
         help="cpu:2 (this machine, a process on a core), a100:8, h100:8, h200:8; several are compared (default: cpu)",
     )
+    parser.add_argument(
+        "--assume",
+        nargs="+",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="figures of the devices in place of those that are measured, of data sheets or assumed: share=0.5 "
+        "call=1e-5 network=12.5e9 ... (docs/plan.md)",
+    )
     add_json_argument(parser)
     arguments, settings = parser.parse_known_args(words)
 
@@ -37,12 +45,14 @@ def run(words: list[str]) -> int:
     described = describe(config.model, config.loading)
     program = measure_program(imported, described.tokenizer_bytes)
 
-    from twosome.planning.devices import parse_devices, this_machine
+    from twosome.planning.devices import Devices, assuming, parse_devices, this_machine
     from twosome.planning.plan import plan
     from twosome.planning.report import as_json, lines
 
     here = this_machine()
-    found = plan(config, described, program, [parse_devices(text, here) for text in arguments.devices])
+    asked = [parse_devices(text, here) for text in arguments.devices]
+    asked = [Devices(assuming(each.device, arguments.assume), each.count) for each in asked]
+    found = plan(config, described, program, asked)
     if arguments.json:
         print(json.dumps(as_json(found)))
         return 0

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from twosome.caching import write_whole
 from twosome.envs.exploring import WorldTooLarge
 from twosome.errors import ConfigError, RunError
 from twosome.evaluation.advised import evaluate_oracle
@@ -15,7 +16,6 @@ from twosome.evaluation.exact import evaluate_exactly
 from twosome.evaluation.optimum import optimal_play
 from twosome.evaluation.sampled import Evaluation, evaluate
 from twosome.runs.journal import read_lines
-from twosome.sharing.claims import write_whole
 from twosome.types import Policy
 
 MEASUREMENTS_FILE = "measurements.jsonl"

@@ -24,6 +24,7 @@ from twosome.models.arrival import (
 from twosome.models.gguf.copies import directory_of
 from twosome.models.gguf.naming import GgufFile, find_gguf
 from twosome.models.gguf.tokenizer import read_copied
+from twosome.models.quantized import Quantization, keep_unpacked, quantization_config, read_all_columns_alike
 from twosome.models.quiet import quiet_unless_watched, without_future, without_report
 from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
 from twosome.tokenizing.reading import FILES, has_tokenizer, read_tokenizer
@@ -35,7 +36,6 @@ MOST_UNFROZEN = 1_000_000_000
 """Most weights of a model that may train as a whole: with frozen copy, gradient and Adam's moments five times that."""
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Quantization = Literal["none", "8bit", "4bit"]
 
 
 def load_model(
@@ -68,7 +68,7 @@ def load_model(
     tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
     arguments: dict[str, Any] = {"dtype": _resolve_dtype(dtype, target)}
     if quantization != "none":
-        arguments |= {"quantization_config": _quantization_config(quantization), "device_map": str(target)}
+        arguments |= {"quantization_config": quantization_config(quantization), "device_map": str(target)}
     try:
         with quiet_unless_watched(), without_report():
             model, info = AutoModelForCausalLM.from_pretrained(
@@ -86,7 +86,8 @@ def load_model(
         hint = "; pickled weights are not read, convert them to safetensors" if "safetensors" in str(error) else ""
         raise ModelError(f"cannot load the model {name!r}: {first_line(error)}{hint}") from None
     check_base(model, info, name)
-    _read_all_columns_alike(model)
+    read_all_columns_alike(model)
+    keep_unpacked(model)
     # Adapters name their base by what the user called it, not by where it lay on this machine.
     model.name_or_path = model.config._name_or_path = name
     model.gguf_file = gguf
@@ -152,12 +153,13 @@ def add_adapter(
 
     Raises:
         ConfigError: If dropout is not 0.
-        ModelError: If the layers are not in the model.
+        ModelError: If the layers are not in the model, or no gradient passes through them.
     """
     from peft import LoraConfig, get_peft_model
 
     if dropout:
         raise ConfigError(f"lora dropout must be 0, got {dropout}: scores are taken in eval mode so that ratios are 1")
+    keep_unpacked(model)
     top = _top(model, top_layers)
     every = isinstance(targets, str) and targets.lower() == ALL_LINEAR
     if every and top is not None:
@@ -271,26 +273,3 @@ def _resolve_dtype(dtype: Dtype, device: torch.device) -> torch.dtype | str:
         return torch.float32 if device.type == "cpu" else "auto"
     resolved: torch.dtype = getattr(torch, dtype)
     return resolved
-
-
-def _quantization_config(quantization: Quantization) -> Any:
-    from importlib.util import find_spec
-
-    if find_spec("bitsandbytes") is None:
-        raise ConfigError(f"quantization {quantization!r} needs bitsandbytes: pip install bitsandbytes")
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit", llm_int8_threshold=0.0
-    )
-
-
-def _read_all_columns_alike(model: Any) -> None:
-    """Let 8 bit layers have no outlier columns, which bitsandbytes chooses over all tokens that are read together.
-
-    A file saved in 8 bits brings a threshold of its own.
-    """
-    for module in model.modules():
-        state = vars(module).get("state")
-        if getattr(state, "threshold", 0.0):
-            state.threshold = 0.0

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from twosome.bench.matrix_products import counting_products
 from twosome.planning.skeleton import Skeleton
+from twosome.scoring.condition import adapter_off
 from twosome.scoring.vocabulary import COLUMNS
 from twosome.tokens.blocks import Block
 
@@ -131,8 +132,28 @@ def recomputed_bytes(skeleton: Skeleton, tokens: int, nbytes: int) -> int:
     return int(tokens * skeleton.width * size * skeleton.depth + nbytes // max(1, skeleton.depth))
 
 
+def count_reading(skeleton: Skeleton, blocks: Sequence[Block]) -> Pass:
+    """What it takes to read one pack with the whole frozen base, adapter off, as priors and features are read."""
+    pack, head = skeleton.pack(blocks), skeleton.model.get_output_embeddings()
+    held = _Held([*skeleton.model.parameters(), *skeleton.model.buffers()])
+    with skeleton.reading(), adapter_off(skeleton.model), held, _FusedAttention(), torch.no_grad():
+        with counting_products() as forward:
+            hidden = skeleton.reader.states(pack)
+        _Vocabulary.apply(hidden, head.weight, len(pack.targets), False)  # type: ignore[no-untyped-call]
+    return Pass(
+        tokens=pack.ids.numel(),
+        rows=len(pack.rows),
+        forward=float(forward.get_total_flops()),
+        backward=0.0,
+        calls=held.calls,
+        calls_with_gradient=0,
+        acting_bytes=held.most,
+        training_bytes=0,
+    )
+
+
 def count(skeleton: Skeleton, blocks: Sequence[Block]) -> Pass:
-    """What it takes to read one pack, and to take its gradient."""
+    """What it takes to read one pack, and to take its gradient: of the layers from the lowest with an adapter on."""
     pack = skeleton.pack(blocks)
     reader, head = skeleton.reader, skeleton.model.get_output_embeddings()
     targets = len(pack.targets)

@@ -16,7 +16,7 @@ from twosome.models.gguf.naming import find_gguf
 from twosome.models.gguf.tokenizer import read_copied
 from twosome.models.loading import EMBEDDED, EMBEDDED_DIRECTORY, load_tokenizer
 from twosome.planning.headers import Files, read_headers
-from twosome.planning.resident import resident_bytes
+from twosome.planning.resident import settled_bytes
 from twosome.settings.config import LoadingConfig
 from twosome.tokens.encoding import Tokenizer
 
@@ -55,18 +55,18 @@ def describe(name: str, loading: LoadingConfig) -> Described:
     Raises:
         ModelError: If there is no such model, or it cannot be read.
     """
-    before = resident_bytes()
+    before = settled_bytes()
     file = find_gguf(name, loading.revision)
     if file is not None and (copy := kept_copy(file)) is None:
         with tempfile.TemporaryDirectory() as folder:
             config, tokenizer, numbers = describe_gguf(file, Path(folder))
-        return Described(config, Files(numbers), tokenizer, resident_bytes() - before, unpacked=True)
+        return Described(config, Files(numbers), tokenizer, settled_bytes() - before, unpacked=True)
     source = str(EMBEDDED_DIRECTORY) if name == EMBEDDED else name
     if file is not None:
         source, tokenizer = str(copy), read_copied(str(copy))
     else:
         tokenizer = load_tokenizer(name, revision=loading.revision, trust_remote_code=loading.trust_remote_code)
-    taken = resident_bytes() - before
+    taken = settled_bytes() - before
     config = _config(source, name, loading)
     files = read_headers(Path(source)) if Path(source).is_dir() else None
     return Described(config, files, tokenizer, taken)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import torch
@@ -87,7 +88,11 @@ GPUS = {
     "h100": _gpu("h100", 989.4, 3.35, 80, 450.0),
     "h200": _gpu("h200", 989.4, 4.8, 141, 450.0),
 }
-"""SXM modules, from NVIDIA's data sheets (A100 80GB, H100, H200), where those with sparsity are twice as large."""
+"""SXM modules: NVIDIA's data sheets "A100 80GB Tensor Core GPU", "H100 Tensor Core GPU" and "H200 Tensor Core GPU".
+
+Operations there are those with sparsity, twice as many as these; NVLink there is both directions together.
+"""
+_FIGURES = ("operations", "share", "bandwidth", "link", "network", "hosted", "nbytes", "call")
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,28 @@ def parse_devices(text: str, here: Device) -> Devices:
     if found is None or found.group(1) not in known or found.group(2) == "0":
         raise ConfigError(f"--devices must be one of {', '.join(known)}, with how many (h200:8), got {text!r}")
     return Devices(known[found.group(1)], int(found.group(2) or 1))
+
+
+def assuming(device: Device, words: Sequence[str]) -> Device:
+    """The device with other figures, each as ``NAME=NUMBER``, and what they are in what it says of itself.
+
+    Raises:
+        ConfigError: If there is no such figure, or it is no positive number.
+    """
+    for word in words:
+        name, _, text = word.partition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        if name not in _FIGURES or not 0 < number < float("inf"):
+            raise ConfigError(
+                f"--assume takes NAME=NUMBER, a number above 0 of {', '.join(_FIGURES)} (docs/plan.md has the units), "
+                f"got {word!r}"
+            )
+        value = int(number) if name in ("hosted", "nbytes") else number
+        device = replace(device, **{name: value}, source=f"{device.source}; told: {name} {value:g}")  # type: ignore[arg-type]
+    return device
 
 
 def this_machine() -> Device:

@@ -8,7 +8,7 @@ import torch
 
 from twosome.planning.counting import Pass, recomputed_bytes
 from twosome.planning.devices import Devices
-from twosome.planning.memory import Memory, peak
+from twosome.planning.memory import GRADIENT, Memory, peak
 from twosome.planning.skeleton import Skeleton
 from twosome.settings.config import RunConfig
 
@@ -42,11 +42,9 @@ def lay_out(
     device, count = devices.device, devices.count
     limit = int(ROOM * device.nbytes) // (count if device.is_cpu else 1) if device.nbytes else 2**62
     full = max(peak(memory.training), peak(memory.loading) if device.is_cpu else 0)
-    again = (
-        full - max(0, one.training_bytes - recomputed_bytes(skeleton, one.tokens, one.training_bytes))
-        if not run.loading.recompute
-        else full
-    )
+    again = full
+    if not run.loading.recompute and any(term.name == GRADIENT for term in memory.training):
+        again -= max(0, one.training_bytes - recomputed_bytes(skeleton, one.tokens, one.training_bytes))
     gathered = weight_bytes / count + 2 * skeleton.layer_weights * torch.empty(0, dtype=skeleton.dtype).element_size()
     less = max(0, weight_bytes - int(gathered))
     ways = [

@@ -11,9 +11,13 @@ from twosome.planning.counting import Pass
 from twosome.planning.describing import Described
 from twosome.planning.memory_terms import Program, Term
 from twosome.planning.skeleton import Skeleton
-from twosome.planning.workload import Size, Workload
+from twosome.planning.workload import Practice, Size, Workload
 from twosome.settings.config import RunConfig
 
+GRADIENT = "a pass with its gradient"
+"""The name of the term that reading layers again makes smaller."""
+HEADS = 2
+"""Networks that value untried actions (:class:`twosome.algorithms.action_values.Heads`)."""
 OPTIMIZED = 4
 """A weight that trains, its gradient, and two moments of Adam, all float32."""
 CONTEXT = 600 * 2**20
@@ -50,7 +54,13 @@ def peak(terms: tuple[Term, ...]) -> int:
 
 
 def memory(
-    run: RunConfig, described: Described, skeleton: Skeleton, work: Workload, one: Pass, program: Program | None
+    run: RunConfig,
+    described: Described,
+    skeleton: Skeleton,
+    work: Workload,
+    one: Pass,
+    read: Pass,
+    program: Program | None,
 ) -> Memory:
     """The memory of a run.
 
@@ -60,6 +70,7 @@ def memory(
         skeleton: The model without weights.
         work: What an update reads.
         one: What its largest pass takes.
+        read: What a pass of the frozen base alone takes.
         program: What the process itself takes; None for the memory of a GPU.
     """
     base = program.terms() if program is not None else [Term("driver and libraries", CONTEXT, "assumed")]
@@ -76,15 +87,8 @@ def memory(
     copies = 0 if mapped or described.files is None else described.files.nbytes
     loading = [*base, own, Term("copies while loading", copies, "the file beside the weights made of it")]
     trained = [own, *_trained(run, skeleton), *_remembered(run, skeleton, work)]
-    largest = Size(one.tokens, one.rows)
-    training = [*base, *trained, Term("a pass with its gradient", one.training_bytes, _told(largest))]
+    training = [*base, *trained, *_highest(run, skeleton, work, one, read, on_cpu=program is not None)]
     if program is not None:
-        holes = Term(
-            "holes between what is held",
-            int(HOLES * one.training_bytes),
-            f"{HOLES:.0%} of the pass, as measured elsewhere",
-        )
-        training.append(holes)
         training.append(Term("drawing the curve", program.drawing, "measured here; at the end of a run"))
     share = one.acting_bytes / one.tokens
     rows, single = sum(map(len, work.row)), sum(map(len, work.one))
@@ -93,6 +97,30 @@ def memory(
     acting = [*base, own, adapter, Term("a pass", int(share * min(rows, whole)), f"{rows} tokens, without gradient")]
     scoring = [*base, own, Term("a pass", int(share * single), f"{single} tokens, without gradient")]
     return Memory(tuple(training), tuple(loading), tuple(acting), tuple(scoring))
+
+
+def _highest(run: RunConfig, skeleton: Skeleton, work: Workload, one: Pass, read: Pass, *, on_cpu: bool) -> list[Term]:
+    """What is there at the highest moment beside what is there all the time, and the holes that it leaves."""
+    told = _told(Size(one.tokens, one.rows))
+    found = Term(GRADIENT, one.training_bytes, told)
+    if work.practice is not None:
+        whole = f"of the whole base, {read.tokens} tokens, without gradient"
+        others = [
+            Term("a pass", read.acting_bytes, whole),
+            Term("values of actions", _values_bytes(run, skeleton, work.practice), "features of phrases, networks"),
+        ]
+        found = max([found, *others] if work.steps else others, key=lambda term: term.nbytes)
+    if not on_cpu:
+        return [found]
+    reason = f"{HOLES:.0%} of {found.name}, as measured elsewhere"
+    return [found, Term("holes between what is held", int(HOLES * found.nbytes), reason)]
+
+
+def _values_bytes(run: RunConfig, skeleton: Skeleton, practice: Practice) -> int:
+    """What is held while the networks of values learn: features side by side, and what their gradient takes."""
+    # Normed features; products, and what of them is above zero.
+    layers = skeleton.width + 2 * sum(run.fitted.hidden)
+    return int(4 * (practice.padded * skeleton.width + practice.tried * (skeleton.width + HEADS * layers)))
 
 
 def weight_bytes(skeleton: Skeleton, run: RunConfig) -> int:
@@ -108,6 +136,10 @@ def _trained(run: RunConfig, skeleton: Skeleton) -> list[Term]:
     """What trains, with gradients and moments."""
     adapter, critic = _adapter(run, skeleton), critic_weights(run, skeleton)
     found = [Term("critic", 4 * OPTIMIZED * critic, f"{critic:,} weights with gradient and two moments, float32")]
+    if run.algorithm == "fitted":
+        heads = head_weights(run, skeleton)
+        reason = f"{heads:,} weights with gradient and two moments, float32"
+        found = [Term("networks of action values", 4 * OPTIMIZED * heads, reason)]
     if run.finetune == "full":
         more = "a frozen copy, gradients and two moments, float32"
         return [Term("training all weights", 4 * OPTIMIZED * skeleton.weights, more), *found]
@@ -119,6 +151,9 @@ def _remembered(run: RunConfig, skeleton: Skeleton, work: Workload) -> list[Term
     limit = run.loading.memory_megabytes * 2**20
     features = work.distinct * (4 * skeleton.width + 200)
     found = [Term("remembered features", min(limit, features), f"of {work.distinct} distinct prompts, float32")]
+    if work.practice is not None:
+        features = work.practice.actions * 4 * skeleton.width + work.distinct * 200
+        found = [Term("remembered features", min(limit, features), f"of {work.practice.actions} phrases, float32")]
     if skeleton.frozen_layers:
         size = torch.empty(0, dtype=skeleton.dtype).element_size()
         rows = sum(item.tokens for item in work.collecting) * skeleton.width * size
@@ -140,6 +175,11 @@ def critic_weights(run: RunConfig, skeleton: Skeleton) -> int:
         return 0
     widths = [skeleton.width, *run.critic.hidden, 1]
     return int(sum(a * b for a, b in pairwise(widths))) + (sum(widths[1:]) if run.critic.bias else 0)
+
+
+def head_weights(run: RunConfig, skeleton: Skeleton) -> int:
+    """How many weights the networks have that value untried actions."""
+    return HEADS * sum(a * b + b for a, b in pairwise([int(skeleton.width), *run.fitted.hidden, 1]))
 
 
 def _is_mapped(described: Described, skeleton: Skeleton, run: RunConfig) -> bool:

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from twosome.errors import ConfigError
-from twosome.planning.counting import Pass, count
+from twosome.planning.counting import Pass, count, count_reading
 from twosome.planning.describing import Described
 from twosome.planning.devices import Device, Devices
 from twosome.planning.duration import Clock, Duration
 from twosome.planning.layout import Layout, lay_out
 from twosome.planning.memory import Memory, memory, weight_bytes
 from twosome.planning.memory_terms import Program
+from twosome.planning.practice import practice
 from twosome.planning.skeleton import Skeleton
 from twosome.planning.workload import Workload, workload
 from twosome.settings.config import RunConfig
 
+COUNTED = ("ppo", "groups", "trie", "fitted")
+"""Algorithms that are counted: what others read depends on more than what is met."""
 SHARES = (0.5, 1.0, 1.5)
 """Factors on the share of a device's rate that is reached, to show what the assumption decides."""
 
@@ -29,8 +32,8 @@ class OnDevices:
         devices: Which.
         memory: Of one of them (of a process, on a CPU).
         layout: How it is laid out.
-        duration: Of an update.
-        others: Seconds of an update, were the share of the device's rate other by each of :data:`SHARES`.
+        duration: Of the workload: an update, or all of a run of ``algorithm: fitted``.
+        others: Seconds of it, were the share of the device's rate other by each of :data:`SHARES`.
     """
 
     devices: Devices
@@ -48,7 +51,7 @@ class Plan:
         run: The run.
         weights: Of the frozen model.
         trained: Weights of the actor that train.
-        work: What an update reads.
+        work: What an update reads, or all of a run of ``algorithm: fitted``.
         one: What its largest pass takes.
         on: The devices that were asked about.
     """
@@ -69,10 +72,10 @@ def check(run: RunConfig) -> None:
     """
     if run.policy != "language":
         raise ConfigError("plan is about language models, and policy=vector reads no words; it takes seconds: train it")
-    if run.algorithm == "fitted":
+    if run.algorithm not in COUNTED:
         raise ConfigError(
-            "plan counts algorithms that take gradients while they practise, which algorithm=fitted (set, or chosen by "
-            "the preset) does not; --algorithm ppo says what that would take"
+            f"plan counts {', '.join(COUNTED)}, not algorithm={run.algorithm} (set, or chosen by the preset), which "
+            "reads otherwise; --algorithm ppo says what that would take"
         )
     if run.loading.path not in ("auto", "packed"):
         raise ConfigError(f"plan counts models read in packs; loading.path is {run.loading.path}: leave it at auto")
@@ -91,21 +94,27 @@ def plan(run: RunConfig, described: Described, program: Program, asked: Sequence
         ConfigError, ModelError, TokenizationError: If it cannot be planned.
     """
     check(run)
-    counted: dict[bool, tuple[Skeleton, Workload, Pass]] = {}
+    counted: dict[bool, tuple[Skeleton, Workload, Pass, Pass]] = {}
     found = []
     for devices in asked:
         on_cpu = devices.device.is_cpu
         if on_cpu not in counted:
             counted[on_cpu] = _counted(run, described, on_cpu)
         found.append(_on(run, described, program if on_cpu else None, devices, *counted[on_cpu]))
-    skeleton, work, one = next(iter(counted.values()))
+    skeleton, work, one, _ = next(iter(counted.values()))
     return Plan(run, skeleton.weights, skeleton.trained, work, one, tuple(found))
 
 
-def _counted(run: RunConfig, described: Described, on_cpu: bool) -> tuple[Skeleton, Workload, Pass]:
+def _counted(run: RunConfig, described: Described, on_cpu: bool) -> tuple[Skeleton, Workload, Pass, Pass]:
+    """The model, what is read, what the largest pass with a gradient takes, and what one of the base alone does."""
     skeleton = Skeleton(described.config, run, described.dtype(run.loading, on_cpu), "cpu" if on_cpu else "cuda")
-    work = workload(run, skeleton, described.tokenizer)
-    return skeleton, work, count(skeleton, work.largest)
+    if run.algorithm != "fitted":
+        work = workload(run, skeleton, described.tokenizer)
+        one = count(skeleton, work.largest)
+        return skeleton, work, one, count_reading(skeleton, work.largest) if skeleton.frozen_layers else one
+    work = practice(run, skeleton, described.tokenizer)
+    assert work.practice is not None
+    return skeleton, work, count(skeleton, work.largest), count_reading(skeleton, work.practice.reading)
 
 
 def _on(
@@ -116,15 +125,16 @@ def _on(
     skeleton: Skeleton,
     work: Workload,
     one: Pass,
+    base: Pass,
 ) -> OnDevices:
     nbytes = weight_bytes(skeleton, run)
-    needed = memory(run, described, skeleton, work, one, program)
+    needed = memory(run, described, skeleton, work, one, base, program)
     layout = lay_out(run, skeleton, one, needed, nbytes, devices)
-    clock = Clock(run, skeleton, work, one, nbytes)
+    clock = Clock(run, skeleton, work, one, base, nbytes)
 
-    def update(device: Device) -> Duration:
-        return clock.update(Devices(device, devices.count), sharded=layout.sharded)
+    def duration(device: Device) -> Duration:
+        return clock.duration(Devices(device, devices.count), sharded=layout.sharded)
 
     own = devices.device
-    others = tuple(update(replace(own, share=own.share * factor)).seconds for factor in SHARES)
-    return OnDevices(devices, needed, layout, update(own), others)
+    others = tuple(duration(replace(own, share=own.share * factor)).seconds for factor in SHARES)
+    return OnDevices(devices, needed, layout, duration(own), others)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
@@ -12,6 +14,13 @@ _STATUS = Path("/proc/self/status")
 def resident_bytes() -> int:
     """Resident memory of this process: now where the system tells, else the most it ever had."""
     return _told("VmRSS") or _most()
+
+
+def settled_bytes() -> int:
+    """The same after what is free was given back to the system: what comes later would be put there first."""
+    with suppress(AttributeError, OSError, TypeError):  # of glibc alone
+        ctypes.CDLL(None).malloc_trim(0)
+    return resident_bytes()
 
 
 def most_bytes() -> int:

@@ -17,6 +17,7 @@ from twosome.text.tasks import make_vector_task
 from twosome.tokens.blocks import Block, build_blocks
 from twosome.tokens.encoding import EncodedDecision, Encoder, Tokenizer
 from twosome.tokens.packing import build_pack
+from twosome.types import Rollout
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,40 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Workload:
-    """One update, as uniform play has it.
+class Practice:
+    """What a run of ``algorithm: fitted`` does beside reading decisions.
 
     Attributes:
-        decisions: In a rollout.
+        updates: Of the run: all of them are in its workload.
+        phrases: The passes in which the phrases of new decisions are read.
+        actions: Phrases of all decisions met.
+        padded: Numbers of phrases, were every decision to have as many as the one with most.
+        tried: Phrases that were tried.
+        padded_updates: ``padded``, summed over the updates.
+        tried_updates: ``tried``, likewise.
+        fits: How often the adapter is fitted.
+        kept: Decisions of the last fit.
+        reading: The blocks of the largest pass without gradient.
+    """
+
+    updates: int
+    phrases: tuple[Size, ...]
+    actions: int
+    padded: int
+    tried: int
+    padded_updates: int
+    tried_updates: int
+    fits: int
+    kept: int
+    reading: list[Block] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One update, as uniform play has it; all of a run that practises without gradients and is fitted then.
+
+    Attributes:
+        decisions: In a rollout, or in the run.
         distinct: Of them.
         words: Distinct tokens in them.
         collecting: The passes in which the distinct decisions are read once.
@@ -47,6 +77,7 @@ class Workload:
         largest: The blocks of the largest pass with a gradient.
         one: The blocks of one decision.
         row: The blocks of one decision of each environment.
+        practice: What a run of ``algorithm: fitted`` does beside; None for others.
     """
 
     decisions: int
@@ -59,11 +90,18 @@ class Workload:
     largest: list[Block] = field(repr=False)
     one: list[Block] = field(repr=False)
     row: list[Block] = field(repr=False)
+    practice: Practice | None = None
+
+    @property
+    def updates(self) -> int:
+        """How many updates it is of."""
+        return 1 if self.practice is None else self.practice.updates
 
     @property
     def tokens(self) -> int:
-        """Rows through the model in an update."""
-        return sum(size.tokens for size in (*self.collecting, *self.critic, *self.actor))
+        """Rows through the model."""
+        phrases = () if self.practice is None else self.practice.phrases
+        return sum(size.tokens for size in (*self.collecting, *phrases, *self.critic, *self.actor))
 
 
 def workload(run: RunConfig, skeleton: Skeleton, tokenizer: Tokenizer) -> Workload:
@@ -73,9 +111,9 @@ def workload(run: RunConfig, skeleton: Skeleton, tokenizer: Tokenizer) -> Worklo
         ConfigError: If there is no such task.
         TokenizationError: If its words do not fit the model.
     """
-    rows = list(islice(_uniform_play(run), run.rollout_steps))
+    rows = [list(each.decisions[0]) for each in islice(uniform_play(run), run.rollout_steps)]
     flat = [decision for row in rows for decision in row]
-    encoder = Encoder(tokenizer, context_length(skeleton.model), run.long_prompts, "", run.prompting)
+    encoder = encoder_of(run, skeleton, tokenizer)
     encoded = {decision: encoder.encode(decision) for decision in dict.fromkeys(flat)}
 
     def passes(chosen: Sequence[Decision]) -> list[list[Block]]:
@@ -85,25 +123,30 @@ def workload(run: RunConfig, skeleton: Skeleton, tokenizer: Tokenizer) -> Worklo
     prompts = [block for prompt in encoded.values() for block in build_blocks(EncodedDecision(prompt.prompt_ids, ()))]
     steps = list(_actor_steps(run, len(flat)))
     of_steps = [blocks for chosen in steps for blocks in passes([flat[number] for number in chosen])]
-    sizes = [_size(blocks) for blocks in of_steps]
+    sizes = [size_of(blocks) for blocks in of_steps]
     largest = of_steps[max(range(len(sizes)), key=lambda number: sizes[number].tokens)]
-    critic = _critic(prompts, skeleton.budget)
+    critic = in_passes(prompts, skeleton.budget)
     return Workload(
         decisions=len(flat),
         distinct=len(encoded),
         words=len({token for each in encoded.values() for ids in (each.prompt_ids, *each.action_ids) for token in ids}),
-        collecting=tuple(map(_size, whole)),
+        collecting=tuple(map(size_of, whole)),
         critic=critic,
         actor=tuple(sizes * run.ppo.epochs),
         steps=len(steps) * run.ppo.epochs,
         largest=largest,
-        one=skeleton.reader.packs([max(encoded.values(), key=_length)])[0],
+        one=skeleton.reader.packs([max(encoded.values(), key=length_of)])[0],
         row=max((blocks for row in rows for blocks in passes(row)), key=lambda blocks: sum(map(len, blocks))),
     )
 
 
-def _uniform_play(run: RunConfig) -> Iterator[list[Decision]]:
-    """The decisions that the environments of a run are at, step by step."""
+def encoder_of(run: RunConfig, skeleton: Skeleton, tokenizer: Tokenizer) -> Encoder:
+    """What puts a run's words into tokens."""
+    return Encoder(tokenizer, context_length(skeleton.model), run.long_prompts, "", run.prompting)
+
+
+def uniform_play(run: RunConfig) -> Iterator[Rollout]:
+    """What the environments of a run are at and come to, step by step."""
     from contextlib import closing
 
     from twosome.baselines.uniform import UniformPolicy
@@ -112,8 +155,7 @@ def _uniform_play(run: RunConfig) -> Iterator[list[Decision]]:
     with closing(make_vector_task(run.task, run.num_envs, arguments=run.environment)) as worlds:
         collector = Collector(worlds, run.seed, torch.Generator().manual_seed(run.seed), values=False)
         while True:
-            rollout, _ = collector.collect(UniformPolicy(), 1)
-            yield list(rollout.decisions[0])
+            yield collector.collect(UniformPolicy(), 1)[0]
 
 
 def _actor_steps(run: RunConfig, decisions: int) -> Iterator[list[int]]:
@@ -122,20 +164,23 @@ def _actor_steps(run: RunConfig, decisions: int) -> Iterator[list[int]]:
     return chunks(order, run.ppo.policy_minibatch * run.ppo.accumulation_steps)
 
 
-def _size(blocks: Sequence[Block]) -> Size:
+def size_of(blocks: Sequence[Block]) -> Size:
+    """How large a pass over these blocks is."""
     pack = build_pack(blocks, torch.device("cpu"))
     return Size(pack.ids.numel(), len(pack.rows))
 
 
-def _critic(prompts: Sequence[Block], budget: int) -> tuple[Size, ...]:
+def in_passes(prompts: Sequence[Block], budget: int) -> tuple[Size, ...]:
+    """The passes in which prompts are read for their features: no row asks the vocabulary."""
     from twosome.tokens.splitting import savings, split_by_budget
 
     ordered = sorted(prompts, key=lambda block: block.prompt_ids)
     return tuple(
-        _size([ordered[number] for number in group])
+        Size(size_of([ordered[number] for number in group]).tokens, 0)
         for group in split_by_budget(list(map(len, ordered)), budget, savings(ordered))
     )
 
 
-def _length(encoded: EncodedDecision) -> int:
+def length_of(encoded: EncodedDecision) -> int:
+    """Tokens of a decision, were each phrase read by itself."""
     return len(encoded.prompt_ids) + sum(map(len, encoded.action_ids))

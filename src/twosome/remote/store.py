@@ -50,6 +50,7 @@ class AnswerStore:
         body = request_body(self._settings, decision)
         file = self._file(body)
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps({"request": body, "reply": reply}))
         except OSError as error:
             raise RemoteError(

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from twosome.caching import write_whole
 from twosome.errors import RunError, RunInUse
 from twosome.evaluation.measurement import Measurement, Measurements
 from twosome.reproduction.jobs import Job
 from twosome.runs.journal import read_lines
 from twosome.runs.recorder import TIMING_FILE
-from twosome.sharing.claims import TIMEOUT, Claim, Claims, Holder, write_whole
+from twosome.sharing.claims import TIMEOUT, Claim, Claims, Holder
 from twosome.sharing.worker import this_worker
 
 FOLDER = ".jobs"

@@ -27,6 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from twosome.caching import write_whole
 from twosome.errors import RunError
 from twosome.sharing.worker import from_note, this_worker
 
@@ -215,23 +216,6 @@ class Claim:
             flush=True,
         )
         os._exit(LOST_EXIT)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file that several processes may write at once: a reader sees one of their texts, whole.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    partial = file.with_name(f".{file.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _number(entry: str, name: str) -> str | None:

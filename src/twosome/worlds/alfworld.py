@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twosome.caching import cache_directory, key_of
+from twosome.caching import cache_directory, key_of, write_whole
 from twosome.errors import ConfigError
 from twosome.text.environment import TextEnv
 from twosome.worlds.commands import Quoting
@@ -108,9 +108,7 @@ def game_file(task: str, seed: int) -> Path:
     if not file.is_file():
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            partial_file = file.with_name(f"{file.name}.{random.SystemRandom().randrange(10**9)}.partial")
-            partial_file.write_text(json.dumps(content), encoding="utf-8")
-            partial_file.replace(file)
+            write_whole(file, json.dumps(content))
         except OSError as error:
             raise ConfigError(
                 f"cannot keep a game in {str(file.parent)!r}: {error.strerror or error}; set TWOSOME_CACHE to a folder "
