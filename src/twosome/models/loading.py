@@ -24,6 +24,7 @@ from twosome.models.arrival import (
 from twosome.models.gguf.copies import directory_of
 from twosome.models.gguf.naming import GgufFile, find_gguf
 from twosome.models.gguf.tokenizer import read_copied
+from twosome.models.pieces import converted_in_pieces
 from twosome.models.quantized import Quantization, keep_unpacked, quantization_config, read_all_columns_alike
 from twosome.models.quiet import quiet_unless_watched, without_future, without_report
 from twosome.models.targets import ALL_LINEAR, linear_layers_of, tell_left_out, why_not
@@ -70,7 +71,8 @@ def load_model(
     if quantization != "none":
         arguments |= {"quantization_config": quantization_config(quantization), "device_map": str(target)}
     try:
-        with quiet_unless_watched(), without_report():
+        in_file = "auto" if quantization != "none" else arguments["dtype"]
+        with quiet_unless_watched(), without_report(), converted_in_pieces(in_file):
             model, info = AutoModelForCausalLM.from_pretrained(
                 source,
                 revision=revision or "main",

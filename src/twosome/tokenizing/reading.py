@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from twosome.errors import ModelError, first_line
 from twosome.tokenizing.choice import Choice, keep, key_for, recall
+from twosome.tokenizing.leftovers import without_parts
 from twosome.tokenizing.parts import same_steps, splits_as_its_file
 from twosome.tokens.encoding import Tokenizer
 
@@ -68,7 +69,7 @@ def read_tokenizer(
     found = None if known is None else _as_chosen(known, source, where)
     if known is not None and found is not None:
         _tell(name, known)
-        return found
+        return without_parts(found)
     loaded, failure = None, ""
     try:
         loaded = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, **where)
@@ -82,7 +83,8 @@ def read_tokenizer(
     _tell(name, choice)
     if key is not None and own is not None:
         keep(key, choice)
-    return found
+    del loaded  # where the file is followed
+    return without_parts(found)
 
 
 def adapter_tokenizer(directory: str | Path, model: Any, tokenizer: Tokenizer, *, trust_remote_code: bool) -> Tokenizer:

@@ -11,6 +11,7 @@ from typing import Any
 from twosome.errors import ModelError
 from twosome.models.gguf.header import Header
 from twosome.models.gguf.naming import GgufFile
+from twosome.tokenizing.leftovers import without_parts
 from twosome.tokens.encoding import Tokenizer
 
 _CUT = "tokenizer.ggml.pre"
@@ -64,5 +65,5 @@ def read_copied(directory: str) -> Tokenizer:
     """The tokenizer that was saved of one of these, as it was: the model's type may name another class."""
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer: Tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
+    tokenizer: Tokenizer = without_parts(PreTrainedTokenizerFast.from_pretrained(directory))
     return tokenizer
