@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,9 @@ from twosome.text.states import traits
 from twosome.text.tasks import gamma_of, open_task
 from twosome.tokens.encoding import encode_decision, make_frame, special_tokens, specials_in
 from twosome.tokens.prompting import PLAIN, Frame, Prompting
+
+MOST_READ = 30_000
+"""Phrases of random play that a tokenizer reads, each with its prompt; a thousand a decision would take hours."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,13 @@ def check_environment(
         skipped["told-apart"] = "not every state was looked at, so the best actions are not known"
     measures = _measures(walked.seen, walked.exhaustive)
     if reader is not None:
-        read = list(_valid(walked.seen))
+        met = list(_valid(walked.seen))
+        read = met if walked.exhaustive else _drawn(met, seed)
+        if len(read) < len(met):
+            skipped["the tokens of all decisions"] = (
+                f"they have {_phrases(met):,} phrases; {len(read)} of the {len(met)} decisions were read, drawn by the "
+                "seed, with that of most phrases and that of the longest prompt"
+            )
         faults += check_tokens(reader.tokenizer, read, reader.context, frame)
         measures["longest_sentence_tokens"] = _longest(reader.tokenizer, read, frame)
     if say is None:
@@ -228,6 +238,28 @@ def _valid(walked: Sequence[Seen]) -> Iterator[Decision]:
     for prompt, actions in dict.fromkeys((seen.prompt, seen.actions) for seen in walked):
         with suppress(InvalidDecision):
             yield Decision(prompt, actions)
+
+
+def _drawn(decisions: Sequence[Decision], seed: int) -> list[Decision]:
+    """Decisions of about ``MOST_READ`` phrases in all, in the order in which they were met; all, if they have less.
+
+    The widest and the longest are among them, as what does not fit is found there if anywhere.
+    """
+    if _phrases(decisions) <= MOST_READ:
+        return list(decisions)
+    order = random.Random(seed).sample(range(len(decisions)), len(decisions))
+    extremes = [len(each.actions) for each in decisions], [len(each.prompt) for each in decisions]
+    chosen, left = [sizes.index(max(sizes)) for sizes in extremes], MOST_READ
+    for index in order:
+        left -= len(decisions[index].actions)
+        if left < 0:
+            break
+        chosen.append(index)
+    return [decisions[index] for index in sorted(set(chosen))]
+
+
+def _phrases(decisions: Sequence[Decision]) -> int:
+    return sum(len(each.actions) for each in decisions)
 
 
 def _measures(walked: Sequence[Seen], exhaustive: bool) -> dict[str, int]:
