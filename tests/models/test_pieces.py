@@ -50,7 +50,8 @@ def test_the_same_bits(
     found = load_model(place, dtype=dtype)[0].state_dict()
     assert found.keys() == expected.keys()
     for name, weight in expected.items():
-        assert found[name].dtype == weight.dtype and torch.equal(found[name], weight), name
+        assert found[name].dtype == weight.dtype, name
+        assert torch.equal(found[name], weight), name
     assert len(converted) == sum(weight.dtype != torch.float32 for weight in dict(expected).values())
     assert any(weight.dtype == torch.float32 for weight in expected.values()) == bool(kept)
 
