@@ -43,7 +43,7 @@ def main() -> None:
     axes.set_xlabel("token that is looked at")
     axes.set_ylabel("token that looks")
     axes.set_title(
-        f"Three decisions of eight actions in one pack of {total} tokens\n"
+        f"Three decisions of eight actions in one pack of {(owners > 0).sum()} tokens, filled up to {total}\n"
         f"(prompt once and every action whole: {fed}; a padded row per action: {padded})",
         fontsize=11,
     )

@@ -31,3 +31,15 @@ def test_what_several_commands_take_is_declared_once() -> None:
 def test_every_argument_says_what_it_is() -> None:
     silent = {places[0]: words for words, places in declarations().items() if "help=" not in words}
     assert not silent
+
+
+def test_every_default_is_told() -> None:
+    """`compare --help` did not say that a pretrained model would be trained by the embedded one's preset."""
+    told = ("default: ", "(default)")
+    nothing = ("default=None", "default=[]", "default={}")
+    untold = {
+        places[0]: words
+        for words, places in declarations().items()
+        if "default=" in words and not any(each in words for each in (*told, *nothing))
+    }
+    assert not untold

@@ -69,6 +69,15 @@ def test_more_processes_than_shares_or_environments(model_directory: str, tmp_pa
     assert outcome(tmp_path / "four") == outcome(tmp_path / "alone")
 
 
+@pytest.mark.parametrize("bits", ["8bit", "4bit"])
+def test_a_quantised_base_ends_the_same_whoever_computes_what(bits: Any, model_directory: str, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    config = run_of(model_directory, decisions=2 * 24, loading=LoadingConfig(quantization=bits))
+    train(config, tmp_path / "alone")
+    run_on(2, config, lambda ranks: train(config, tmp_path / "two", ranks=ranks))
+    assert outcome(tmp_path / "two") == outcome(tmp_path / "alone")
+
+
 def test_packs_too_small_for_a_share_are_read_in_waves(model_directory: str, tmp_path: Path) -> None:
     """Shares of several packs, not of equally many: what they give does not depend on who reads them."""
     config = run_of(model_directory, loading=LoadingConfig(token_budget=64))

@@ -17,7 +17,9 @@ from twosome.planning.duration import Clock
 from twosome.planning.layout import lay_out
 from twosome.planning.memory import critic_weights, head_weights, memory, peak, weight_bytes
 from twosome.planning.memory_terms import Program
+from twosome.planning.plan import plan
 from twosome.planning.practice import practice
+from twosome.planning.report import as_json, lines
 from twosome.planning.skeleton import Skeleton
 from twosome.planning.workload import Workload
 from twosome.runs.building import new_policy
@@ -132,3 +134,14 @@ def test_time_is_that_of_the_run(run: RunConfig, skeleton: Skeleton, work: Workl
     assert alone.seconds == alone.collecting + alone.critic + alone.actor
     twice = clock(replace(work, actor=2 * work.actor, steps=2 * work.steps)).duration(Devices(HERE, 1))
     assert twice.actor == pytest.approx(2 * alone.actor)
+
+
+def test_a_plan_tells_of_the_run_and_its_fit(run: RunConfig, described: Described) -> None:
+    found = plan(run, described, Program(300, 20, 3, 1), [Devices(HERE, 1), Devices(HERE, 2)])
+    told = "\n".join(lines(found))
+    assert f"the run: {UPDATES * ROWS * ENVS} decisions in {UPDATES} updates" in told
+    assert "then a fit of at most 5 passes" in told
+    assert "= reading" in told
+    first = as_json(found)["devices"][0]
+    assert first["run_seconds"] == first["seconds"] == found.on[0].duration.seconds
+    assert f"{found.on[0].duration.seconds / UPDATES:>9.3g}" in told.splitlines()[-2], "the table is of an update"

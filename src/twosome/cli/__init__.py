@@ -117,7 +117,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    lines = "\n".join(f"  {name:<17} {summary}" for name, summary in COMMANDS.items())
+    lines = "\n".join(f"  {name:<18} {summary}" for name, summary in COMMANDS.items())
     return argparse.ArgumentParser(
         prog="twosome",
         usage="twosome [-h] [--version] COMMAND ...",

@@ -97,27 +97,35 @@ def scoring(words: list[str]) -> int:
     )
     model.add_argument("--model", help="a trained model in place of a size: hub id or directory")
     decisions.add_argument("--task", help="a task in place of a workload, its decisions as play meets them")
-    parser.add_argument("--play", choices=("uniform", "untrained"), default="uniform", help="of the task (uniform)")
+    parser.add_argument(
+        "--play", choices=("uniform", "untrained"), default="uniform", help="of the task (default: uniform)"
+    )
     add_seed_argument(parser, "of play and of a trained model's adapter")
     parser.add_argument("--rank", type=positive, default=8, help="of a trained model's adapter (default: 8)")
     parser.add_argument(
         "--decisions", type=positive, default=8, help="on which a trained model's errors are measured (default: 8)"
     )
     parser.add_argument("--unique", type=float, default=0.3, help="fraction of distinct decisions (default: 0.3)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of our frozen weights")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of our frozen weights (default: float32)")
     parser.add_argument("--top-layers", type=positive, help="our adapter on the last so many layers only")
     _add_repetitions(parser)
     parser.add_argument(
         "--sampled", type=positive, default=2, help="steps of the plain way per repetition (default: 2)"
     )
     parser.add_argument(
-        "--accumulation", type=positive, default=8, help="minibatches of 4 to an optimizer step (8; 32 are a rollout)"
+        "--accumulation",
+        type=positive,
+        default=8,
+        help="minibatches of 4 to an optimizer step; 32 are a rollout (default: 8)",
     )
     add_threads_argument(parser)
     add_device_argument(parser)
     parser.add_argument("--token-budget", type=positive, help="most tokens in one of our passes")
     parser.add_argument(
-        "--attention", choices=("segments", "sparse"), default="segments", help="of our packs; sparse takes a GPU"
+        "--attention",
+        choices=("segments", "sparse"),
+        default="segments",
+        help="of our packs; sparse takes a GPU (default: segments)",
     )
     add_json_argument(parser, "one JSON line only")
     arguments = vars(parser.parse_args(words))

@@ -49,7 +49,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     from twosome.laboratory.plan import Settings
     from twosome.laboratory.variants import read_variants
     from twosome.reproduction.plan import TRAINED_TASKS
-    from twosome.settings.config import PRESETS
+    from twosome.settings.config import PRESETS, usual_preset
     from twosome.terminal.jobs import add_jobs_arguments
 
     known = ", ".join(read_variants())
@@ -65,11 +65,23 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
         "--variants", nargs="+", metavar="NAME", help="which, the one to compare with first (default: all there are)"
     )
     parser.add_argument("--file", type=Path, help="YAML file of further variants: names, each with its settings")
-    parser.add_argument("--tasks", nargs="+", metavar="TASK", default=list(TRAINED_TASKS), help="what they learn")
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        metavar="TASK",
+        default=list(TRAINED_TASKS),
+        help=f"what they learn (default: {', '.join(TRAINED_TASKS)})",
+    )
     parser.add_argument("--seeds", type=positive, default=5, help="runs of each, with seeds from 0 (default: 5)")
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="what they are variants of")
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="what they are variants of (default: tiny for the embedded model, small for others)",
+    )
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the preset)")
-    parser.add_argument("--out", type=Path, default=Path("runs") / "comparison", help="directory")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs") / "comparison", help="directory (default: runs/comparison)"
+    )
     add_jobs_arguments(parser)
     parser.add_argument("--curves-only", action="store_true", help="do not measure what each is worth at its end")
     arguments = parser.parse_args(words)
@@ -83,7 +95,7 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
         variants={name: variants[name] for name in chosen},
         tasks=tuple(arguments.tasks),
         seeds=arguments.seeds,
-        preset=arguments.preset,
+        preset=arguments.preset or usual_preset(arguments.model),
         decisions=arguments.decisions,
         model=arguments.model,
         final=not arguments.curves_only,

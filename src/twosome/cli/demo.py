@@ -27,7 +27,9 @@ def run(words: list[str]) -> int:
     parser.add_argument("--model", help="a Hugging Face hub id, a directory, or a GGUF file")
     parser.add_argument("--out", help="run directory (default: runs/demo-seedN, or a numbered one beside it)")
     parser.add_argument("--decisions", type=positive, help="decisions to train for (default: the preset's)")
-    parser.add_argument("--episodes", type=positive, default=500, help="episodes for every row (without --model)")
+    parser.add_argument(
+        "--episodes", type=positive, default=500, help="episodes for every row, without --model (default: 500)"
+    )
     add_seed_argument(parser, "of the training")
     arguments = parser.parse_args(words)
 

@@ -71,8 +71,16 @@ def _parse(words: list[str]) -> tuple[Settings, int, float, bool]:
     parser.add_argument("--out", type=Path, default=None, help="directory (default: runs/reproduction-PRESET)")
     add_jobs_arguments(parser)
     parser.add_argument("--only", nargs="+", metavar="PART", help=f"parts to do (default: all{exceptions})")
-    parser.add_argument("--tasks", nargs="+", metavar="TASK", default=list(TRAINED_TASKS), help="tasks to train on")
-    parser.add_argument("--targets", nargs="+", metavar="TASK", default=list(TASKS), help="tasks to test on besides")
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        metavar="TASK",
+        default=list(TRAINED_TASKS),
+        help="tasks to train on (default: the four of the paper)",
+    )
+    parser.add_argument(
+        "--targets", nargs="+", metavar="TASK", default=list(TASKS), help="tasks to test on besides (default: all)"
+    )
     parser.add_argument("--decisions", type=positive, help="of every run (default: those of the presets)")
     parser.add_argument("--server", metavar="ADDRESS", help="also measure a decision server, http:// or https://")
     add_server_arguments(parser, "--server ADDRESS")

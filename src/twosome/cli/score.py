@@ -11,7 +11,9 @@ def run(words: list[str]) -> int:
     """Run the command."""
     parser = Parser(prog="twosome score", description="Score action phrases after a prompt, as the policy does.")
     add_policy_arguments(parser)
-    parser.add_argument("--adapter", help="directory of a PEFT adapter, or of a run")
+    parser.add_argument(
+        *("--agent", "--adapter"), metavar="RUN_OR_ADAPTER", help="whose probabilities (default: the untrained model's)"
+    )
     parser.add_argument("--prompt", required=True, help="what the model reads, without a space at the end")
     parser.add_argument("--action", action="append", default=[], help="an action phrase; give one for each action")
     add_json_argument(parser)
@@ -29,7 +31,7 @@ def run(words: list[str]) -> int:
     from twosome.runs.agents import load_agent
 
     with computing_with(threads=1):
-        loaded = load_agent(arguments.adapter, **policy_arguments(arguments))
+        loaded = load_agent(arguments.agent, **policy_arguments(arguments))
     agent = Agent(loaded)
     (judgement,) = agent.judge([decision])
     rows = [

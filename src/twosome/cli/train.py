@@ -199,7 +199,12 @@ def _written_out(words: list[str]) -> list[str]:
 def _parser(presets: list[Path]) -> ConfigParser:
     parser = ConfigParser(
         prog="twosome train",
-        description="Align a language model with a task by practice: PPO over the admissible action phrases.",
+        usage="twosome train TASK [--preset PRESET] [--model MODEL] [--SETTING VALUE ...]\n"
+        "       twosome train --resume RUN [--decisions DECISIONS]\n"
+        "       twosome train --from JOURNAL [RUN] [--help]",
+        description="Align a language model with a task by practice: its policy over the admissible action phrases is "
+        "improved from reward. Every setting is a flag, whose default a preset may change: --print_settings tells "
+        "what a task, a preset and a model come to.",
         default_config_files=[str(preset) for preset in presets],
     )
     parser.add_argument("TASK", nargs="?", help="a task of `twosome tasks`, or a registered id (package:Name-v0)")

@@ -46,7 +46,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--out", metavar="FILE", type=Path, help="keep results there, a line each, and take up from it")
     parser.add_argument("--phrases", metavar="FILE", type=Path, help="keep what this model read there, to read it once")
     parser.add_argument(
-        "--worst", type=not_negative, default=0, help="show so many decisions where the best is unlikely"
+        "--worst", type=not_negative, default=0, help="show so many decisions where the best is unlikely (default: 0)"
     )
     add_json_argument(parser, "a JSON object for each wording")
     add_environment_argument(parser)

@@ -118,7 +118,10 @@ def check_free(path: Path) -> None:
     except OSError as error:
         raise RunError(f"cannot write a run to {str(path)!r}: {error.strerror or error}") from None
     if occupied:
-        raise RunError(f"{str(path)!r} is not empty; give another directory with --out, or remove it first")
+        raise RunError(
+            f"{str(path)!r} is not empty; give another directory with --out, or remove it first; a run that "
+            "was stopped goes on by `twosome train --resume`"
+        )
 
 
 def new_run_directory(path: Path) -> Path:

@@ -11,7 +11,8 @@ How old a claim is, two times of the directory's own say: that of the claim and 
 clock of a host is asked. A worker that could not renew its claim in time ends itself, before another may take over.
 
 What is assumed of the file system: exclusive creation and renaming are atomic, a file opened anew shows its newest time
-and content (NFS from version 3 on does both), and all files get their times from one clock.
+and content (NFS from version 3 on does both, by its description), and all files get their times from one clock. It was
+tried on local disks; on no NFS.
 """
 
 from __future__ import annotations

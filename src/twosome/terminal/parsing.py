@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+import re
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from twosome.errors import ConfigError
 
@@ -18,25 +20,41 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
-        raise ConfigError(f"{message} (see `{self.prog} --help`)")
+        raise ConfigError(_sentence(message, self))
+
+
+class _Help(DefaultHelpFormatter):
+    """Help that tells a default once, and none where there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        own, told = action.help or "", str(super()._get_help_string(action))
+        if "(default:" in own:
+            return own
+        return told.removesuffix(" (default: %(default)s)") if action.default is None else told
 
 
 class ConfigParser(ArgumentParser):
     """The same for a whole configuration: flags over a file over defaults."""
 
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(formatter_class=_Help, print_config=None, **arguments)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse the arguments."""
-        raise ConfigError(f"{_plain(message)} (see `{self.prog} --help`)")
+        raise ConfigError(_sentence(" ".join(line.strip() for line in message.splitlines() if line.strip()), self))
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that choose a model and its normalization, where no run says so."""
     parser.add_argument(
-        "--model", help="hub id, directory or GGUF file of a causal language model (default: the embedded one)"
+        "--model",
+        help="hub id, directory or GGUF file of a causal language model (default: that of the run or the adapter, else "
+        "the embedded one)",
     )
     parser.add_argument(
         "--normalization",
-        help="sum, token, word, byte, one of them by a number (sum/3), or package.module:function (default: word)",
+        help="sum, token, word, byte, one of them by a number (sum/3), or package.module:function (default: the run's, "
+        "else word)",
     )
     add_prompting_arguments(parser)
     add_trust_argument(parser)
@@ -168,6 +186,20 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _plain(message: str) -> str:
-    """A parser's complaint without the layers it came through."""
-    return " ".join(line.strip() for line in message.splitlines() if line.strip())
+def _sentence(message: str, parser: argparse.ArgumentParser) -> str:
+    """A parser's complaint, with the flag that may have been meant."""
+    refused = re.match(r"unrecognized arguments: --([\w.-]+)", message)
+    meant = None if refused is None else _meant(refused[1], list(parser._option_string_actions))
+    hint = "" if meant is None else f"; did you mean {meant}?"
+    return f"{message}{hint} (see `{parser.prog} --help`)"
+
+
+def _meant(name: str, flags: list[str]) -> str | None:
+    """The flag that is spelt most like ``name``, with dashes or underscores; of a group, with its name or without."""
+    known = {flag.lstrip("-").replace("-", "_"): flag for flag in flags if flag.startswith("--")}
+    wanted = name.replace("-", "_")
+    last = {flag.rpartition(".")[2]: flag for flag in reversed(known)}
+    if wanted in known or wanted in last:
+        return known[wanted] if wanted in known else known[last[wanted]]
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
+    return known[near[0]] if near else None
