@@ -86,8 +86,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "report": ("numpy", "yaml", "jinja2", "markupsafe", "success", "errors"),
     "laboratory": ("report", "reproduction", "evaluation", "runs", "yaml", "matplotlib", *RUNS),
     "terminal": (
-        *("addresses", "remote", "sharing", "rich", "jsonargparse", "reproduction", "evaluation", "runs", "envs"),
-        *("tokens", *RUNS),
+        *("addresses", "remote", "sharing", "rich", "jsonargparse", "bench", "reproduction", "evaluation", "runs"),
+        *("envs", "tokens", *RUNS),
     ),
     "cli": KNOWS_ALL,
     "__main__": KNOWS_ALL,
