@@ -136,7 +136,7 @@ def test_terms_add_up_and_each_has_a_reason(
     assert copies == 2 * 2_066_112, "the file is in half precision, and is there beside what is made of it"
     large = replace(described, files=Files(dict.fromkeys(["BF16"], 10**9)))
     beside = [
-        {term.name: term.nbytes for term in memory(each, large, skeleton, work, one, program).loading}
+        {term.name: term.nbytes for term in memory(each, large, skeleton, work, one, one, program).loading}
         for each in (run, replace(run, loading=replace(run.loading, quantization="8bit")))
     ]
     assert [terms["copies while loading"] for terms in beside] == [4 * PIECE, 2 * 10**9], "read in pieces, or whole"
