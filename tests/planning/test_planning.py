@@ -17,12 +17,13 @@ from twosome.bench.matrix_products import counting_products
 from twosome.cli import main
 from twosome.errors import ConfigError, ModelError
 from twosome.models.loading import EMBEDDED_DIRECTORY
+from twosome.models.pieces import PIECE
 from twosome.planning import devices as devices_module
 from twosome.planning.counting import Pass, _Held, count
 from twosome.planning.describing import Described, describe
 from twosome.planning.devices import GPUS, Device, Devices, assuming, parse_devices
 from twosome.planning.duration import Clock
-from twosome.planning.headers import read_headers
+from twosome.planning.headers import Files, read_headers
 from twosome.planning.layout import lay_out
 from twosome.planning.memory import memory, peak, weight_bytes
 from twosome.planning.memory_terms import Program
@@ -133,6 +134,12 @@ def test_terms_add_up_and_each_has_a_reason(
     assert all(term.reason for term in found.training)
     copies = {term.name: term.nbytes for term in found.loading}["copies while loading"]
     assert copies == 2 * 2_066_112, "the file is in half precision, and is there beside what is made of it"
+    large = replace(described, files=Files(dict.fromkeys(["BF16"], 10**9)))
+    beside = [
+        {term.name: term.nbytes for term in memory(each, large, skeleton, work, one, one, program).loading}
+        for each in (run, replace(run, loading=replace(run.loading, quantization="8bit")))
+    ]
+    assert [terms["copies while loading"] for terms in beside] == [4 * PIECE, 2 * 10**9], "read in pieces, or whole"
     assert peak(found.scoring) < peak(found.acting) < peak(found.training)
 
 

@@ -33,11 +33,14 @@ def run(words: list[str]) -> int:
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
-    from twosome.calibrating.fitting import Tempered, fitted, keep_temperature
-    from twosome.evaluation.exact import evaluate_exactly
-    from twosome.runs.agents import load_agent
-    from twosome.terminal.waiting import waiting
-    from twosome.text.trying import check_task
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.calibrating.fitting import Tempered, fitted, keep_temperature
+        from twosome.evaluation.exact import evaluate_exactly
+        from twosome.runs.agents import load_agent
+        from twosome.terminal.waiting import waiting
+        from twosome.text.trying import check_task
 
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None
     agent = load_agent(arguments.source, joined=joined, temperature=1.0, **policy_arguments(arguments))

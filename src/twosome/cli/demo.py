@@ -42,8 +42,11 @@ def run(words: list[str]) -> int:
         config = replace(config, decisions=arguments.decisions)
     out = Path(arguments.out) if arguments.out else _free_directory(Path("runs") / f"demo-seed{config.seed}")
 
-    from twosome.runs.trainer import train
-    from twosome.terminal.display import training_display
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.runs.trainer import train
+        from twosome.terminal.display import training_display
 
     with training_display(config, out) as display:
         trained = train(config, out, display.update, on_stage=display.stage)

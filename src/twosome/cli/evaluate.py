@@ -93,9 +93,12 @@ def run(words: list[str]) -> int:
 
 def _subject(arguments: argparse.Namespace) -> tuple[Policy, str, dict[str, Any]]:
     """The policy to measure, what it is called, and where: arguments of both kinds of evaluation."""
-    from twosome.evaluation.saycan import learned_saycan, oracle_saycan, unmasked
-    from twosome.runs.agents import load_agent
-    from twosome.text.trying import check_task
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.evaluation.saycan import learned_saycan, oracle_saycan, unmasked
+        from twosome.runs.agents import load_agent
+        from twosome.text.trying import check_task
 
     server = server_settings(arguments, arguments.model)
     if arguments.exact and arguments.episodes is not None:

@@ -29,8 +29,11 @@ def run(words: list[str]) -> int:
     arguments = _parser().parse_args(words)
     tasks = None if arguments.tasks is None else [task for word in arguments.tasks for task in word.split(",") if task]
 
-    from twosome.language.evaluation import evaluate_language
-    from twosome.language.harness import INSTALL, is_installed
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.language.evaluation import evaluate_language
+        from twosome.language.harness import INSTALL, is_installed
 
     report = evaluate_language(
         Path(arguments.source),

@@ -40,11 +40,14 @@ def run(words: list[str]) -> int:
     add_policy_arguments(parser)
     arguments = parser.parse_args(words)
 
-    from twosome.exporting.converting import converter_command
-    from twosome.exporting.writing import export
-    from twosome.runs.agents import load_agent
-    from twosome.terminal.waiting import waiting
-    from twosome.text.trying import check_task
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.exporting.converting import converter_command
+        from twosome.exporting.writing import export
+        from twosome.runs.agents import load_agent
+        from twosome.terminal.waiting import waiting
+        from twosome.text.trying import check_task
 
     convert = converter_command(arguments.converter) if arguments.to == "gguf" else []
     joined = check_task(arguments.task, arguments.environment) if arguments.task is not None else None

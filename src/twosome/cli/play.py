@@ -41,9 +41,12 @@ def run(words: list[str]) -> int:
     add_server_arguments(parser)
     arguments = parser.parse_args(words)
 
-    from twosome.runs.agents import load_agent
-    from twosome.text.trying import check_task
-    from twosome.watching.playing import play
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.runs.agents import load_agent
+        from twosome.text.trying import check_task
+        from twosome.watching.playing import play
 
     server = server_settings(arguments, arguments.model)
     joined = check_task(arguments.task, arguments.environment)

@@ -26,9 +26,12 @@ def run(words: list[str]) -> int:
         raise InvalidDecision("the action list is empty; give at least one --action")
     decision = Decision(arguments.prompt, tuple(arguments.action))
 
-    from twosome.deciding.agent import Agent, computing_with
-    from twosome.functional.words import count_words
-    from twosome.runs.agents import load_agent
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.deciding.agent import Agent, computing_with
+        from twosome.functional.words import count_words
+        from twosome.runs.agents import load_agent
 
     with computing_with(threads=1):
         loaded = load_agent(arguments.agent, **policy_arguments(arguments))

@@ -38,12 +38,15 @@ def run(words: list[str]) -> int:
     import warnings
     from contextlib import ExitStack
 
-    from twosome.journal.writing import JournalWriter
-    from twosome.serving.app import Service
-    from twosome.serving.engine import Engine, Limits
-    from twosome.serving.loading import born, identities, load_agents, named_sources
-    from twosome.serving.recording import Recording, Sampling
-    from twosome.serving.server import address_of, listen, serve
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.journal.writing import JournalWriter
+        from twosome.serving.app import Service
+        from twosome.serving.engine import Engine, Limits
+        from twosome.serving.loading import born, identities, load_agents, named_sources
+        from twosome.serving.recording import Recording, Sampling
+        from twosome.serving.server import address_of, listen, serve
 
     sources = named_sources(arguments.agents, arguments.model)
     if arguments.seed is not None and not arguments.sample:

@@ -52,11 +52,14 @@ def begin_run(words: list[str], joint: Joint | None = None) -> int:
     config, out = parse(words)
     if joint is not None and config.shares is None:
         config = replace(config, shares=joint.count)
-    from twosome.runs.building import check_joiner
-    from twosome.runs.files import check_free
-    from twosome.runs.trainer import train
-    from twosome.terminal.display import training_display
-    from twosome.text.trying import check_task
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.runs.building import check_joiner
+        from twosome.runs.files import check_free
+        from twosome.runs.trainer import train
+        from twosome.terminal.display import training_display
+        from twosome.text.trying import check_task
 
     joined = check_task(config.task, config.environment)
     if config.policy == "language":
@@ -81,9 +84,12 @@ def resume_run(words: list[str], joint: Joint | None = None) -> int:
     arguments = parser.parse_args(_written_out(words))
     out, decisions = Path(arguments.resume), arguments.decisions
 
-    from twosome.runs.changes import resumable
-    from twosome.runs.trainer import resume
-    from twosome.terminal.display import training_display
+    from twosome.collector import importing
+
+    with importing():
+        from twosome.runs.changes import resumable
+        from twosome.runs.trainer import resume
+        from twosome.terminal.display import training_display
 
     config = resumable(out, decisions).config
     if decisions is not None and config.algorithm != "fitted" and config.ppo.anneal_learning_rates:

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from twosome.addresses import check_is_no_server
+from twosome.collector import resting
 from twosome.errors import ConfigError, ModelError, first_line
 from twosome.models.arrival import (
     Weights,
@@ -72,7 +73,7 @@ def load_model(
         arguments |= {"quantization_config": quantization_config(quantization), "device_map": str(target)}
     try:
         in_file = "auto" if quantization != "none" else arguments["dtype"]
-        with quiet_unless_watched(), without_report(), converted_in_pieces(in_file):
+        with resting(), quiet_unless_watched(), without_report(), converted_in_pieces(in_file):
             model, info = AutoModelForCausalLM.from_pretrained(
                 source,
                 revision=revision or "main",
@@ -118,13 +119,15 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
     check_is_model(name)
     source, gguf = locate(name, revision)
     if gguf is not None:
-        return read_copied(source)
+        with resting():
+            return read_copied(source)
     if Path(source).is_dir() and not has_tokenizer(source):
         raise ModelError(
             f"the model directory {name!r} holds no tokenizer: expected one of {', '.join(FILES)}; save the tokenizer "
             "beside the model with tokenizer.save_pretrained"
         )
-    return read_tokenizer(name, source, revision=revision, trust_remote_code=trust_remote_code)
+    with resting():
+        return read_tokenizer(name, source, revision=revision, trust_remote_code=trust_remote_code)
 
 
 def _troubles(trust_remote_code: bool) -> tuple[type[Exception], ...]:

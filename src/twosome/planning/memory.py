@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 
+from twosome.models.pieces import PIECE
 from twosome.planning.counting import Pass
 from twosome.planning.describing import Described
 from twosome.planning.memory_terms import Program, Term
@@ -27,6 +28,8 @@ HOLES = 0.3
 random models of 30 and 125 million weights (docs/plan.md); were every large piece mapped by itself it would be 0."""
 AROUND = 2**16
 """Bytes that Linux maps around a byte of a file that is asked for, where they are in its cache."""
+_AT_ONCE = 4
+"""Weights that transformers reads at a time."""
 QUANTIZED = {"8bit": 1.02, "4bit": 0.53}
 """Bytes of a weight of a linear layer with its scales, as bitsandbytes keeps it: one scale for 64 (4 bit)."""
 
@@ -84,8 +87,8 @@ def memory(
         own = Term(
             "weights", weights - table + seen, f"{own.reason}; of input embeddings, what {work.words} tokens ask"
         )
-    copies = 0 if mapped or described.files is None else described.files.nbytes
-    loading = [*base, own, Term("copies while loading", copies, "the file beside the weights made of it")]
+    copies = _copies(described, run, mapped, on_cpu=program is not None)
+    loading = [*base, own, Term("copies while loading", copies, "of the file, beside the weights made of it")]
     trained = [own, *_trained(run, skeleton), *_remembered(run, skeleton, work)]
     training = [*base, *trained, *_highest(run, skeleton, work, one, read, on_cpu=program is not None)]
     if program is not None:
@@ -121,6 +124,14 @@ def _values_bytes(run: RunConfig, skeleton: Skeleton, practice: Practice) -> int
     # Normed features; products, and what of them is above zero.
     layers = skeleton.width + 2 * sum(run.fitted.hidden)
     return int(4 * (practice.padded * skeleton.width + practice.tried * (skeleton.width + HEADS * layers)))
+
+
+def _copies(described: Described, run: RunConfig, mapped: bool, *, on_cpu: bool) -> int:
+    """Bytes of the file that are in memory as well, when all weights have just been read."""
+    if mapped or described.files is None:
+        return 0
+    in_pieces = on_cpu and run.loading.quantization == "none" and not described.unpacked
+    return min(described.files.nbytes, _AT_ONCE * PIECE) if in_pieces else described.files.nbytes
 
 
 def weight_bytes(skeleton: Skeleton, run: RunConfig) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from twosome.collector import resting
 from twosome.errors import ModelError, first_line
 from twosome.tokenizing.choice import Choice, keep, key_for, recall
 from twosome.tokenizing.leftovers import without_parts
@@ -98,7 +99,8 @@ def adapter_tokenizer(directory: str | Path, model: Any, tokenizer: Tokenizer, *
     """
     if not has_tokenizer(directory):
         return tokenizer
-    own = read_tokenizer(str(directory), str(directory), trust_remote_code=trust_remote_code)
+    with resting():
+        own = read_tokenizer(str(directory), str(directory), trust_remote_code=trust_remote_code)
     rows, needed = len(model.get_input_embeddings().weight), max(own.get_vocab().values(), default=-1) + 1
     brought = _brought_rows(Path(directory), model)
     if brought is not None and brought != rows and brought >= needed:
