@@ -127,10 +127,13 @@ class ActionValues:
         tried = visits > 0
         guesses = self.guessed(features, unit)
         values = torch.where(tried, self.start(decisions, guesses), guesses)
+        returns = values
         for _ in range(self.config.sweeps):
-            values = mean_returns(episodes, values, tried, *judged(values), self.config)
-        loss = self.learn(features[tried], values[tried], visits[tried], unit)
-        values = torch.where(tried, values, self.guessed(features, unit))
+            returns = mean_returns(episodes, values, tried, *judged(values), self.config)
+            values = self._weighed(returns, guesses, visits)
+        loss = self.learn(features[tried], returns[tried], visits[tried], unit)
+        guesses = self.guessed(features, unit)
+        values = torch.where(tried, self._weighed(returns, guesses, visits), guesses)
         self.keep(decisions, values)
         return values, loss
 
@@ -155,6 +158,15 @@ class ActionValues:
             self._optimizer.step()
             loss = error.detach().mean()
         return float(loss)
+
+    def _weighed(self, returns: Tensor, guesses: Tensor, visits: Tensor) -> Tensor:
+        """What was returned, with what the networks say counted as ``guess_visits`` visits more; all [D, A].
+
+        Where prompts hardly ever come again every mean is of one sample, and a policy bent by it repeats or shuns
+        what was chance; what decisions that read alike have in common is in the networks.
+        """
+        weight = self.config.guess_visits
+        return (visits * returns + weight * guesses) / (visits + weight) if weight else returns
 
     def keep(self, decisions: Sequence[Decision], values: Tensor) -> None:
         """Take ``values`` [D, A] for the table, in place of all that was in it."""

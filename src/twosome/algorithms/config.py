@@ -207,6 +207,9 @@ class FittedConfig:
     """Learning rate of their Adam."""
     value_steps: int = 8
     """Their steps in an update, each over everything that was tried."""
+    guess_visits: float = 0.0
+    """What the networks say of a tried action counts as so many visits of it: for worlds whose prompts hardly ever come
+    again, where a mean of returns is one sample."""
     fit_every: int | None = 128
     """Updates between fits of the adapter; null for none but that of the last update, which has one in any case."""
     fit_learning_rate: float = 1e-3
@@ -227,7 +230,7 @@ class FittedConfig:
     def __post_init__(self) -> None:
         positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_passes", "fit_visits")
         _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "prior_temperature")
-        _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
+        _not_negative(self, "fitted", "cooling", "bonus", "guess_visits", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
         if not 0 <= self.exploration < 1:
