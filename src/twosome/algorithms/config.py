@@ -244,7 +244,7 @@ class FittedConfig:
 
 @dataclass(frozen=True)
 class AllActionsConfig:
-    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden and
+    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden, guess_visits and
     value_*); how the actor is improved is ``ppo``."""
 
     gradient: Literal["all", "taken"] = "all"
