@@ -14,7 +14,7 @@ from twosome.algorithms.config import FittedConfig
 from twosome.algorithms.experience import Episodes
 from twosome.arrival import check_moments, check_state
 from twosome.decision import Decision
-from twosome.functional.traces import retrace_errors
+from twosome.functional.traces import retrace_errors, shares
 from twosome.types import PhrasePolicy
 
 
@@ -127,7 +127,6 @@ class ActionValues:
         tried = visits > 0
         guesses = self.guessed(features, unit)
         values = torch.where(tried, self.start(decisions, guesses), guesses)
-        returns = values
         for _ in range(self.config.sweeps):
             returns = mean_returns(episodes, values, tried, *judged(values), self.config)
             values = self._weighed(returns, guesses, visits)
@@ -160,11 +159,7 @@ class ActionValues:
         return float(loss)
 
     def _weighed(self, returns: Tensor, guesses: Tensor, visits: Tensor) -> Tensor:
-        """What was returned, with what the networks say counted as ``guess_visits`` visits more; all [D, A].
-
-        Where prompts hardly ever come again every mean is of one sample, and a policy bent by it repeats or shuns
-        what was chance; what decisions that read alike have in common is in the networks.
-        """
+        """What was returned, with what the networks say as ``guess_visits`` visits more; all [D, A]."""
         weight = self.config.guess_visits
         return (visits * returns + weight * guesses) / (visits + weight) if weight else returns
 
@@ -231,18 +226,10 @@ def mean_returns(
     returns = before + retrace_errors(deltas, episodes.discount, config.trace * ratio * episodes.real)
     widest = start.shape[1]
     keys = (episodes.decision * widest + episodes.action)[episodes.real]
-    weights = _once_an_episode(episodes, keys, start.numel())
+    weights = shares(episodes.age[episodes.real] * start.numel() + keys)
     if config.half_life is not None:
         weights = weights * 0.5 ** (episodes.age[episodes.real] / config.half_life)
     total = torch.zeros(start.numel(), dtype=torch.float64).index_add_(0, keys, weights * returns[episodes.real])
     count = torch.zeros(start.numel(), dtype=torch.float64).index_add_(0, keys, weights)
     means = (total / count).view_as(start).to(start.dtype)
     return torch.where(tried & (count > 0).view_as(start), means, start)
-
-
-def _once_an_episode(episodes: Episodes, keys: Tensor, count: int) -> Tensor:
-    """One over how often an episode did the same, for each decision it took."""
-    pairs = episodes.age[episodes.real] * count + keys
-    _, place, often = torch.unique(pairs, return_inverse=True, return_counts=True)
-    once: Tensor = 1.0 / often[place].double()
-    return once

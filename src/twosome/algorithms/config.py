@@ -208,8 +208,7 @@ class FittedConfig:
     value_steps: int = 8
     """Their steps in an update, each over everything that was tried."""
     guess_visits: float = 0.0
-    """What the networks say of a tried action counts as so many visits of it: for worlds whose prompts hardly ever come
-    again, where a mean of returns is one sample."""
+    """What the networks say of an action counts as so many visits of it, for prompts that hardly ever come again."""
     fit_every: int | None = 128
     """Updates between fits of the adapter; null for none but that of the last update, which has one in any case."""
     fit_learning_rate: float = 1e-3
@@ -244,8 +243,8 @@ class FittedConfig:
 
 @dataclass(frozen=True)
 class AllActionsConfig:
-    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden, guess_visits and
-    value_*); how the actor is improved is ``ppo``."""
+    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden,
+    guess_visits, value_*); how the actor is improved is ``ppo``."""
 
     gradient: Literal["all", "taken"] = "all"
     """Add up all actions of a decision (all; mean actor-critic), or count the one that was drawn (taken)."""
