@@ -177,6 +177,17 @@ def test_an_old_episode_counts_less() -> None:
     assert float(known[0]) == pytest.approx(4.0)  # (0/4 + 0/2 + 7/1) / (1/4 + 1/2 + 1)
 
 
+@pytest.mark.parametrize(("visits", "weight", "worth"), [(1, 0.0, 1.0), (1, 3.0, 1 / 4), (4, 3.0, 4 / 7)])
+def test_what_the_networks_say_can_count_as_visits(visits: int, weight: float, worth: float) -> None:
+    """Returns of 1 where the networks, which never learn here, say 0."""
+    policy = Reading()
+    fitted = make_fitted(policy, guess_visits=weight, value_learning_rate=0.0)
+    update(fitted, policy, **alone(*[(A, 0, 1.0)] * visits))
+    known = fitted.values.known(A)
+    assert known is not None
+    assert known.tolist() == pytest.approx([worth, 0.0])
+
+
 def test_of_two_heads_the_smaller_counts() -> None:
     torch.manual_seed(0)
     heads = Heads(4, (8,))

@@ -9,7 +9,7 @@ import torch
 
 from twosome.functional.categorical import kl_divergence
 from twosome.functional.tempered import mixed_with_uniform, temperature_for_limit, tempered, tempered_value
-from twosome.functional.traces import retrace_errors
+from twosome.functional.traces import retrace_errors, shares
 
 PADDED = [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]]
 
@@ -106,3 +106,7 @@ def test_with_full_traces_they_are_the_returns_of_what_was_done() -> None:
     found = values + retrace_errors(rewards + discounts * following - values, discounts, torch.ones(6, 3))
     expected = [sum(0.9**k * rewards[t + k] for k in range(6 - t)) for t in range(6)]
     torch.testing.assert_close(found, torch.stack([torch.as_tensor(each) for each in expected]))
+
+
+def test_what_is_there_many_times_counts_once_in_all() -> None:
+    assert shares(torch.tensor([7, 2, 7, 7, 3, 7])).tolist() == [0.25, 1.0, 0.25, 0.25, 1.0, 0.25]

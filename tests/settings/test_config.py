@@ -60,6 +60,12 @@ def test_a_tasks_preset_overrides_its_worlds_and_that_the_general_one() -> None:
     assert [file.name for file in preset_files("somebody:Else-v0", "tiny")] == ["tiny.yaml"]
 
 
+def test_a_world_of_others_has_its_preset_by_any_of_its_names() -> None:
+    for task in ("babyai:GoToLocal", "BabyAI-GoToLocal-v0"):
+        config, _ = parse([task, "--preset", "fitted"])
+        assert (config.algorithm, config.fitted.guess_visits, config.environment) == ("fitted", 1, {"told": "mission"})
+
+
 def test_flags_override_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("decisions: 256\nppo:\n  clip: 0.3\n  epochs: 7\n")

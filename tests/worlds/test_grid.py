@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from twosome.errors import ConfigError
 from twosome.worlds.grid import COLOURS, DOORS, DROP, FORWARD, LEFT, OBJECTS, PICK_UP, RIGHT, TOGGLE, GridNarrator
 
 MOVES = {"turn left": LEFT, "turn right": RIGHT, "go forward": FORWARD}
@@ -24,8 +25,10 @@ def seen(*things: tuple[str, str, int, int], mission: str = "go to the red ball"
     return {"image": image, "mission": mission, "direction": 0}
 
 
-def told(*things: tuple[str, str, int, int], all_actions: bool = False, **more: Any) -> tuple[str, dict[str, int]]:
-    prompt, options = GridNarrator(all_actions=all_actions).narrate(seen(*things, **more), {})
+def told(
+    *things: tuple[str, str, int, int], mission: str = "go to the red ball", **how: Any
+) -> tuple[str, dict[str, int]]:
+    prompt, options = GridNarrator(**how).narrate(seen(*things, mission=mission), {})
     return prompt, {option.text: option.env_action for option in options}
 
 
@@ -77,3 +80,38 @@ def test_all_six_actions_can_be_asked_for() -> None:
 def test_places_of_a_mission_are_those_of_the_start() -> None:
     prompt, _ = told(mission="pick up the ball on your left")
     assert prompt.endswith("To pick up the ball that was on your left at the start, you should now")
+
+
+@pytest.mark.parametrize(
+    ("things", "mission", "said"),
+    [
+        (
+            [("ball", "red", 2, 3), ("key", "grey", -2, 0), ("key", "blue", -1, 0), ("wall", "grey", 0, 5)],
+            "go to the red ball",
+            "You see a blue key one step to the left, and a red ball three steps ahead and two steps to the right. To",
+        ),
+        (
+            [("ball", "red", 2, 3), ("wall", "grey", 0, 1)],
+            "go to a ball",
+            "You see a red ball three steps ahead and two steps to the right. There is a wall right in front of you.",
+        ),
+        (
+            [("ball", "blue", 0, 1), ("key", "red", 1, 1), ("wall", "grey", 0, 2)],
+            "go to the red ball",
+            "You see no red ball. You see a blue ball right in front of you. There is a wall two steps ahead.",
+        ),
+        ([("door", "closed blue", 1, 2)], "pick up the object", "You see no object. You see a closed blue door two"),
+        ([("ball", "blue", 0, 1)], "get to the green goal square", "You see a blue ball right in front of you."),
+    ],
+)
+def test_a_view_can_be_told_as_far_as_the_mission_is_about_it(things: Any, mission: str, said: str) -> None:
+    """And what stands in the way, so that no action speaks of what the prompt does not name."""
+    prompt, phrases = told(*things, mission=mission, told="mission")
+    assert prompt.startswith(said)
+    assert phrases == told(*things, mission=mission)[1]
+    assert GridNarrator(told="mission").recall(seen(*things, mission=mission), {}) == prompt.rpartition(" To ")[0]
+
+
+def test_what_else_it_should_tell_is_refused() -> None:
+    with pytest.raises(ConfigError, match="told must be all or mission, got 'some'"):
+        GridNarrator(told="some")  # type: ignore[arg-type]

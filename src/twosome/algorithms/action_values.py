@@ -14,7 +14,7 @@ from twosome.algorithms.config import FittedConfig
 from twosome.algorithms.experience import Episodes
 from twosome.arrival import check_moments, check_state
 from twosome.decision import Decision
-from twosome.functional.traces import retrace_errors
+from twosome.functional.traces import retrace_errors, shares
 from twosome.types import PhrasePolicy
 
 
@@ -128,9 +128,11 @@ class ActionValues:
         guesses = self.guessed(features, unit)
         values = torch.where(tried, self.start(decisions, guesses), guesses)
         for _ in range(self.config.sweeps):
-            values = mean_returns(episodes, values, tried, *judged(values), self.config)
-        loss = self.learn(features[tried], values[tried], visits[tried], unit)
-        values = torch.where(tried, values, self.guessed(features, unit))
+            returns = mean_returns(episodes, values, tried, *judged(values), self.config)
+            values = self._weighed(returns, guesses, visits)
+        loss = self.learn(features[tried], returns[tried], visits[tried], unit)
+        guesses = self.guessed(features, unit)
+        values = torch.where(tried, self._weighed(returns, guesses, visits), guesses)
         self.keep(decisions, values)
         return values, loss
 
@@ -155,6 +157,11 @@ class ActionValues:
             self._optimizer.step()
             loss = error.detach().mean()
         return float(loss)
+
+    def _weighed(self, returns: Tensor, guesses: Tensor, visits: Tensor) -> Tensor:
+        """What was returned, with what the networks say as ``guess_visits`` visits more; all [D, A]."""
+        weight = self.config.guess_visits
+        return (visits * returns + weight * guesses) / (visits + weight) if weight else returns
 
     def keep(self, decisions: Sequence[Decision], values: Tensor) -> None:
         """Take ``values`` [D, A] for the table, in place of all that was in it."""
@@ -219,18 +226,10 @@ def mean_returns(
     returns = before + retrace_errors(deltas, episodes.discount, config.trace * ratio * episodes.real)
     widest = start.shape[1]
     keys = (episodes.decision * widest + episodes.action)[episodes.real]
-    weights = _once_an_episode(episodes, keys, start.numel())
+    weights = shares(episodes.age[episodes.real] * start.numel() + keys)
     if config.half_life is not None:
         weights = weights * 0.5 ** (episodes.age[episodes.real] / config.half_life)
     total = torch.zeros(start.numel(), dtype=torch.float64).index_add_(0, keys, weights * returns[episodes.real])
     count = torch.zeros(start.numel(), dtype=torch.float64).index_add_(0, keys, weights)
     means = (total / count).view_as(start).to(start.dtype)
     return torch.where(tried & (count > 0).view_as(start), means, start)
-
-
-def _once_an_episode(episodes: Episodes, keys: Tensor, count: int) -> Tensor:
-    """One over how often an episode did the same, for each decision it took."""
-    pairs = episodes.age[episodes.real] * count + keys
-    _, place, often = torch.unique(pairs, return_inverse=True, return_counts=True)
-    once: Tensor = 1.0 / often[place].double()
-    return once

@@ -207,6 +207,8 @@ class FittedConfig:
     """Learning rate of their Adam."""
     value_steps: int = 8
     """Their steps in an update, each over everything that was tried."""
+    guess_visits: float = 0.0
+    """What the networks say of an action counts as so many visits of it, for prompts that hardly ever come again."""
     fit_every: int | None = 128
     """Updates between fits of the adapter; null for none but that of the last update, which has one in any case."""
     fit_learning_rate: float = 1e-3
@@ -227,7 +229,7 @@ class FittedConfig:
     def __post_init__(self) -> None:
         positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_passes", "fit_visits")
         _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "prior_temperature")
-        _not_negative(self, "fitted", "cooling", "bonus", "value_learning_rate", "fit_learning_rate")
+        _not_negative(self, "fitted", "cooling", "bonus", "guess_visits", "value_learning_rate", "fit_learning_rate")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
         if not 0 <= self.exploration < 1:
@@ -241,8 +243,8 @@ class FittedConfig:
 
 @dataclass(frozen=True)
 class AllActionsConfig:
-    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden and
-    value_*); how the actor is improved is ``ppo``."""
+    """What counts of the values of actions. Of ``fitted`` counts how they are learned (replay, half_life, hidden,
+    guess_visits, value_*); how the actor is improved is ``ppo``."""
 
     gradient: Literal["all", "taken"] = "all"
     """Add up all actions of a decision (all; mean actor-critic), or count the one that was drawn (taken)."""

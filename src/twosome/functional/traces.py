@@ -31,3 +31,10 @@ def retrace_errors(deltas: Tensor, discounts: Tensor, traces: Tensor) -> Tensor:
         running = deltas[step] + carry[step] * running
         found[step] = running
     return found
+
+
+def shares(numbers: Tensor) -> Tensor:
+    """One over how often each of the numbers is among them, as float64: what is there nine times counts once in all."""
+    _, place, often = torch.unique(numbers, return_inverse=True, return_counts=True)
+    found: Tensor = 1.0 / often[place].double()
+    return found

@@ -14,7 +14,7 @@ import gymnasium
 from twosome.errors import ConfigError
 from twosome.text.environment import TextEnv
 from twosome.worlds.extras import need
-from twosome.worlds.grid import GridNarrator
+from twosome.worlds.grid import GridNarrator, Told
 
 EXTRA = "babyai"
 PATIENCE = 5.0
@@ -90,13 +90,14 @@ def _within(seconds: float) -> Iterator[None]:
         sys.setprofile(before)
 
 
-def make(game: str, *, all_actions: bool = False, **arguments: Any) -> TextEnv:
+def make(game: str, *, all_actions: bool = False, told: Told = "all", **arguments: Any) -> TextEnv:
     """A level as a text environment.
 
     Args:
         game: The level's name, such as ``GoToLocal``, or an id that minigrid registers, such as
             ``MiniGrid-Empty-5x5-v0``.
         all_actions: Offer all six actions everywhere, also those that would do nothing.
+        told: ``all`` that is in view, or what the ``mission`` is about; see :mod:`twosome.worlds.grid`.
         **arguments: Of :func:`gymnasium.make`.
 
     Raises:
@@ -107,7 +108,7 @@ def make(game: str, *, all_actions: bool = False, **arguments: Any) -> TextEnv:
     if name not in gymnasium.registry:
         raise ConfigError(f"minigrid has no level {game!r}: `twosome tasks babyai` lists them")
     env = gymnasium.make(name, disable_env_checker=True, **arguments)
-    return TextEnv(GridWorld(env), GridNarrator(all_actions=all_actions))
+    return TextEnv(GridWorld(env), GridNarrator(all_actions=all_actions, told=told))
 
 
 def games() -> list[str]:

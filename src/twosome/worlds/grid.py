@@ -4,6 +4,9 @@ Minigrid shows a picture of seven by seven cells, with the agent in the middle o
 names what lies in it, the nearest first, with the steps it takes to get there; how far the walls are; what is carried;
 and the mission. It says nothing of what is out of view, and nothing is remembered (a history does that).
 
+Where the mission alone is told of (``told="mission"``), things that it does not name are left out unless they are one
+step away, and so are walls while something that it names is in view: fewer words, and prompts that come again.
+
 Only what does something is offered, as far as the agent can see: nothing is picked up where nothing lies. The three
 moves are offered always, also where a wall or a thing is in the way.
 """
@@ -12,14 +15,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+from twosome.errors import ConfigError
 from twosome.text.environment import Option
 
 OBJECTS = ("unseen", "empty", "wall", "floor", "door", "key", "ball", "box", "goal", "lava", "agent")
 COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
 DOORS = ("open", "closed", "locked")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+Told = Literal["all", "mission"]
+"""What of a view is put into words: everything, or what the mission is about."""
+_NAMED = re.compile(rf"\b(?:an?|the) (?:({'|'.join(COLOURS)}) )?(ball|box|key|door|object)\b")
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, TOGGLE = range(6)
 """Minigrid's numbers; the seventh action, "done", does nothing in any of its levels."""
 _START = {
@@ -76,35 +83,50 @@ class GridNarrator:
 
     Args:
         all_actions: Offer all six actions everywhere, also those that would do nothing.
+        told: What of a view is put into words. With ``"mission"`` it is what the mission names, things one step away, a
+            wall right in front, doors, and the walls while nothing that is named is in view; where a mission names no
+            thing, everything.
+
+    Raises:
+        ConfigError: If ``told`` is something else.
     """
 
-    def __init__(self, *, all_actions: bool = False) -> None:
+    def __init__(self, *, all_actions: bool = False, told: Told = "all") -> None:
+        if told not in get_args(Told):
+            raise ConfigError(f"told must be {' or '.join(get_args(Told))}, got {told!r}")
         self.all_actions = all_actions
+        self.told = told
 
     def narrate(self, observation: Any, info: dict[str, Any]) -> tuple[str, tuple[Option, ...]]:
         """Return what is seen, and the actions that do something."""
         cells = _cells(observation["image"])
         carried = next((thing for thing in cells if (thing.right, thing.ahead) == (0, 0) and _is_thing(thing)), None)
         front = next((thing for thing in cells if (thing.right, thing.ahead) == (0, 1)), None)
-        sentences = [self._see(cells), *_walls(cells)]
+        mission = _mission(observation["mission"])
+        sentences = self._seen(cells, mission)
         if carried is not None:
             sentences.append(f"You are carrying the {carried.noun}.")
-        mission = _mission(observation["mission"])
         prompt = f"{' '.join(sentences)} To {mission}, you should now"
         return prompt, tuple(self._options(front, carried))
 
     def recall(self, observation: Any, info: dict[str, Any]) -> str:
         """What is seen; the mission stays the same."""
-        cells = _cells(observation["image"])
-        return " ".join([self._see(cells), *_walls(cells)])
+        return " ".join(self._seen(_cells(observation["image"]), _mission(observation["mission"])))
 
-    def _see(self, cells: list[Thing]) -> str:
+    def _seen(self, cells: list[Thing], mission: str) -> list[str]:
+        """What is in view, in sentences."""
         seen = [thing for thing in cells if _is_thing(thing) and (thing.right, thing.ahead) != (0, 0)]
         seen.sort(key=lambda thing: (abs(thing.right) + thing.ahead, thing.ahead, thing.right))
-        if not seen:
-            return "You see nothing but the floor."
-        told = [f"{_a(thing.noun)} {thing.where}" for thing in seen]
-        return f"You see {_join(told)}."
+        asked = _NAMED.findall(mission) if self.told == "mission" else []
+        if not asked:
+            return [_see(seen) if seen else "You see nothing but the floor.", *_walls(cells)]
+        named = [thing for thing in seen if any(_fits(thing, *each) for each in asked)]
+        kept = [thing for thing in seen if thing in named or thing.kind == "door" or _is_next(thing)]
+        told = [_see(kept)] if kept else []
+        if not named:
+            colour, kind = asked[0]
+            return [f"You see no {colour} {kind}.".replace("  ", " "), *told, *_walls(cells)]
+        return told + ["There is a wall right in front of you." for thing in cells if _blocks(thing)]
 
     def _options(self, front: Thing | None, carried: Thing | None) -> Iterator[Option]:
         yield Option("turn left", LEFT)
@@ -123,6 +145,25 @@ class GridNarrator:
             yield Option(f"{verb} {front.name}", TOGGLE)
         elif self.all_actions:
             yield Option("open nothing", TOGGLE)
+
+
+def _see(things: list[Thing]) -> str:
+    return f"You see {_join([f'{_a(thing.noun)} {thing.where}' for thing in things])}."
+
+
+def _fits(thing: Thing, colour: str, kind: str) -> bool:
+    """Whether a mission's words, of which the colour may be missing, are said of a thing."""
+    is_kind = kind == thing.kind or (kind == "object" and thing.kind in ("ball", "box", "key"))
+    return is_kind and colour in ("", thing.colour)
+
+
+def _is_next(thing: Thing) -> bool:
+    """Whether it is in the way of a step ahead, or would be after a turn."""
+    return abs(thing.right) + thing.ahead == 1
+
+
+def _blocks(thing: Thing) -> bool:
+    return thing.kind == "wall" and (thing.right, thing.ahead) == (0, 1)
 
 
 def _toggling(front: Thing | None, carried: Thing | None) -> str | None:
