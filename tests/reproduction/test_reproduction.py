@@ -246,6 +246,20 @@ def test_a_pretrained_model_is_spared_the_parts_that_take_hours(
     assert told.count("  train twosome") == 4 * len(TRAINED_TASKS)
 
 
+@pytest.mark.parametrize("preset", ["tiny", "small", "fitted"])
+def test_all_weights_learn_at_a_tenth_of_the_adapters_rate(preset: str) -> None:
+    """Where values are fitted into the weights, the rate is another setting, and was the adapter's own."""
+    jobs = [job for stage in stages(Settings(Path("out"), preset=preset, seeds=1, parts=("full",))) for job in stage]
+    for job in jobs:
+        if isinstance(job, TrainJob):
+            usual, config = preset_config(job.config.task, preset), job.config
+            rates = [(each.ppo.policy_learning_rate, each.fitted.fit_learning_rate) for each in (usual, config)]
+            actor = 1 if config.algorithm == "fitted" else 0
+            assert rates[1][actor] == pytest.approx(rates[0][actor] / 10)
+            assert rates[1][1 - actor] == rates[0][1 - actor]
+            assert config.finetune == "full"
+
+
 def test_random_weights_are_measured_with_the_words_of_the_model_they_are_like() -> None:
     settings = Settings(Path("out"), preset="small", model="some/model", parts=("untrained", "random"))
     jobs = [job for stage in stages(settings) for job in stage if isinstance(job, UntrainedJob)]

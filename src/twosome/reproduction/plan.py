@@ -163,14 +163,21 @@ def _arms(settings: Settings, part: str) -> Iterator[_Arm]:
                     if name != base.normalization:
                         yield _arm("twosome", replace(base, seed=seed, normalization=name))
             elif part == "full":
-                slower = replace(base.ppo, policy_learning_rate=FULL_RATE * base.ppo.policy_learning_rate)
-                yield _arm("twosome-full", replace(base, seed=seed, finetune="full", ppo=slower))
+                yield _arm("twosome-full", replace(_slower(base), seed=seed, finetune="full"))
             elif part == "ppo":
                 networks = replace(_config(settings, task, "ppo"), seed=seed, environment=base.environment)
                 yield _arm("ppo", networks)
                 if TASKS[task].unmasked:  # elsewhere every action is admissible everywhere
                     everything = {**base.environment, **TASKS[task].unmasked}
                     yield _arm("ppo-unmasked", replace(networks, environment=everything))
+
+
+def _slower(config: RunConfig) -> RunConfig:
+    """The same with the learning rate of its actor, whichever setting that is, for all weights."""
+    if config.algorithm == "fitted":
+        fitted = replace(config.fitted, fit_learning_rate=FULL_RATE * config.fitted.fit_learning_rate)
+        return replace(config, fitted=fitted)
+    return replace(config, ppo=replace(config.ppo, policy_learning_rate=FULL_RATE * config.ppo.policy_learning_rate))
 
 
 def _arm(agent: str, config: RunConfig) -> _Arm:
