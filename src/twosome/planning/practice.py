@@ -1,7 +1,7 @@
 """What a run of ``algorithm: fitted`` reads: each distinct decision once in practice, and then what it is fitted to.
 
 Uniform play of the whole run says what is met, and how often. A policy that learns comes to others, and
-may come to more of them (on food preparation uniform play met 9 decisions, Gemma 12): the plan is an estimate, no bound.
+may come to more of them (on food preparation uniform play met 9 decisions, Gemma 12): an estimate, no bound.
 """
 
 from __future__ import annotations
