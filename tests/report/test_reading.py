@@ -225,6 +225,20 @@ def test_the_matrix_has_untrained_beside_trained(tmp_path: Path) -> None:
     assert (control.task, control.control, control.plain.success.value) == ("a", "permuted", 0.4)
 
 
+@pytest.mark.parametrize(("trained", "against"), [(0.9998, 0), (0.998, -1), (1.0, 0)])
+def test_what_no_table_shows_is_no_difference(tmp_path: Path, trained: float, against: int) -> None:
+    """A matrix of Gemma's said "100.0 %, worse" of six tasks in which one episode of ten thousand differed."""
+    lines = [measurement("zero-shot", task, 0.99999, normalization="sum") for task in ("a", "b")]
+    lines += [
+        measurement("twosome", "b", trained - drawn, trained_on="a", normalization="sum", seed=seed)
+        for seed, drawn in enumerate((0.0, 1e-6, 2e-6))
+    ]
+    (success, _) = matrices(cells(measured(tmp_path, lines).measurements))
+    (field,) = [fields[1] for task, _, fields in success.rows if task == "b"]
+    assert field is not None
+    assert field.against_untrained == against
+
+
 def test_one_matrix_holds_normalizations_that_differ_from_task_to_task(tmp_path: Path) -> None:
     lines = [measurement("zero-shot", task, 0.4, normalization="sum") for task in ("a", "b", "c")]
     lines += [measurement("zero-shot", task, 0.7, normalization="sum/3") for task in ("a", "b", "c")]

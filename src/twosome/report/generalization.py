@@ -14,6 +14,10 @@ LEVELS = 10
 """Shades of the heat map, from 0 to this."""
 
 
+VISIBLE = 1e-3
+"""Less is no difference here: no table shows it, and exact measurements may leave out that share of the episodes."""
+
+
 @dataclass(frozen=True)
 class Tested:
     """A field of the matrix.
@@ -139,5 +143,9 @@ def _tested(cell: Cell | None, base: Cell | None, measure: str, *, own: bool) ->
         return None
     number: Interval = getattr(cell, measure)
     share = number.value if measure == SUCCESS else (cell.of_optimum or 0.0)
-    against = None if base is None else apart(number, getattr(base, measure))
+    against = None if base is None else _against(number, getattr(base, measure))
     return Tested(number, round(LEVELS * min(1.0, max(0.0, share))), against, own)
+
+
+def _against(number: Interval, base: Interval) -> int:
+    return apart(number, base) if abs(number.value - base.value) >= VISIBLE else 0
