@@ -20,7 +20,7 @@ from twosome.models.loading import EMBEDDED_DIRECTORY
 from twosome.models.pieces import PIECE
 from twosome.planning import devices as devices_module
 from twosome.planning.counting import Pass, _Held, count
-from twosome.planning.describing import Described, describe
+from twosome.planning.describing import Described
 from twosome.planning.devices import GPUS, Device, Devices, assuming, parse_devices
 from twosome.planning.duration import Clock
 from twosome.planning.headers import Files, read_headers
@@ -48,16 +48,6 @@ def small(**changes: Any) -> RunConfig:
 @pytest.fixture(scope="module")
 def run() -> RunConfig:
     return small()
-
-
-@pytest.fixture(scope="module")
-def described(run: RunConfig) -> Described:
-    return describe(run.model, run.loading)
-
-
-@pytest.fixture(scope="module")
-def skeleton(run: RunConfig, described: Described) -> Skeleton:
-    return Skeleton(described.config, run, torch.float32)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from tests.planning.test_planning import HERE, small
 from twosome.bench.matrix_products import counting_products
 from twosome.planning.counting import Pass, _Held, count, count_reading
-from twosome.planning.describing import Described, describe
+from twosome.planning.describing import Described
 from twosome.planning.devices import Devices
 from twosome.planning.duration import Clock
 from twosome.planning.layout import lay_out
@@ -39,16 +39,6 @@ def run() -> RunConfig:
     made = small(algorithm="fitted", decisions=UPDATES * ROWS * ENVS)
     made = replace(made, lora=replace(made.lora, top_layers=1))
     return fitted(made, fit_passes=5, fit_minibatch=3, fit_every=None)
-
-
-@pytest.fixture(scope="module")
-def described(run: RunConfig) -> Described:
-    return describe(run.model, run.loading)
-
-
-@pytest.fixture(scope="module")
-def skeleton(run: RunConfig, described: Described) -> Skeleton:
-    return Skeleton(described.config, run, torch.float32)
 
 
 @pytest.fixture(scope="module")

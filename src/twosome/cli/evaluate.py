@@ -49,7 +49,7 @@ def run(words: list[str]) -> int:
         "--within",
         type=float,
         metavar="SHARE",
-        help="with --exact: leave out decisions to which no more than this share of its episodes come",
+        help="with --exact: leave out decisions to which together no more than this share of episodes come",
     )
     parser.add_argument("--uniform", action="store_true", help="measure uniform play of the --task instead of a model")
     parser.add_argument(
