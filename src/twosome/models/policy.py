@@ -23,10 +23,10 @@ from twosome.judging.probing import Path as ScoringPath
 from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
-from twosome.models.saving import CRITIC_FILE, is_adapted, save_model, trained_weights
+from twosome.models.saving import CRITIC_FILE, save_model, trained_weights
 from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
-from twosome.scoring.condition import adapter_off
+from twosome.scoring.condition import adapter_off, is_adapted
 from twosome.scoring.kept import KeptReadings, Visited
 from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.memory import LIMIT, Memory, recall

@@ -9,17 +9,13 @@ from torch import Tensor
 
 from twosome.models.gguf.naming import GgufFile
 from twosome.models.gguf.sameness import describe_base, note_base
+from twosome.scoring.condition import is_adapted
 from twosome.tokens.encoding import Tokenizer
 
 ADAPTER_DIRECTORY = "adapter"
 MODEL_DIRECTORY = "model"
 CRITIC_FILE = "critic.safetensors"
 _EMBEDDINGS_TOO = False  # left open, PEFT may look for the base model on the hub, to see whether its vocabulary grew
-
-
-def is_adapted(model: Any) -> bool:
-    """Whether an adapter trains, rather than the model itself."""
-    return hasattr(model, "disable_adapter")
 
 
 def trained_weights(model: Any) -> dict[str, Tensor]:

@@ -18,6 +18,11 @@ _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to begin a LoRA that take a part out of the base's own weights."""
 
 
+def is_adapted(model: Any) -> bool:
+    """Whether it has an adapter that can be switched off; else its own weights are all there is."""
+    return hasattr(model, "disable_adapter")
+
+
 def check_eval(model: Any) -> None:
     """Refuse a model any part of which is in train mode: dropout would make its numbers random.
 
@@ -85,7 +90,7 @@ def adapter_off(model: Any) -> Iterator[None]:
             f"the base cannot be had by switching the adapter of {type(model).__name__} off: {why}; what needs the "
             "base (critic, reference, language measures) would be wrong"
         )
-    if not hasattr(model, "disable_adapter"):
+    if not is_adapted(model):
         yield
         return
     with model.disable_adapter():
@@ -140,7 +145,7 @@ def _changed_base(model: Any, parts: Sequence[nn.Module]) -> str | None:
             return f"init_lora_weights={start!r} takes a part out of the base's weights"
         if getattr(config, "layer_replication", None):
             return "layer_replication repeats layers of the base"
-    if not hasattr(model, "disable_adapter") and any("merged_adapters" in vars(module) for module in parts):
+    if not is_adapted(model) and any("merged_adapters" in vars(module) for module in parts):
         return "it was put into the model without PeftModel; load the base alone, and the adapter with PeftModel"
     return None
 

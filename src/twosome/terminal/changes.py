@@ -23,8 +23,9 @@ def with_base(policy: Policy) -> LanguageModelPolicy:
         ConfigError: If it is not.
     """
     from twosome.models.policy import LanguageModelPolicy
+    from twosome.scoring.condition import is_adapted
 
-    if not isinstance(policy, LanguageModelPolicy) or not hasattr(policy.model, "disable_adapter"):
+    if not isinstance(policy, LanguageModelPolicy) or not is_adapted(policy.model):
         raise ConfigError("--changes compares an adapter with its base; name a run of a language model, or an adapter")
     return policy
 
