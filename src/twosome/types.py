@@ -117,6 +117,10 @@ class PhrasePolicy(ReferencePolicy, Policy, Protocol):
         """Float32 [B, A, H], the frozen base's state at each phrase's last token, 0 where padded, without gradient."""
         ...
 
+    def prompt_change(self, decisions: Sequence[Decision]) -> Tensor:
+        """Float32 [B], how far the actor moves what the frozen base makes of the prompts' words, differentiable."""
+        ...
+
 
 @dataclass(frozen=True)
 class Place:

@@ -10,8 +10,8 @@ import torch
 from tests.algorithms.test_ppo import A, B
 from tests.table_policy import TablePolicy
 from twosome.algorithms.actor import Actor, Samples, equal_parts
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
+from twosome.functional.averages import Averages
 
 SAMPLES = Samples([A, B] * 6, torch.zeros(12, dtype=torch.int64), torch.zeros(12, 3), torch.zeros(12), rounding=0.0)
 

@@ -14,12 +14,12 @@ from tests.algorithms.test_fitted import END, A, B, C, Reading, alone, episode
 from tests.algorithms.test_ppo import LEARNS, make_rollout
 from twosome import Decision
 from twosome.algorithms.all_actions import AllActions
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import AllActionsConfig, FittedConfig, PPOConfig
 from twosome.baselines.vector import VectorPolicy
 from twosome.errors import ConfigError
 from twosome.evaluation.sampled import evaluate
 from twosome.functional.all_actions import mean_baseline, optimal_baseline
+from twosome.functional.averages import Averages
 from twosome.rollout import Collector
 from twosome.text.tasks import make_vector_task
 

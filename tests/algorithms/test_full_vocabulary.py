@@ -13,11 +13,11 @@ from torch import Tensor
 from tests.algorithms.test_ppo import LEARNS, make_rollout
 from tests.table_policy import TablePolicy
 from twosome import Decision
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import FullVocabularyConfig, PPOConfig
 from twosome.algorithms.full_vocabulary import FullVocabulary, TokenSamples
 from twosome.errors import ConfigError
 from twosome.functional.advantages import generalized_advantages
+from twosome.functional.averages import Averages
 from twosome.functional.categorical import masked_log_softmax
 from twosome.types import ActionScores, Place
 

@@ -12,10 +12,10 @@ import torch
 from tests.algorithms.test_ppo import LEARNS, make_ppo, make_rollout
 from tests.table_policy import TablePolicy
 from twosome import Decision
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig, TrieConfig
 from twosome.algorithms.trie import Trie
 from twosome.evaluation.sampled import evaluate
+from twosome.functional.averages import Averages
 from twosome.rollout import Collector
 from twosome.text.tasks import make_vector_task
 

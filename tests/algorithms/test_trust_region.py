@@ -11,10 +11,10 @@ import torch
 
 from tests.algorithms.test_ppo import A, B, make_ppo, make_rollout
 from tests.table_policy import TablePolicy
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.ppo import PPO
 from twosome.errors import ConfigError
+from twosome.functional.averages import Averages
 from twosome.types import UpdateReport
 
 LEFT, RIGHT = torch.zeros(4, 1, dtype=torch.int64), torch.ones(4, 1, dtype=torch.int64)

@@ -11,8 +11,8 @@ from torch import Tensor
 from tests.table_policy import TablePolicy
 from twosome import Decision
 from twosome.algorithms.actor import Actor, Samples
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
+from twosome.functional.averages import Averages
 from twosome.hindsight.logged import LearningFromLog, Logged, baseline, effective, weights_of
 
 LEFT, RIGHT = Decision("to the left", ("a", "b", "c")), Decision("to the right", ("b", "c"))

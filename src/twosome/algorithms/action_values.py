@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from twosome.algorithms.averages import require_finite
 from twosome.algorithms.config import FittedConfig
 from twosome.algorithms.experience import Episodes
 from twosome.arrival import check_moments, check_state
 from twosome.decision import Decision
+from twosome.functional.averages import require_finite
 from twosome.functional.traces import retrace_errors, shares
 from twosome.types import PhrasePolicy
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from twosome.algorithms.averages import Averages, Sums, require_finite
 from twosome.algorithms.bonuses import Bonuses
 from twosome.algorithms.config import PPOConfig
 from twosome.arrival import check_moments
 from twosome.decision import Decision
 from twosome.functional.advantages import normalize
 from twosome.functional.all_actions import clipped_sum, log_ratios, trusted_sum
+from twosome.functional.averages import Averages, Sums, require_finite
 from twosome.functional.losses import approximate_kl, clipped, clipped_surrogate
 from twosome.functional.trie import log_conditionals
 from twosome.functional.trust import DIVERGENCES, kl_from_acting, trusted, trusted_surrogate

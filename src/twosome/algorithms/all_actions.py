@@ -20,12 +20,12 @@ from torch import Generator, Tensor
 
 from twosome.algorithms.action_values import ActionValues
 from twosome.algorithms.actor import Actor, Samples
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import AllActionsConfig, FittedConfig, PPOConfig
 from twosome.algorithms.experience import Experience
 from twosome.algorithms.paid import Paid, rounding
 from twosome.algorithms.reading import reading_of
 from twosome.functional.all_actions import BASELINES, mean_baseline
+from twosome.functional.averages import Averages
 from twosome.types import OnStage, PhrasePolicy, Policy, Rollout, UpdateReport, unheard
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.decision import Decision
 from twosome.errors import ConfigError
+from twosome.functional.averages import Averages
 from twosome.functional.categorical import entropy, kl_divergence, tsallis_entropy
 from twosome.types import Policy, ReferencePolicy
 

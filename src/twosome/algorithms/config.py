@@ -221,6 +221,8 @@ class FittedConfig:
     """Decisions in a step of the fit."""
     fit_visits: int = 1
     """Decisions that were met less often are no part of a fit: their values are guesses, and every one costs time."""
+    fit_keep: float = 0.0
+    """Weight, beside the mean KL, of how far a fit moves what the model makes of the prompts' words: of other text."""
     fit_tolerance: float = 0.003
     """Mean KL, in nats, from the policy to the adapter at which a fit is good enough."""
     fit_patience: int | None = None
@@ -230,6 +232,7 @@ class FittedConfig:
         positive = ("temperature", "lowest_temperature", "sweeps", "replay", "value_steps", "fit_passes", "fit_visits")
         _positive(self, "fitted", *positive, "fit_minibatch", "fit_tolerance", "prior_temperature")
         _not_negative(self, "fitted", "cooling", "bonus", "guess_visits", "value_learning_rate", "fit_learning_rate")
+        _not_negative(self, "fitted", "fit_keep")
         if not 0 <= self.trace <= 1:
             raise ConfigError(f"fitted.trace must be between 0 and 1, got {self.trace}")
         if not 0 <= self.exploration < 1:

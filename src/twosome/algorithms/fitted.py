@@ -63,10 +63,10 @@ class Fitted:
         every = self.config.fit_every
         if not self.experience.decisions or not (last or (every is not None and (update + 1) % every == 0)):
             return False
-        met = self._often()
-        rows = self.policy_of(reading_of(policy, "fitted"), met, collecting=False)
+        met, reading = self._often(), reading_of(policy, "fitted")
+        rows = self.policy_of(reading, met, collecting=False)
         targets = {decision: row[: len(decision.actions)] for decision, row in zip(met, rows, strict=True)}
-        self._last = fit(policy, targets, self.config, self.ppo, self._generator, on_stage)
+        self._last = fit(reading, targets, self.config, self.ppo, self._generator, on_stage)
         return True
 
     def update(self, policy: Policy, rollout: Rollout, progress: float, on_stage: OnStage = unheard) -> UpdateReport:
@@ -84,6 +84,7 @@ class Fitted:
         self._guessed = {}
         if self._last is not None:
             metrics |= {"fit_kl": self._last.divergence, "fit_largest_kl": self._last.worst}
+            metrics |= {"fit_change": self._last.change} if self._last.change is not None else {}
         return UpdateReport(metrics, self._last.steps if self._last is not None else 0, stopped_early=False)
 
     def policy_of(self, reading: PhrasePolicy, decisions: Sequence[Decision], *, collecting: bool) -> Tensor:

@@ -13,7 +13,7 @@ from twosome.algorithms.config import FittedConfig, PPOConfig
 from twosome.decision import Decision
 from twosome.errors import NumericalError
 from twosome.functional.categorical import kl_divergence
-from twosome.types import BatchingPolicy, OnStage, Policy
+from twosome.types import BatchingPolicy, OnStage, PhrasePolicy, Policy
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,18 @@ class Fit:
     Attributes:
         divergence: Mean KL from the targets to the policy, in nats, over the decisions as the last pass met them.
         worst: The largest of these.
+        change: How far the last pass met the prompts' words moved, relatively; None where nothing asked for it.
         steps: Steps the optimizer took.
     """
 
     divergence: float
     worst: float
+    change: float | None
     steps: int
 
 
 def fit(
-    policy: Policy,
+    policy: PhrasePolicy,
     targets: Mapping[Decision, Tensor],
     config: FittedConfig,
     ppo: PPOConfig,
@@ -42,9 +44,9 @@ def fit(
     r"""Make ``policy`` play ``targets``, log-probabilities by decision: how it went.
 
     The M step of maximum a posteriori policy optimisation (Abdolmaleki et al. 2018, section 4.2), supervised learning
-    of a whole distribution: every step lowers :math:`\sum_s \mathrm{KL}(\pi^*(\cdot|s) \,\|\, \pi_\theta(\cdot|s))`. It
-    stops when a pass met a mean divergence of at most ``fit_tolerance``, or when ``fit_patience`` passes in a row met
-    none that was lower than all before.
+    of a whole distribution: steps lower :math:`\sum_s \mathrm{KL}(\pi^*(\cdot|s) \,\|\, \pi_\theta(\cdot|s))`, and
+    ``fit_keep`` times how far it moves the words before. It stops when a pass met a mean divergence of at most
+    ``fit_tolerance``, or when ``fit_patience`` passes in a row met none that was lower than all before.
 
     Raises:
         NumericalError: If a divergence is no number; nothing is changed by that step.
@@ -57,6 +59,7 @@ def fit(
         on_stage(f"fitting the adapter, pass {number + 1} of at most {config.fit_passes}")
         order = torch.randperm(len(met), generator=generator).tolist()
         found: list[float] = []
+        moved: list[float] = []
         for start in range(0, len(met), config.fit_minibatch):
             chosen = [met[index] for index in order[start : start + config.fit_minibatch]]
             optimizer.zero_grad()
@@ -65,6 +68,10 @@ def fit(
             whole = len(met) <= config.fit_minibatch
             if whole and sum(found) <= config.fit_tolerance * len(met):
                 break  # it fits as it is: nothing to step for
+            if config.fit_keep:
+                change = policy.prompt_change(chosen)
+                torch.autograd.backward(config.fit_keep * change.mean())
+                moved += change.tolist()
             if config.fit_anneal:
                 done = (number + start / len(met)) / config.fit_passes
                 optimizer.param_groups[0]["lr"] = config.fit_learning_rate * (1 - done)
@@ -76,7 +83,7 @@ def fit(
         if sum(found) <= config.fit_tolerance * len(met) or vain == config.fit_patience:
             break
     optimizer.zero_grad()
-    return Fit(sum(found) / len(found), max(found), steps)
+    return Fit(sum(found) / len(found), max(found), sum(moved) / len(moved) if moved else None, steps)
 
 
 def _accumulate(policy: Policy, chosen: Sequence[Decision], targets: Mapping[Decision, Tensor]) -> list[float]:

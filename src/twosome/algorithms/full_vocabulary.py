@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import FullVocabularyConfig, PPOConfig
 from twosome.algorithms.ppo import PPOSamples
 from twosome.algorithms.reading import tokens_of
 from twosome.algorithms.trie import Trie
 from twosome.decision import Decision
+from twosome.functional.averages import Averages
 from twosome.types import Place, Policy, Rollout, TokenPolicy
 
 NAME = "full_vocabulary"

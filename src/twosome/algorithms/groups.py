@@ -15,11 +15,11 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.algorithms.actor import Actor, Samples, equal_parts
-from twosome.algorithms.averages import Averages, require_finite
 from twosome.algorithms.config import GroupsConfig, PPOConfig
 from twosome.algorithms.paid import Paid
 from twosome.algorithms.pending import Member, Pending
 from twosome.algorithms.visits import Visits
+from twosome.functional.averages import Averages, require_finite
 from twosome.functional.groups import BASELINES, Advantages, Judging, Trajectory, returns_by_state
 from twosome.types import OnStage, Policy, Rollout, UpdateReport, unheard
 

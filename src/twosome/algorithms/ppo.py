@@ -21,11 +21,11 @@ from twosome.algorithms.actor import (
     load_optimizer,
     set_learning_rate,
 )
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.algorithms.paid import Paid, rounding
 from twosome.decision import Decision
 from twosome.functional.advantages import generalized_advantages, largest_return, normalize, semi_mdp_discounts
+from twosome.functional.averages import Averages
 from twosome.functional.losses import explained_variance, value_loss
 from twosome.types import OnStage, Policy, Rollout, ScalableValues, UpdateReport, unheard
 

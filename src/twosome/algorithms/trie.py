@@ -15,12 +15,12 @@ from torch import Generator
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.algorithms.actor import equal_parts
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import FullVocabularyConfig, PPOConfig, TrieConfig
 from twosome.algorithms.paid import rounding
 from twosome.algorithms.ppo import PPO, PPOSamples
 from twosome.decision import Decision
 from twosome.functional.advantages import normalize
+from twosome.functional.averages import Averages
 from twosome.functional.trie import Branch, branches, word_advantages
 from twosome.types import Policy, Rollout
 

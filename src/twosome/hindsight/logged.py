@@ -20,9 +20,9 @@ import torch
 from torch import Generator, Tensor
 
 from twosome.algorithms.actor import Actor, Samples, Stage
-from twosome.algorithms.averages import Averages
 from twosome.algorithms.config import PPOConfig
 from twosome.decision import Decision
+from twosome.functional.averages import Averages
 from twosome.functional.offpolicy import effective_sample_size, recorded_value
 from twosome.types import OnStage, Policy, UpdateReport, unheard
 

@@ -24,6 +24,7 @@ from twosome.models.critic import UNIT
 from twosome.models.critic import Critic as Critic
 from twosome.models.gguf.naming import GgufFile
 from twosome.models.saving import CRITIC_FILE, save_model, trained_weights
+from twosome.models.words import Words
 from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
 from twosome.scoring.condition import adapter_off, is_adapted
@@ -113,6 +114,7 @@ class LanguageModelPolicy:
         self._features: Memory[str, Tensor] = Memory(memory_limit)
         self._phrases: Memory[Decision, Tensor] = Memory(memory_limit)
         self._begun: Memory[tuple[int, ...], Tensor] = Memory(memory_limit)
+        self._words = Words(self.scorer, self._frozen, memory_limit)
         self._effort = dict.fromkeys(("decisions", "scored", "prompts", "read"), 0)
 
     @property
@@ -169,6 +171,10 @@ class LanguageModelPolicy:
         """Final hidden state of the frozen base at each phrase's last token: float32 [B, A, H], 0 where padded."""
         found = recall(self._phrases, decisions, partial(self._read_frozen, self._frozen.phrase_features))
         return nn.utils.rnn.pad_sequence(found, batch_first=True)
+
+    def prompt_change(self, decisions: Sequence[Decision]) -> Tensor:
+        """How far the adapter moves the prompts' words, relatively; see :mod:`twosome.models.words`: float32 [B]."""
+        return self._words.change([self.scorer.encode(decision).prompt_ids for decision in decisions])
 
     def action_scores(self, decisions: Sequence[Decision]) -> tuple[Tensor, ActionScores]:
         """Log-probabilities of the admissible actions [B, A], and what of each of their tokens they are made of."""

@@ -1,4 +1,4 @@
-"""Reading the plain way: a prompt at a time; and padded rows."""
+"""Reading the plain way: a prompt at a time; padded rows; every token of a prompt."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def one_feature_at_a_time(model: Any, prompts: Sequence[tuple[int, ...]]) -> Ten
         hidden = model(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states[-1]
         found.append(hidden[0, -1].float())
     return torch.stack(found)
+
+
+def token_states(model: Any, prompts: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Final hidden state at every token of every prompt: float32 [L, H] each, differentiable."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    ids, mask = padded_rows(model, prompts)
+    hidden = base.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    return [row[: len(prompt)].float() for row, prompt in zip(hidden, prompts, strict=True)]
 
 
 def own_rows(logits: Tensor, ids: Tensor) -> Tensor:
