@@ -42,6 +42,10 @@ class Reading(TablePolicy):
                 features[row, column] = _numbers(sum(map(ord, decision.prompt)) * 1000 + sum(map(ord, action)))
         return features
 
+    def prompt_change(self, decisions: Sequence[Decision]) -> torch.Tensor:
+        """As if the logits were what is made of the prompts' words."""
+        return self.logits[self._index(decisions)].square().sum(-1)
+
 
 @cache
 def _numbers(seed: int) -> torch.Tensor:
@@ -280,6 +284,21 @@ def test_a_fit_can_take_smaller_and_smaller_steps() -> None:
         moved[anneal] = [later - earlier for earlier, later in pairwise(seen)]
     assert moved[True][0] == pytest.approx(moved[False][0])
     assert moved[True][-1] < 0.2 * moved[False][-1]
+
+
+def test_a_fit_weighs_what_it_was_asked_for_against_what_it_moves_besides() -> None:
+    """It ends where the gradient of the divergence is that of ``fit_keep`` times the change, the other way round."""
+    targets = {A: torch.tensor([0.9, 0.1]).log()}
+    for keep in (0.0, 0.1, 1.0):
+        policy = Reading()
+        config = FittedConfig(
+            fit_keep=keep, fit_learning_rate=0.01, fit_anneal=True, fit_passes=2000, fit_tolerance=1e-9
+        )
+        found = fit(policy, targets, config, PPOConfig(max_gradient_norm=10.0), torch.Generator(), lambda _: None)
+        odds = policy.logits[0, :2].detach().softmax(-1)
+        balance = odds - torch.tensor([0.9, 0.1]) + keep * 2 * policy.logits[0, :2].detach()
+        assert balance.abs().max() < 1e-3
+        assert found.change == (None if not keep else pytest.approx(float(policy.prompt_change([A])[0]), abs=1e-3))
 
 
 def test_a_divergence_that_is_no_number_stops_the_fit() -> None:

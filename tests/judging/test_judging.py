@@ -20,7 +20,8 @@ from twosome.judging.probes import SENTENCES, alone, made_up, sentences
 from twosome.judging.probing import Reading, choose_reader
 from twosome.judging.verdicts import recall
 from twosome.models.loading import add_adapter
-from twosome.scoring.readers import Economies, PackedReader
+from twosome.scoring.economies import Economies
+from twosome.scoring.readers import PackedReader
 from twosome.scoring.row_readers import PaddedReader
 from twosome.tokens.encoding import EncodedDecision, Encoder
 

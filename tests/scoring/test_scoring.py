@@ -150,3 +150,28 @@ def test_features_depend_on_the_prompt_alone() -> None:
         ids = torch.tensor([tokenizer(prompt)["input_ids"]])
         expected = model(ids, output_hidden_states=True).hidden_states[-1][0, -1]
         torch.testing.assert_close(together[row], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_states_of_every_token_are_those_of_plain_reading(architecture: str) -> None:
+    """What a fit keeps as it was; prompts that begin alike share rows, and the last layer is asked for all of them."""
+    model, tokenizer = build_model(architecture), byte_level(bos=True)
+    scorer = Scorer(model, tokenizer)
+    prompts = [scorer.encode(decision).prompt_ids for decision in DECISIONS]
+    found = scorer.reader.token_states(prompts)
+    for prompt, states in zip(prompts, found, strict=True):
+        hidden = model(torch.tensor([prompt]), output_hidden_states=True).hidden_states[-1][0]
+        torch.testing.assert_close(states, hidden.float(), atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("frozen_layers", [0, 1])
+def test_states_of_every_token_have_their_gradient_above_what_is_remembered(frozen_layers: int) -> None:
+    model, tokenizer = build_model("llama"), byte_level(bos=False)
+    for parameter in model.model.layers[-1].parameters():
+        parameter.requires_grad_(True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = []
+    for reader in (Scorer(model, tokenizer, "packed", frozen_layers=frozen_layers).reader, PaddedReader(model, 100)):
+        prompts = [tuple(tokenizer(decision.prompt)["input_ids"]) for decision in DECISIONS]
+        total = sum((states**3).sum() for states in reader.token_states(prompts))
+        gradients.append(torch.cat([each.flatten() for each in torch.autograd.grad(total, trained)]))
+    assert (gradients[0] - gradients[1]).norm() <= 1e-5 * gradients[1].norm()

@@ -15,9 +15,10 @@ from twosome.judging.probes import made_up, repeating, sentences
 from twosome.judging.verdicts import Verdict, keep, key_for, recall
 from twosome.scoring.attention import Attention, sharing_is_exact
 from twosome.scoring.condition import check_eval, check_kind, named, virtual_tokens
+from twosome.scoring.economies import Economies
 from twosome.scoring.memory import LIMIT
 from twosome.scoring.reader import Reader
-from twosome.scoring.readers import Economies, PackedReader
+from twosome.scoring.readers import PackedReader
 from twosome.scoring.row_readers import CachedReader, MaskedReader, PaddedReader
 from twosome.tokens.encoding import Encoder
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from twosome.caching import keep_record, key_of, recall_record
-from twosome.scoring.readers import Economies
+from twosome.scoring.economies import Economies
 from twosome.tokens.encoding import EncodedDecision
 
 _KIND = "readings"

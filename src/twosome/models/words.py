@@ -11,7 +11,6 @@ from twosome.scorer import Scorer
 from twosome.scoring.condition import adapter_off
 from twosome.scoring.memory import Memory, recall
 from twosome.scoring.reader import PromptIds
-from twosome.scoring.reference import token_states
 
 
 class Words:
@@ -38,15 +37,13 @@ class Words:
         """
         distinct = list(dict.fromkeys(prompts))
         before = recall(self._known, distinct, self._of_base)
-        self._scorer.reader.tokens += len(distinct) * max(map(len, distinct))
-        now = token_states(self._scorer.model, distinct)
+        now = self._scorer.reader.token_states(distinct)
         moved = {prompt: _moved(h, b) for prompt, h, b in zip(distinct, now, before, strict=True)}
         return torch.stack([moved[prompt] for prompt in prompts])
 
     def _of_base(self, prompts: list[PromptIds]) -> list[Tensor]:
-        self._frozen.reader.tokens += len(prompts) * max(map(len, prompts))
         with torch.no_grad(), adapter_off(self._frozen.model):
-            return [state.clone() for state in token_states(self._frozen.model, prompts)]
+            return self._frozen.reader.token_states(prompts)
 
 
 def _moved(states: Tensor, base: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from twosome.errors import ConfigError, ModelError, first_line
 from twosome.models.loading import add_adapter
 from twosome.scoring.attention import reading
+from twosome.scoring.economies import Economies
 from twosome.scoring.layers import layers_below_adapter
-from twosome.scoring.readers import Economies, PackedReader
+from twosome.scoring.readers import PackedReader
 from twosome.settings.config import RunConfig
 from twosome.tokens.blocks import Block
 from twosome.tokens.layout import layout_of

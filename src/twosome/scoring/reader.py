@@ -34,6 +34,10 @@ class Reader(Protocol):
         """Final hidden state at every prompt's last token: float32 [B, H], without gradient."""
         ...
 
+    def token_states(self, prompts: Sequence[PromptIds]) -> list[Tensor]:
+        """Final hidden state at every token of every prompt: float32 [L, H] each, differentiable."""
+        ...
+
     def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
         """The decisions, by number, in groups that are best read together."""
         ...

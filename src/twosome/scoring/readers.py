@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from twosome.errors import ModelError
 from twosome.scoring.adapters import Adapters
 from twosome.scoring.attention import Attention, reading
+from twosome.scoring.economies import Economies
 from twosome.scoring.layers import Layers, Stop, recomputed
 from twosome.scoring.memory import LIMIT, Memory, recall
 from twosome.scoring.reader import PromptIds
@@ -24,25 +24,6 @@ from twosome.tokens.blocks import Block, Integers, build_blocks
 from twosome.tokens.encoding import EncodedDecision
 from twosome.tokens.packing import Known, Pack, build_pack
 from twosome.tokens.splitting import savings, split_by_budget
-
-
-@dataclass(frozen=True)
-class Economies:
-    """What a packed reading leaves out, exactly; each was tried on the model.
-
-    Attributes:
-        share: Common beginnings of prompts are read once.
-        trim: The last layer computes wanted rows alone.
-        fuse: Log-probabilities of targets come straight from the vocabulary matrix, where it is a plain frozen one.
-        join: A linear layer and its low-rank update are computed together.
-        once: The first layer's queries, keys and values are computed once for every distinct token.
-    """
-
-    share: bool = True
-    trim: bool = True
-    fuse: bool = True
-    join: bool = True
-    once: bool = True
 
 
 class PackedReader:
@@ -130,6 +111,17 @@ class PackedReader:
                 hidden = self._hidden(pack)
                 found.update(zip(numbers, hidden[pack.lasts].float(), strict=True))
         return torch.stack([found[number] for number in range(len(prompts))]).clone()
+
+    def token_states(self, prompts: Sequence[PromptIds]) -> list[Tensor]:
+        """Final hidden state at every token of every prompt: float32 [L, H] each, differentiable."""
+        blocks = [block for prompt in prompts for block in self._plan(EncodedDecision(prompt, ()))]
+        found: dict[int, Tensor] = {}
+        for members, numbers in self._groups(blocks):
+            pack = self._pack(members).whole()
+            hidden = self._hidden(pack, members)
+            for number, rows in zip(numbers, pack.members, strict=True):
+                found[number] = hidden[torch.from_numpy(rows).to(hidden.device)].float()
+        return [found[number] for number in range(len(blocks))]
 
     def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
         """The decisions, by number, in groups that are best read together."""

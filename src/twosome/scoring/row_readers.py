@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from twosome.scoring.reader import PromptIds
-from twosome.scoring.reference import one_feature_at_a_time, own_rows, padded_rows
+from twosome.scoring.reference import one_feature_at_a_time, own_rows, padded_rows, token_states
 from twosome.tokens.blocks import Block, build_blocks, tree_mask
 from twosome.tokens.encoding import EncodedDecision
 from twosome.tokens.splitting import split_by_budget
@@ -29,6 +29,11 @@ class _RowReader:
         self.tokens += sum(map(len, prompts))
         with torch.no_grad():
             return one_feature_at_a_time(self.model, prompts)
+
+    def token_states(self, prompts: Sequence[PromptIds]) -> list[Tensor]:
+        """Final hidden state at every token of every prompt: float32 [L, H] each, differentiable."""
+        self.tokens += len(prompts) * max(map(len, prompts))
+        return token_states(self.model, prompts)
 
     def batches(self, encoded: Sequence[EncodedDecision]) -> list[list[int]]:
         """The decisions, by number, in groups that are best read together."""

@@ -112,6 +112,12 @@ class Pack:
         self.kept[layer] = key, value
         return key, value
 
+    def whole(self) -> Pack:
+        """The same, with the output of every row wanted."""
+        rows = torch.arange(self.ids.shape[1], device=self.ids.device)
+        row_of, lasts = self.rows[self.row_of], self.rows[self.lasts]
+        return replace(self, rows=rows, row_of=row_of, lasts=lasts, wanted=self.segments)
+
     def remember(self) -> None:
         """It was read: hand what its prompts are on to where that is remembered, if anywhere."""
         if self.known is not None:
