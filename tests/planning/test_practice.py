@@ -69,6 +69,16 @@ def test_each_decision_is_read_once_and_fitted_as_often_as_there_are_passes(
     assert sum(size.rows for size in found.phrases) == 0, "features do not ask the vocabulary"
 
 
+def test_what_keeps_the_words_of_prompts_reads_them_again_without_the_vocabulary(
+    run: RunConfig, skeleton: Skeleton, described: Described, work: Workload
+) -> None:
+    kept = practice(fitted(run, fit_keep=1.0), skeleton, described.tokenizer)
+    assert kept.actor[: len(work.actor)] == work.actor
+    words = kept.actor[len(work.actor) :]
+    assert len(words) == kept.steps == work.steps
+    assert all(0 < word.tokens < size.tokens and word.rows == 0 for word, size in zip(words, work.actor, strict=True))
+
+
 def test_what_was_met_too_seldom_is_no_part_of_a_fit(
     run: RunConfig, skeleton: Skeleton, described: Described, work: Workload
 ) -> None:

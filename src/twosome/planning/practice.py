@@ -61,6 +61,7 @@ class _Met:
         self._readings: list[list[Block]] = []
         self._phrases: list[Size] = []
         self._fitted: list[list[Block]] = []
+        self._words: list[Size] = []
         self._steps = self._fits = self._kept = self._padded = self._tried = 0
         self._row: list[Block] = []
 
@@ -91,6 +92,8 @@ class _Met:
         steps = list(chunks(order, config.fit_minibatch))
         once = [pack for step in steps for pack in self._packs(kept[number] for number in step)]
         self._fitted += once * config.fit_passes
+        if config.fit_keep:
+            self._words += [size for step in steps for size in self._prompts(kept[i] for i in step)] * config.fit_passes
         self._steps += len(steps) * config.fit_passes
         self._fits, self._kept = self._fits + 1, len(kept)
         if config.prior == "adapter" and not last:  # which is another one from now on
@@ -105,7 +108,7 @@ class _Met:
             words=len({token for each in encoded for ids in (each.prompt_ids, *each.action_ids) for token in ids}),
             collecting=tuple(map(size_of, self._readings)),
             critic=(),
-            actor=_sizes(self._fitted),
+            actor=(*_sizes(self._fitted), *self._words),
             steps=self._steps,
             largest=max(self._fitted or self._readings, key=_tokens),
             one=self._skeleton.reader.packs([max(encoded, key=length_of)])[0],
@@ -138,6 +141,12 @@ class _Met:
         sentences = [(*self._encoded[each].prompt_ids, *ids) for each in new for ids in self._encoded[each].action_ids]
         blocks = [block for ids in sentences for block in build_blocks(EncodedDecision(ids, ()))]
         self._phrases += in_passes(blocks, self._skeleton.budget)
+
+    def _prompts(self, decisions: Iterable[Decision]) -> tuple[Size, ...]:
+        """The passes in which their prompts are read, for what is made of each word."""
+        prompts = dict.fromkeys(self._encoded[decision].prompt_ids for decision in decisions)
+        blocks = [block for ids in prompts for block in build_blocks(EncodedDecision(ids, ()))]
+        return in_passes(blocks, self._skeleton.budget)
 
     def _packs(self, decisions: Iterable[Decision]) -> list[list[Block]]:
         return self._skeleton.reader.packs([self._encoded[decision] for decision in decisions])
