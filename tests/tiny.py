@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from twosome.algorithms.config import GroupsConfig, PPOConfig
+from twosome.algorithms.config import FittedConfig, GroupsConfig, PPOConfig
 from twosome.runs.trainer import train
 from twosome.settings.config import CriticConfig, LoraConfig, RunConfig
 
@@ -128,8 +128,11 @@ def trained(config: RunConfig, factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-SETTINGS: dict[str, dict[str, Any]] = {"groups": {"groups": GroupsConfig(size=3, baseline="state_value", memory=2)}}
-"""What a small run needs besides an algorithm's name, where the defaults would not do."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "groups": {"groups": GroupsConfig(size=3, baseline="state_value", memory=2)},
+    "fitted": {"fitted": FittedConfig(fit_keep=1.0)},
+}
+"""What a small run needs besides an algorithm's name, where the defaults would not do, or not do everything."""
 
 
 def small_run(model: str, **changes: Any) -> RunConfig:

@@ -26,7 +26,9 @@ ALL = (
 
 @pytest.fixture(scope="module", params=["base", "adapter"])
 def config(model_directory: str, request: pytest.FixtureRequest) -> RunConfig:
-    settings = FittedConfig(prior=request.param, fit_every=3, fit_passes=2, replay=60, hidden=[8], bonus=0.1)
+    settings = FittedConfig(
+        prior=request.param, fit_every=3, fit_passes=2, replay=60, hidden=[8], bonus=0.1, fit_keep=1.0
+    )
     return small_run(model_directory, algorithm="fitted", fitted=settings, decisions=8 * 24)
 
 
