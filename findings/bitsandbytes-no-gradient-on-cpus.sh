@@ -6,7 +6,8 @@
 #           under `torch.no_grad()`; gradients reach what lies below it, as they do for QLoRA on a GPU.
 # Seen:     the first call without a gradient puts the weights into another order, for a faster kernel. From then on a
 #           backward pass leaves the input's `grad` at None, though the output says that it requires one, and the layer's
-#           numbers are a little others. Nothing is raised or warned about. In train mode, and on CPUs without the
+#           numbers are a little others. Nothing is raised; torch warns once, in the backward pass, of an operator
+#           without a registered gradient, not of which. In train mode, and on CPUs without the
 #           instruction, nothing happens.
 # Matters:  in a model of several layers the path past the layer (the residual) still carries a gradient, so an adapter
 #           below it trains, on a part of its gradient. Policies are read without a gradient while they act and with one
