@@ -19,6 +19,7 @@ from torch import Tensor
 from twosome.decision import Decision
 from twosome.errors import TokenizationError, TooLong
 from twosome.tokens.chat import ChatTemplate, shared_beginning
+from twosome.tokens.phrases import GAP, Phrases, parts_before_spaces
 from twosome.tokens.prompting import PLAIN, Frame, Plain, Prompting
 
 Tokenizer = Any
@@ -71,6 +72,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.prompting = prompting or Prompting()
         self.frame = make_frame(tokenizer, self.prompting)
+        self._phrases = make_phrases(tokenizer, self.frame)
         self.long_prompts = long_prompts
         self._told = False
         self._specials: dict[str, int | None] = {**dict.fromkeys(self.frame.marks), **special_tokens(tokenizer)}
@@ -85,7 +87,7 @@ class Encoder:
             TokenizationError: If the tokenizer merges across the boundary, yields no tokens, or the sentence is
                 longer than the model's context and may not be cut.
         """
-        encoded = encode_decision(self.tokenizer, decision, self.frame)
+        encoded = encode_decision(self.tokenizer, decision, self.frame, self._phrases)
         for ids in (encoded.prompt_ids, *encoded.action_ids):
             self._check_known(ids)
         self._tell_specials(decision, encoded)
@@ -98,7 +100,7 @@ class Encoder:
         Raises:
             TokenizationError: If there are none, or more than the model reads and they may not be cut.
         """
-        (ids,) = _token_ids(self.tokenizer, [self.frame.framed(prompt)], self.frame)
+        (ids,) = _token_ids(self.tokenizer, [self.frame.framed(prompt)], self.frame.begins)
         if not ids:
             raise TokenizationError(f"the tokenizer yields no tokens for the prompt {prompt[-60:]!r}")
         self._check_known(ids)
@@ -162,7 +164,7 @@ class Encoder:
         """How many tokens in front and behind are no part of the prompt, and are never cut."""
         if self.frame.begins:
             return _leading_special(self.tokenizer, prompt), 0
-        others = _token_ids(self.tokenizer, [self.frame.framed(text) for text in ("0", "x")], self.frame)
+        others = _token_ids(self.tokenizer, [self.frame.framed(text) for text in ("0", "x")], self.frame.begins)
         front = shared_beginning([ids, *others])
         back = shared_beginning([each[::-1] for each in (ids, *others)])
         return front, min(back, len(ids) - front)
@@ -179,14 +181,34 @@ def make_frame(tokenizer: Tokenizer, prompting: Prompting) -> Frame:
     return Plain(prompting.joiner)
 
 
-def encode_decision(tokenizer: Tokenizer, decision: Decision, frame: Frame = PLAIN) -> EncodedDecision:
+def make_phrases(tokenizer: Tokenizer, frame: Frame) -> Phrases | None:
+    """What remembers the ids of phrases; None where a prompt may change them."""
+    if frame.gap != GAP or not parts_before_spaces(tokenizer):
+        return None
+    return Phrases(lambda texts: _token_ids(tokenizer, texts, begins=False))
+
+
+def encode_decision(
+    tokenizer: Tokenizer, decision: Decision, frame: Frame = PLAIN, phrases: Phrases | None = None
+) -> EncodedDecision:
     """Token ids of one decision, without memory or length check.
+
+    Args:
+        tokenizer: A Hugging Face tokenizer.
+        decision: What to encode.
+        frame: What stands around a prompt.
+        phrases: Remembers the ids of phrases; of :func:`make_phrases` for the same tokenizer and frame.
 
     Raises:
         TokenizationError: If the tokenizer merges across the boundary, or yields no tokens.
     """
     prompt = frame.framed(decision.prompt)
-    prompt_ids, *joint = _token_ids(tokenizer, [prompt, *(prompt + frame.gap + a for a in decision.actions)], frame)
+    if phrases is not None and not prompt[-1:].isspace():
+        (prompt_ids,) = _token_ids(tokenizer, [prompt], frame.begins)
+        joint = [prompt_ids + ids for ids in phrases(decision.actions)]
+    else:
+        texts = [prompt, *(prompt + frame.gap + action for action in decision.actions)]
+        prompt_ids, *joint = _token_ids(tokenizer, texts, frame.begins)
     if not prompt_ids:
         raise TokenizationError(
             f"the tokenizer yields no tokens for the prompt {decision.prompt[-60:]!r}, so there is nothing to "
@@ -253,11 +275,10 @@ def scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tens
 _AT_ONCE = 64  # sentences; a tokenizer's own record of a sentence is far larger than its ids
 
 
-def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN) -> list[tuple[int, ...]]:
-    """Ids of each text with the special tokens in front that the tokenizer adds, but none behind.
+def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], begins: bool) -> list[tuple[int, ...]]:
+    """Ids of each text; where it ``begins``, with the special tokens in front that the tokenizer adds, but none behind.
 
-    A text that already begins with them gets them once: with two beginnings a model reads what it never saw. Where the
-    frame writes them itself, the tokenizer adds none.
+    A text that already begins with them gets them once: with two beginnings a model reads what it never saw.
     """
     found: list[tuple[int, ...]] = []
     for start in range(0, len(texts), _AT_ONCE):
@@ -265,8 +286,8 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN)
         try:
             encoded = tokenizer(
                 some,
-                add_special_tokens=frame.begins,
-                return_special_tokens_mask=frame.begins,
+                add_special_tokens=begins,
+                return_special_tokens_mask=begins,
                 return_attention_mask=False,
                 padding=False,
             )
@@ -275,7 +296,7 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN)
         rows = encoded["input_ids"]
         if any(None in ids for ids in rows):
             raise _unread(some, "it has no token for some of it, and none for what is unknown")
-        if not frame.begins:
+        if not begins:
             found += map(tuple, rows)
             continue
         masks = encoded["special_tokens_mask"]
