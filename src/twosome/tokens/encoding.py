@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,6 +93,8 @@ class Encoder:
             self._check_known(ids)
         self._tell_specials(decision, encoded)
         prompt_ids = self._fit(decision.prompt, encoded.prompt_ids, max(map(len, encoded.action_ids)))
+        if prompt_ids is encoded.prompt_ids:
+            return encoded
         return replace(encoded, prompt_ids=prompt_ids, cut=len(encoded.prompt_ids) - len(prompt_ids))
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
@@ -264,11 +267,10 @@ def specials_in(specials: Mapping[str, int | None], decision: Decision, encoded:
 
 def scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tensor, Tensor]:
     """Scored tokens [M], decision by decision and action by action, to a padded float32 [B, A, K] and its mask."""
-    widest = max(len(item.action_ids) for item in encoded)
-    lengths = torch.zeros(len(encoded), widest, dtype=torch.long)
+    lengths = np.zeros((len(encoded), max(len(item.action_ids) for item in encoded)), dtype=np.int64)
     for row, item in enumerate(encoded):
-        lengths[row, : len(item.action_ids)] = torch.tensor([len(action) for action in item.action_ids])
-    mask = (torch.arange(int(lengths.max())) < lengths.unsqueeze(-1)).to(log_probs.device)
+        lengths[row, : len(item.action_ids)] = [len(action) for action in item.action_ids]
+    mask = torch.from_numpy(np.arange(lengths.max()) < lengths[..., None]).to(log_probs.device)
     return torch.zeros(mask.shape, device=log_probs.device).masked_scatter(mask, log_probs), mask
 
 

@@ -8,7 +8,7 @@ own and to its ancestors within it, to nothing else. Its scores do not depend on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
@@ -233,7 +233,7 @@ class _Builder:
         def settled(span: Span) -> Span:
             return span if span[0] < _BEFORE else (place[span[0]], place[span[0]] + span[1] - span[0])
 
-        self.segments = [replace(each, keys=tuple(map(settled, each.keys))) for each in self.segments]
+        self.segments = [Segment(each.queries, tuple(map(settled, each.keys)), each.mask) for each in self.segments]
         # (If any of a prompt's tokens were read before, its first was.)
         self.members = [
             np.where(rows < _BEFORE, rows, rows - rows[0] + place.get(int(rows[0]), 0)) for rows in self.members
