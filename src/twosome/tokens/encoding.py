@@ -3,7 +3,8 @@
 Prompt and action are tokenised joined, as the model would read them (:mod:`~twosome.tokens.prompting` says how); the
 action's span is what follows the prompt's own tokens. That is right for SentencePiece and byte-level BPE
 tokenizers, with and without a beginning-of-sequence token, and independent of the padding side. A tokenizer that merges
-text across the boundary would leave no such span and is refused.
+text across the boundary would leave no such span and is refused; for one that cannot, phrases are remembered
+(:mod:`~twosome.tokens.phrases`).
 """
 
 from __future__ import annotations
