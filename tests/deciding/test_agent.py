@@ -18,6 +18,7 @@ from twosome.deciding.agent import computing_with
 from twosome.deciding.judgement import Judgement, softmax
 from twosome.errors import ConfigError, InvalidDecision, ModelError, NumericalError, TokenizationError, TooLong
 from twosome.runs.trainer import train
+from twosome.types import ActionScores
 
 PROMPT = "You see a tomato on the table. You should now"
 ACTIONS = ("pick up the tomato", "chop the tomato", "serve the dish")
@@ -74,6 +75,21 @@ def test_the_same_bits_alone_in_company_in_any_order_and_from_memory(run: Path) 
     assert [(a.logits, a.value) for a in again] == [(t.logits, t.value) for t in together]
     backwards = Agent.load(run).judge([Decision(each.prompt, each.actions[::-1]) for each in met])
     assert [each.probabilities[::-1] for each in backwards] == [each.probabilities for each in together]
+
+
+def first_token(scores: ActionScores) -> torch.Tensor:
+    """A normalisation of somebody's own, which looks at what the actions are padded to."""
+    widest = scores.token_log_probs.shape[-1]
+    return (scores.token_log_probs[..., 0] / widest).masked_fill(~scores.action_mask, -torch.inf)
+
+
+@pytest.mark.parametrize("name", ["sum", "token", "word/3", "byte", f"{__name__}:first_token"])
+def test_no_normalisation_sees_how_far_its_company_is_padded(name: str) -> None:
+    words = ("go", "stay here", "put the chopped tomato into the bowl on the counter and wait")
+    met = [Decision(f"Room {n}. {PROMPT}", words[: 1 + n % 3]) for n in range(9)]
+    agent = Agent.load(normalization=name)
+    alone = [Agent(agent.loaded).judge([decision])[0] for decision in met]
+    assert Agent(agent.loaded).judge(met) == alone
 
 
 def test_what_score_prints_is_what_it_says(run: Path, agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:

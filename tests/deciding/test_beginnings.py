@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tests.tiny import READERS, build_model
-from twosome.deciding.beginnings import WORTH_RECALLING, Beginnings, remembering
+from twosome.deciding.beginnings import _RECENT, WORTH_RECALLING, Beginnings, remembering
 from twosome.judging.probing import Reading, choose_reader
 from twosome.scoring.readers import PackedReader
 from twosome.tokens.blocks import build_blocks
 from twosome.tokens.encoding import EncodedDecision
-from twosome.tokens.packing import MULTIPLE, build_pack
+from twosome.tokens.packing import MULTIPLE, Pack, build_pack
 
 
 def made(seed: int, count: int) -> list[EncodedDecision]:
@@ -122,8 +122,36 @@ def test_one_beginning_serves_all_of_a_pack_and_stands_in_it_once() -> None:
         reader.log_probs([EncodedDecision((*body, 60), ((5,),))])
         blocks = [block for each in some for block in build_blocks(each)]
         pack = build_pack(blocks, torch.device("cpu"), known=known)
-    assert [length for _, length in pack.before] == [70]
+    assert [len(rows) for _, rows in pack.before] == [70]
     assert pack.ids.shape[1] <= 16 + MULTIPLE
+
+
+def test_what_is_fetched_from_an_old_pack_does_not_hold_all_of_it() -> None:
+    """What was read last is fetched where it lies, several prompts in one go; from an older pack it is copied out."""
+    reader, known = packed("llama"), Beginnings()
+
+    def some(end: int) -> list[EncodedDecision]:
+        bodies = [tuple((11 * family + n) % 50 + 5 for n in range(60)) for family in range(4)]
+        return [EncodedDecision((*body, end, end), ((5, 6), (7,))) for body in bodies]
+
+    def found(end: int) -> Pack:
+        blocks = [block for each in some(end) for block in build_blocks(each)]
+        return build_pack(sorted(blocks, key=lambda block: block.prompt_ids), torch.device("cpu"), known=known)
+
+    with torch.no_grad(), remembering(reader, known):
+        reader.log_probs(some(3))
+        ((layers, rows),) = found(4).before
+        assert len(rows) == 4 * 60
+        assert all(len(keys) > 4 * 62 for keys, _ in layers.values())  # the pack's own
+        for start in range(_RECENT):
+            reader.log_probs([EncodedDecision((60, *range(start, start + 50)), ((5,),))])
+        before = found(4).before
+        assert len(before) == 4
+        for (copied, own), rows_there in zip(before, rows.split(60), strict=True):
+            for layer, pair in copied.items():
+                assert [len(each) for each in pair] == [62, 62]
+                for each, whole in zip(pair, layers[layer], strict=True):
+                    assert torch.equal(each[own], whole[rows_there])
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_not_found() -> None:

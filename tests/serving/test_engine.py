@@ -57,6 +57,33 @@ def test_what_comes_meanwhile_is_read_together_and_what_is_there_already_is_join
     assert (engine.counts.computed, engine.counts.joined) == (5, 2)
 
 
+def test_who_is_about_to_ask_again_is_waited_for_unless_as_many_wait_already(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched, took = Watched(agent, 0.1), list[float]()
+
+    async def run() -> None:
+        engine = Engine({"a": watched})
+        await engine.start()
+
+        async def asked(*words: str, after: float = 0.0) -> None:
+            await asyncio.sleep(after)
+            await asyncio.gather(*(engine.ask("a", [decision(word)]) for word in words))
+
+        began = time.monotonic()
+        # Two are answered while two wait: these are read at once, not after a second.
+        await asyncio.gather(asked("one", "two"), asked("three", "four", after=0.05))
+        took.append(time.monotonic() - began)
+        # Nobody waits now: who comes next is kept for a moment, in which another comes.
+        await asyncio.gather(asked("five"), asked("six", after=0.05))
+        await engine.stop()
+
+    monkeypatch.setattr("twosome.serving.engine._GATHERING", 1.0)
+    asyncio.run(run())
+    assert watched.batches == [["one", "two"], ["three", "four"], ["five", "six"]]
+    assert took[0] < 1.0
+
+
 def test_what_waits_is_made_tokens_while_the_model_computes(agent: Agent) -> None:
     """Beside the thread that computes; and what is wrong with it is told to its asker, not lost there."""
     checked: list[tuple[str, str]] = []

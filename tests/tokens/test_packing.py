@@ -108,6 +108,20 @@ def test_large_tries_are_cut_into_groups_and_blocks() -> None:
     assert scored == {(action, offset) for action in range(len(actions)) for offset in range(3)}
 
 
+def test_the_same_choices_hang_from_any_prompt() -> None:
+    """Remembered tries are placed anew: built behind one prompt, they once more stand right behind a longer one."""
+    actions = ((1, 2, 3), (1, 2, 4), (5,))
+    short, long = (build_blocks(EncodedDecision(prompt, actions))[0] for prompt in ((7, 8), (7, 8, 9, 6, 7)))
+    assert short.tree_positions.tolist() == [2, 3]
+    assert long.tree_positions.tolist() == [5, 6]
+    # 3 and 4 follow the second node, 5 the prompt; 1 and 2 are shared, and scored for both.
+    for block, last in ((short, 1), (long, 4)):
+        places = dict(zip(zip(block.action.tolist(), block.offset.tolist(), strict=True), block.context, strict=True))
+        expected = {(0, 0): 0, (0, 1): 1, (0, 2): 2, (1, 0): 0, (1, 1): 1, (1, 2): 2, (2, 0): 0}
+        assert places == {key: last + node for key, node in expected.items()}
+        assert block.shape == (3, 3)
+
+
 def test_keys_are_filled_up_to_widths_that_kernels_treat_alike() -> None:
     assert [key_width(keys) for keys in (1, 16, 17, 192, 193, 384, 385)] == [16, 16, 32, 192, 384, 384, 400]
 

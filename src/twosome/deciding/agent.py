@@ -14,7 +14,7 @@ from twosome.deciding.beginnings import Beginnings, remembering
 from twosome.deciding.judgement import Judgement
 from twosome.decision import Decision
 from twosome.errors import ConfigError
-from twosome.functional.normalization import resolve_normalization, sum_logits
+from twosome.functional.normalization import is_ours, resolve_normalization, sum_logits
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import Agent as Loaded
 from twosome.runs.agents import LoadBase, load_agent
@@ -166,7 +166,7 @@ class Agent:
                 self._keep(answer)
             answers = [known[decision] for decision in decisions]
             if not values or not self.has_critic:
-                return [replace(answer, value=None) for answer in answers]
+                return [answer if answer.value is None else replace(answer, value=None) for answer in answers]
             unvalued = [answer for answer in answers if answer.value is None]
             expected = self._valued([answer.decision for answer in unvalued])
             for answer in unvalued:
@@ -202,21 +202,33 @@ class Agent:
         for company in _companies(decisions, self._together):
             with remembering(scorer.reader, self._beginnings if self._together else None):
                 scores = scorer.scores(company)
+            logits, sums = self._logits(scores), sum_logits(scores).tolist()
             for row, decision in enumerate(company):
                 encoded = scorer.encode(decision)
                 lengths = tuple(map(len, encoded.action_ids))
-                own = slice(row, row + 1), slice(len(lengths)), slice(max(lengths))
-                # By itself, so that no normalisation sees how far its company is padded.
-                alone = ActionScores((decision,), scores.token_log_probs[own], scores.token_mask[own])
                 yield Judgement(
                     decision,
-                    logits=tuple(self._normalize(alone)[0].tolist()),
-                    log_probabilities=tuple(sum_logits(alone)[0].tolist()),
+                    logits=tuple(logits[row][: len(lengths)]),
+                    log_probabilities=tuple(sums[row][: len(lengths)]),
                     action_tokens=lengths,
                     prompt_tokens=len(encoded.prompt_ids),
                     cut_tokens=encoded.cut,
                     temperature=self.temperature,
                 )
+
+    def _logits(self, scores: ActionScores) -> list[list[float]]:
+        """The policy's logits of each decision's actions."""
+        if is_ours(self.policy.normalization):
+            found: list[list[float]] = self._normalize(scores).tolist()
+            return found
+        # Each by itself, so that no normalisation sees how far its company is padded.
+        logits = []
+        for row, decision in enumerate(scores.decisions):
+            widest = int(scores.token_mask[row].sum(-1).max())
+            own = slice(row, row + 1), slice(len(decision.actions)), slice(widest)
+            alone = ActionScores((decision,), scores.token_log_probs[own], scores.token_mask[own])
+            logits.append(self._normalize(alone)[0].tolist())
+        return logits
 
     def _valued(self, decisions: Sequence[Decision]) -> dict[str, float]:
         """What the critic expects after each prompt."""

@@ -7,11 +7,13 @@ A token's keys and values depend on it and on those before it, not on what else 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from twosome.scoring.memory import LIMIT, Memory
@@ -23,26 +25,36 @@ WORTH_RECALLING = 32
 """Fewer tokens are read anew: to fetch what is remembered costs several small operations a layer."""
 
 
+_RECENT = 4
+"""Readings whose keys and values are left where they are: what was read last is what most prompts go on from."""
+
+
 @dataclass(eq=False)
 class Read:
     """A prompt that was read.
 
     Attributes:
         layers: Keys and values of all rows of its pack, or of its own alone.
-        rows: Which of them are its own; None if all are.
+        rows: Which of them are its own.
+        recent: Whether its pack was read a short while ago, and is likely to be remembered as a whole.
     """
 
     layers: LayersRead
-    rows: Integers | None
+    rows: Integers
+    recent: bool = True
 
-    def own(self) -> LayersRead:
-        """Keys and values of its tokens, in order; copied out of its pack when first needed, as most never are."""
-        if self.rows is not None:
+    def held(self) -> tuple[LayersRead, Integers]:
+        """Keys and values of some rows, and which of them are its tokens', in order.
+
+        From an older pack they are copied out when they are first needed, so that they do not hold all of it.
+        """
+        first = next(iter(self.layers.values()))[0]
+        if not self.recent and len(self.rows) < len(first):
             index = torch.from_numpy(self.rows)
             pairs = self.layers.items()
-            self.layers = {layer: (k.index_select(2, index), v.index_select(2, index)) for layer, (k, v) in pairs}
-            self.rows = None
-        return self.layers
+            self.layers = {layer: (k.index_select(0, index), v.index_select(0, index)) for layer, (k, v) in pairs}
+            self.rows = np.arange(len(index))
+        return self.layers, self.rows
 
 
 class Beginnings:
@@ -57,6 +69,7 @@ class Beginnings:
     def __init__(self, limit: int = LIMIT) -> None:
         self._memory: Memory[PromptIds, Read] = Memory(limit)
         self._sorted: list[PromptIds] = []
+        self._recent: deque[list[Read]] = deque()
 
     def __len__(self) -> int:
         """How many prompts are remembered."""
@@ -82,13 +95,19 @@ class Beginnings:
 
     def add(self, pack: Pack) -> None:
         """Remember the prompts of a pack that was read."""
-        each = sum(x[:, :, :1].nbytes for pair in pack.kept.values() for x in pair)
+        each = sum(x[:1].nbytes for pair in pack.kept.values() for x in pair)
+        self._recent.append([])
         for ids, rows in zip(pack.prompts, pack.members, strict=True):
             if len(ids) < WORTH_RECALLING or ids in self._memory:
                 continue
             # Its tries' rows count, too, as they stay until it is recalled or forgotten.
-            self._memory.put(ids, Read(pack.kept, rows[: len(ids)]), each * len(rows) + 16 * len(ids))
+            read = Read(pack.kept, rows[: len(ids)])
+            self._memory.put(ids, read, each * len(rows) + 16 * len(ids))
+            self._recent[-1].append(read)
             insort(self._sorted, ids)
+        if len(self._recent) > _RECENT:
+            for read in self._recent.popleft():
+                read.recent = False
         if len(self._sorted) > len(self._memory):
             self._sorted = [ids for ids in self._sorted if ids in self._memory]
 

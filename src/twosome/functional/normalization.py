@@ -59,6 +59,11 @@ def divided_logits(scores: ActionScores, *, by: str, divisor: float) -> Tensor:
     return NORMALIZATIONS[by](scores) / divisor
 
 
+def is_ours(name: str) -> bool:
+    """Whether a name is of those here, whose logits have the same bits however far the actions are padded."""
+    return name.partition("/")[0] in NORMALIZATIONS
+
+
 def resolve_normalization(name: str) -> Normalization:
     """The normalization with this name, one of them divided by a number, or what ``package.module:function`` names.
 
@@ -97,7 +102,6 @@ def _divisor(name: str, number: str) -> float:
 
 def _count(scores: ActionScores, length) -> Tensor:  # type: ignore[no-untyped-def]
     """``length`` of every action: float32 [B, A], 1 where padded."""
-    counts = torch.ones(scores.token_mask.shape[:2], dtype=torch.float32)
-    for row, decision in enumerate(scores.decisions):
-        counts[row, : len(decision.actions)] = torch.tensor([float(length(action)) for action in decision.actions])
-    return counts.to(scores.token_log_probs.device)
+    widest = scores.token_mask.shape[1]
+    counts = [[*map(length, each.actions), *[1] * (widest - len(each.actions))] for each in scores.decisions]
+    return torch.tensor(counts, dtype=torch.float32, device=scores.token_log_probs.device)

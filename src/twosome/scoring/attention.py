@@ -16,7 +16,8 @@ from transformers import AttentionInterface
 
 from twosome.scoring.sparse import sparse_attention
 from twosome.tokens.layout import Layout, lay_out, layout_of
-from twosome.tokens.packing import Pack, Segment
+from twosome.tokens.packing import Pack
+from twosome.tokens.segments import Segment
 
 BLOCK_ATTENTION = "twosome_block_attention"
 
@@ -102,9 +103,10 @@ def block_attention(
         return sparse_attention(
             query, key, value, s_aux, pack, wanted=wanted, window=sliding_window, scaling=scaling, softcap=softcap
         ), None
-    key, value = pack.with_beginnings(id(module), key, value)
-    kernel = _Kernel(scaling, softcap)
-    return _attend(query, key, value, s_aux, layout_of(pack, wanted, sliding_window, query), kernel), None
+    heads = query.shape[1], key.shape[1], value.shape[1]
+    rows = (_by_row(query), *pack.with_beginnings(id(module), _by_row(key), _by_row(value)))
+    layout, kernel = layout_of(pack, wanted, sliding_window, query), _Kernel(scaling, softcap)
+    return _attend(rows, heads, s_aux, layout, kernel), None
 
 
 AttentionInterface.register(BLOCK_ATTENTION, block_attention)
@@ -140,10 +142,15 @@ class _Kernel:
         return weights[..., : key.shape[2]] @ value
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, layout: Layout, kernel: _Kernel) -> Tensor:
-    """Outputs [1, T, heads, E] of queries [1, heads, T, D], keys and values."""
-    rows = [x[0].transpose(0, 1).flatten(1) for x in (query, key, value)]
-    heads = [x.shape[1] for x in (query, key, value)]
+def _by_row(heads: Tensor) -> Tensor:
+    """[1, heads, T, D] as [T, heads * D], in which most models have it in memory."""
+    return heads[0].transpose(0, 1).flatten(1)
+
+
+def _attend(
+    rows: Sequence[Tensor], heads: Sequence[int], sinks: Tensor | None, layout: Layout, kernel: _Kernel
+) -> Tensor:
+    """Outputs [1, T, heads, E] of queries [T, heads * D], keys and values, of so many heads each."""
 
     def take(which: int, index: Tensor) -> Tensor:
         # A lookup like that of word embeddings, whose gradient is a plain sum over rows.
@@ -166,10 +173,15 @@ def sharing_is_exact(heads: int, size: int, dtype: torch.dtype) -> bool:
     kernel = _Kernel(None, None)
     with torch.no_grad():
         for length in (40, 88, 152, 208, 304, 400, 616):
-            q, k, v = (torch.randn(1, heads, length, size, generator=generator).to(dtype) for _ in range(3))
-            whole = _attend(q, k, v, None, _cut(length, [length], q), kernel)
+            made = (torch.randn(1, heads, length, size, generator=generator).to(dtype) for _ in range(3))
+            rows = [_by_row(each) for each in made]
+
+            def attend(ends: list[int], rows: list[Tensor] = rows) -> Tensor:
+                return _attend(rows, [heads] * 3, None, _cut(rows[0].shape[0], ends, rows[0]), kernel)
+
+            whole = attend([length])
             for ends in ([length // 3, length], [17, length // 2, length], [length - 3, length]):
-                if not torch.equal(whole, _attend(q, k, v, None, _cut(length, ends, q), kernel)):
+                if not torch.equal(whole, attend(ends)):
                     return False
     return True
 

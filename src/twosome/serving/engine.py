@@ -15,7 +15,7 @@ from twosome.errors import TwosomeError
 from twosome.formats.refusals import Refusal
 
 _GATHERING = 0.002
-"""Seconds to wait for more after several were answered at once: those clients are about to ask again."""
+"""Seconds to wait for more while fewer wait than were just answered at once: those clients are about to ask again."""
 
 
 @dataclass
@@ -156,10 +156,10 @@ class Engine:
             self.counts.left += 1
 
     async def _work(self) -> None:
-        loop, several = asyncio.get_running_loop(), False
+        loop, answered = asyncio.get_running_loop(), 0
         while True:
             await self._wanted.wait()
-            if several and len(self._queue) < self.limits.together:
+            if answered > 1 and len(self._queue) < min(answered, self.limits.together):
                 await asyncio.sleep(_GATHERING)
             batch = self._next()
             if not batch:
@@ -181,7 +181,7 @@ class Engine:
                     job.answer.exception()  # somebody may have gone, who would have looked
                 else:
                     job.answer.set_result(answer)
-            several = len(batch) > 1
+            answered = len(batch)
 
     def _next(self) -> list[_Job]:
         """What is read next: the oldest, and what waits for the same agent."""

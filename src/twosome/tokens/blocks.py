@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ Booleans = NDArray[np.bool_]
 GROUP = 64
 """Most trie tokens that attend to each other in one go. Larger tries are cut between actions: attention grows with the
 square, and the few tokens that two groups share are read twice."""
+_SMALL = 512  # tokens of all actions up to which their tries are remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +65,35 @@ def build_blocks(encoded: EncodedDecision, budget: int | None = None) -> tuple[B
 
     With no actions, it is the block of a prompt alone.
     """
-    if not encoded.action_ids:
-        return (_block(encoded, ()),)
-    # In lexicographic order, so that actions that begin alike are in one group.
-    order = sorted(range(len(encoded.action_ids)), key=lambda action: encoded.action_ids[action])
-    parts: list[list[_Trie]] = [[]]
+    actions = encoded.action_ids
     room = None if budget is None else budget - len(encoded.prompt_ids)
+    if sum(map(len, actions)) <= _SMALL:
+        whole = _known_branches(actions)
+        if room is None or len(whole.ids) <= room or len(whole.groups) <= 1:
+            return (_block(encoded, whole),)
+    parts: list[list[_Trie]] = [[]]
     size = 0
-    for trie in _tries(encoded, order):
+    for trie in _tries(actions):
         if parts[-1] and room is not None and size + len(trie.parents) > room:
             parts.append([])
             size = 0
         parts[-1].append(trie)
         size += len(trie.parents)
-    return tuple(_block(encoded, part) for part in parts)
+    return tuple(_block(encoded, _branches(part)) for part in parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Branches:
+    """Tries as they hang from the last token of any prompt, which counts as 0; as the fields of :class:`Block`."""
+
+    ids: Integers
+    depths: Integers
+    groups: tuple[Booleans, ...]
+    context: Integers
+    targets: Integers
+    action: Integers
+    offset: Integers
+    longest: int
 
 
 class _Trie:
@@ -124,11 +141,12 @@ class _Trie:
         return mask
 
 
-def _tries(encoded: EncodedDecision, order: Sequence[int]) -> Iterator[_Trie]:
+def _tries(actions: Sequence[tuple[int, ...]]) -> Iterator[_Trie]:
     """The actions in tries of at most :data:`GROUP` nodes, a longer action alone."""
     trie = _Trie()
-    for action in order:
-        tokens = encoded.action_ids[action]
+    # In lexicographic order, so that actions that begin alike are in one group.
+    for action in sorted(range(len(actions)), key=actions.__getitem__):
+        tokens = actions[action]
         if trie.scored and len(trie.ids) + trie.missing(tokens) > GROUP:
             yield trie
             trie = _Trie()
@@ -136,25 +154,44 @@ def _tries(encoded: EncodedDecision, order: Sequence[int]) -> Iterator[_Trie]:
     yield trie
 
 
-def _block(encoded: EncodedDecision, tries: Sequence[_Trie]) -> Block:
-    last = len(encoded.prompt_ids) - 1
+@lru_cache(512)
+def _known_branches(actions: tuple[tuple[int, ...], ...]) -> _Branches:
+    """All tries of some actions, remembered: the same choices come again behind other prompts."""
+    return _branches(list(_tries(actions)))
+
+
+def _branches(tries: Sequence[_Trie]) -> _Branches:
     starts = np.cumsum([0, *(len(trie.ids) for trie in tries)]).tolist()
     scored = [
-        (last if node < 0 else last + 1 + start + node, token, action, offset)
+        (0 if node < 0 else 1 + start + node, token, action, offset)
         for start, trie in zip(starts, tries, strict=False)
         for node, token, action, offset in trie.scored
     ]
     context, targets, actions, offsets = np.array(scored, dtype=np.int64).reshape(-1, 4).T
-    return Block(
-        prompt_ids=encoded.prompt_ids,
-        tree_ids=integers([token for trie in tries for token in trie.ids]),
-        tree_positions=integers([last + 1 + depth for trie in tries for depth in trie.depths]),
+    return _Branches(
+        ids=integers([token for trie in tries for token in trie.ids]),
+        depths=integers([1 + depth for trie in tries for depth in trie.depths]),
         groups=tuple(trie.mask() for trie in tries if trie.ids),
         context=context,
         targets=targets,
         action=actions,
         offset=offsets,
-        shape=(len(encoded.action_ids), int(offsets.max()) + 1 if len(offsets) else 0),
+        longest=int(offsets.max()) + 1 if len(offsets) else 0,
+    )
+
+
+def _block(encoded: EncodedDecision, branches: _Branches) -> Block:
+    last = len(encoded.prompt_ids) - 1
+    return Block(
+        prompt_ids=encoded.prompt_ids,
+        tree_ids=branches.ids,
+        tree_positions=last + branches.depths,
+        groups=branches.groups,
+        context=last + branches.context,
+        targets=branches.targets,
+        action=branches.action,
+        offset=branches.offset,
+        shape=(len(encoded.action_ids), branches.longest),
     )
 
 

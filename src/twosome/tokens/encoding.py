@@ -3,7 +3,8 @@
 Prompt and action are tokenised joined, as the model would read them (:mod:`~twosome.tokens.prompting` says how); the
 action's span is what follows the prompt's own tokens. That is right for SentencePiece and byte-level BPE
 tokenizers, with and without a beginning-of-sequence token, and independent of the padding side. A tokenizer that merges
-text across the boundary would leave no such span and is refused.
+text across the boundary would leave no such span and is refused; for one that cannot, phrases are remembered
+(:mod:`~twosome.tokens.phrases`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from twosome.decision import Decision
 from twosome.errors import TokenizationError, TooLong
 from twosome.tokens.chat import ChatTemplate, shared_beginning
+from twosome.tokens.phrases import GAP, Phrases, parts_before_spaces
 from twosome.tokens.prompting import PLAIN, Frame, Plain, Prompting
 
 Tokenizer = Any
@@ -71,6 +74,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.prompting = prompting or Prompting()
         self.frame = make_frame(tokenizer, self.prompting)
+        self._phrases = make_phrases(tokenizer, self.frame)
         self.long_prompts = long_prompts
         self._told = False
         self._specials: dict[str, int | None] = {**dict.fromkeys(self.frame.marks), **special_tokens(tokenizer)}
@@ -85,11 +89,13 @@ class Encoder:
             TokenizationError: If the tokenizer merges across the boundary, yields no tokens, or the sentence is
                 longer than the model's context and may not be cut.
         """
-        encoded = encode_decision(self.tokenizer, decision, self.frame)
+        encoded = encode_decision(self.tokenizer, decision, self.frame, self._phrases)
         for ids in (encoded.prompt_ids, *encoded.action_ids):
             self._check_known(ids)
         self._tell_specials(decision, encoded)
         prompt_ids = self._fit(decision.prompt, encoded.prompt_ids, max(map(len, encoded.action_ids)))
+        if prompt_ids is encoded.prompt_ids:
+            return encoded
         return replace(encoded, prompt_ids=prompt_ids, cut=len(encoded.prompt_ids) - len(prompt_ids))
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
@@ -98,7 +104,7 @@ class Encoder:
         Raises:
             TokenizationError: If there are none, or more than the model reads and they may not be cut.
         """
-        (ids,) = _token_ids(self.tokenizer, [self.frame.framed(prompt)], self.frame)
+        (ids,) = _token_ids(self.tokenizer, [self.frame.framed(prompt)], self.frame.begins)
         if not ids:
             raise TokenizationError(f"the tokenizer yields no tokens for the prompt {prompt[-60:]!r}")
         self._check_known(ids)
@@ -162,7 +168,7 @@ class Encoder:
         """How many tokens in front and behind are no part of the prompt, and are never cut."""
         if self.frame.begins:
             return _leading_special(self.tokenizer, prompt), 0
-        others = _token_ids(self.tokenizer, [self.frame.framed(text) for text in ("0", "x")], self.frame)
+        others = _token_ids(self.tokenizer, [self.frame.framed(text) for text in ("0", "x")], self.frame.begins)
         front = shared_beginning([ids, *others])
         back = shared_beginning([each[::-1] for each in (ids, *others)])
         return front, min(back, len(ids) - front)
@@ -179,14 +185,34 @@ def make_frame(tokenizer: Tokenizer, prompting: Prompting) -> Frame:
     return Plain(prompting.joiner)
 
 
-def encode_decision(tokenizer: Tokenizer, decision: Decision, frame: Frame = PLAIN) -> EncodedDecision:
+def make_phrases(tokenizer: Tokenizer, frame: Frame) -> Phrases | None:
+    """What remembers the ids of phrases; None where a prompt may change them."""
+    if frame.gap != GAP or not parts_before_spaces(tokenizer):
+        return None
+    return Phrases(lambda texts: _token_ids(tokenizer, texts, begins=False))
+
+
+def encode_decision(
+    tokenizer: Tokenizer, decision: Decision, frame: Frame = PLAIN, phrases: Phrases | None = None
+) -> EncodedDecision:
     """Token ids of one decision, without memory or length check.
+
+    Args:
+        tokenizer: A Hugging Face tokenizer.
+        decision: What to encode.
+        frame: What stands around a prompt.
+        phrases: Remembers the ids of phrases; of :func:`make_phrases` for the same tokenizer and frame.
 
     Raises:
         TokenizationError: If the tokenizer merges across the boundary, or yields no tokens.
     """
     prompt = frame.framed(decision.prompt)
-    prompt_ids, *joint = _token_ids(tokenizer, [prompt, *(prompt + frame.gap + a for a in decision.actions)], frame)
+    if phrases is not None and not prompt[-1:].isspace():
+        (prompt_ids,) = _token_ids(tokenizer, [prompt], frame.begins)
+        joint = [prompt_ids + ids for ids in phrases(decision.actions)]
+    else:
+        texts = [prompt, *(prompt + frame.gap + action for action in decision.actions)]
+        prompt_ids, *joint = _token_ids(tokenizer, texts, frame.begins)
     if not prompt_ids:
         raise TokenizationError(
             f"the tokenizer yields no tokens for the prompt {decision.prompt[-60:]!r}, so there is nothing to "
@@ -242,22 +268,20 @@ def specials_in(specials: Mapping[str, int | None], decision: Decision, encoded:
 
 def scatter(encoded: Sequence[EncodedDecision], log_probs: Tensor) -> tuple[Tensor, Tensor]:
     """Scored tokens [M], decision by decision and action by action, to a padded float32 [B, A, K] and its mask."""
-    widest = max(len(item.action_ids) for item in encoded)
-    lengths = torch.zeros(len(encoded), widest, dtype=torch.long)
+    lengths = np.zeros((len(encoded), max(len(item.action_ids) for item in encoded)), dtype=np.int64)
     for row, item in enumerate(encoded):
-        lengths[row, : len(item.action_ids)] = torch.tensor([len(action) for action in item.action_ids])
-    mask = (torch.arange(int(lengths.max())) < lengths.unsqueeze(-1)).to(log_probs.device)
+        lengths[row, : len(item.action_ids)] = [len(action) for action in item.action_ids]
+    mask = torch.from_numpy(np.arange(lengths.max()) < lengths[..., None]).to(log_probs.device)
     return torch.zeros(mask.shape, device=log_probs.device).masked_scatter(mask, log_probs), mask
 
 
 _AT_ONCE = 64  # sentences; a tokenizer's own record of a sentence is far larger than its ids
 
 
-def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN) -> list[tuple[int, ...]]:
-    """Ids of each text with the special tokens in front that the tokenizer adds, but none behind.
+def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], begins: bool) -> list[tuple[int, ...]]:
+    """Ids of each text; where it ``begins``, with the special tokens in front that the tokenizer adds, but none behind.
 
-    A text that already begins with them gets them once: with two beginnings a model reads what it never saw. Where the
-    frame writes them itself, the tokenizer adds none.
+    A text that already begins with them gets them once: with two beginnings a model reads what it never saw.
     """
     found: list[tuple[int, ...]] = []
     for start in range(0, len(texts), _AT_ONCE):
@@ -265,8 +289,8 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN)
         try:
             encoded = tokenizer(
                 some,
-                add_special_tokens=frame.begins,
-                return_special_tokens_mask=frame.begins,
+                add_special_tokens=begins,
+                return_special_tokens_mask=begins,
                 return_attention_mask=False,
                 padding=False,
             )
@@ -275,7 +299,7 @@ def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], frame: Frame = PLAIN)
         rows = encoded["input_ids"]
         if any(None in ids for ids in rows):
             raise _unread(some, "it has no token for some of it, and none for what is unknown")
-        if not frame.begins:
+        if not begins:
             found += map(tuple, rows)
             continue
         masks = encoded["special_tokens_mask"]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from twosome.tokens.blocks import Booleans, Integers
-from twosome.tokens.packing import MULTIPLE, Pack, Segment
+from twosome.tokens.packing import MULTIPLE, Pack
+from twosome.tokens.segments import Segment
 
 _PANEL = 192  # keys that a CPU matrix product sums in one go; from there to twice as many it splits them in halves
 CALLS = {"cpu": 2048, "cuda": 500_000}
@@ -54,10 +55,9 @@ def layout_of(pack: Pack, wanted: bool, window: int | None, like: Tensor) -> Lay
     name = (wanted, window, like.dtype)
     if name not in pack.layouts:
         segments = pack.wanted if wanted else pack.segments
-        own = pack.positions[0].cpu().numpy()
-        positions = np.concatenate([own, *(np.arange(count) for _, count in pack.before)]) if pack.before else own
+        positions = np.concatenate([pack.positions[0].cpu().numpy(), pack.before_positions])
         masks = [_windowed(segment, positions, window) for segment in segments]
-        pack.layouts[name] = lay_out(segments, masks, len(own), like)
+        pack.layouts[name] = lay_out(segments, masks, pack.ids.shape[1], like)
     return cast(Layout, pack.layouts[name])
 
 

@@ -7,8 +7,8 @@ own and to its ancestors within it, to nothing else. Its scores do not depend on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from twosome.tokens.blocks import GROUP, Block, Booleans, Integers, integers, tree_mask
-
-Span = tuple[int, int]
+from twosome.tokens.segments import Segment, Span, joined, restricted, rows_of
 
 MULTIPLE = 8
 """Packs, and the rows of every matrix product, are filled up to a multiple of this many tokens.
@@ -34,28 +33,8 @@ WORTH_SHARING = 8
 _BEFORE = 2**40  # rows from here on were read before, while a pack is built
 
 
-@dataclass(frozen=True, eq=False)
-class Segment:
-    """Some rows of a pack and all that they may attend to.
-
-    Attributes:
-        queries: Rows [q] that attend.
-        keys: Spans of rows they may attend to, in the order of the sentence.
-        mask: bool [q, k], True where the row may attend to the key.
-    """
-
-    queries: Integers
-    keys: tuple[Span, ...]
-    mask: Booleans
-
-    @property
-    def key_rows(self) -> Integers:
-        """The rows [k] of ``keys``."""
-        return _rows(self.keys)
-
-
 LayersRead = dict[int, tuple[Tensor, Tensor]]
-"""Keys [1, heads, n, D] and values [1, heads, n, E] of n tokens, by ``id`` of the attention module."""
+"""Keys [n, heads * D] and values [n, heads * E] of n tokens, by ``id`` of the attention module."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +56,9 @@ class Pack:
         layouts: What attention works out from the segments, kept for the next layer.
         readers: The attention layers that honoured the segments, filled in while the pack is read.
         prompts: The prompts of the blocks.
-        before: Beginnings of prompts that are not among the T rows, as they were read before: what is remembered of
-            each, and of how many tokens. Keys of segments count them behind the rows, one after the other.
+        before: Beginnings of prompts that are not among the T rows, as they were read before: in which reading, and
+            which rows of it. Keys of segments count them behind the rows, one after the other.
+        before_positions: Their positions.
         known: Where they come from, and the prompts of this pack go to; or None.
         kept: Takes the keys and values of every layer for that.
     """
@@ -96,21 +76,22 @@ class Pack:
     kind: Tensor
     layouts: dict[object, object] = field(default_factory=dict)
     readers: dict[int, int | None] = field(default_factory=dict)
-    before: tuple[tuple[LayersRead, int], ...] = ()
+    before: tuple[tuple[LayersRead, Tensor], ...] = ()
+    before_positions: Integers = field(default_factory=lambda: integers(()))
     prompts: tuple[tuple[int, ...], ...] = ()
     known: Known | None = None
     kept: LayersRead = field(default_factory=dict)
 
-    def with_beginnings(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys [1, heads, n, D] and values of a layer: those of the T rows, and behind them those read before."""
+    def with_beginnings(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys [n, heads * D] and values of a layer: those of the T rows, and behind them those read before."""
         if self.known is None:
-            return key, value
+            return keys, values
         if self.before:
-            known = [(read[layer], count) for read, count in self.before]
-            key = torch.cat([key, *(keys[:, :, :count] for (keys, _), count in known)], dim=2)
-            value = torch.cat([value, *(values[:, :, :count] for (_, values), count in known)], dim=2)
-        self.kept[layer] = key, value
-        return key, value
+            known = [(read[layer], rows) for read, rows in self.before]
+            keys = torch.cat([keys, *(each.index_select(0, rows) for (each, _), rows in known)])
+            values = torch.cat([values, *(each.index_select(0, rows) for (_, each), rows in known)])
+        self.kept[layer] = keys, values
+        return keys, values
 
     def whole(self) -> Pack:
         """The same, with the output of every row wanted."""
@@ -127,8 +108,8 @@ class Pack:
 class PromptRead(Protocol):
     """A prompt that was read."""
 
-    def own(self) -> LayersRead:
-        """Keys and values of its tokens, in order."""
+    def held(self) -> tuple[LayersRead, Integers]:
+        """Keys and values of a reading, and the rows that its tokens have there, in order."""
         ...
 
 
@@ -217,7 +198,7 @@ class _Builder:
                 done += len(group)
         last = tree - 1
         self.lasts[index] = last
-        self.members[index] = _rows((*above, (start, self.length)))
+        self.members[index] = rows_of((*above, (start, self.length)))
         self.contexts[index] = np.where(
             block.context < len(block.prompt_ids), last, block.context - len(block.prompt_ids) + tree
         )
@@ -242,22 +223,37 @@ class _Builder:
         start, _ = self.before[read]
         return count, ((start, start + count),)
 
-    def _settle(self) -> None:
-        """Give what was read before its place behind all rows, now that their number is known."""
+    def _settle(self, device: torch.device) -> tuple[tuple[tuple[LayersRead, Tensor], ...], Integers]:
+        """What was read before and its positions, with a place behind all rows, now that their number is known.
+
+        What comes from one reading stands together, so that it is fetched in one go.
+        """
+        readings: dict[int, tuple[LayersRead, list[tuple[int, Integers]]]] = {}
+        for read, (start, length) in self.before.items():
+            layers, rows = read.held()
+            readings.setdefault(id(layers), (layers, []))[1].append((start, rows[:length]))
+        ordered = [part for _, parts in readings.values() for part in parts]
+        places = self.length + np.cumsum([0, *(len(rows) for _, rows in ordered)])
+        place = {start: int(place) for (start, _), place in zip(ordered, places, strict=False)}
 
         def settled(span: Span) -> Span:
-            return span if span[0] < _BEFORE else (span[0] - _BEFORE + self.length, span[1] - _BEFORE + self.length)
+            return span if span[0] < _BEFORE else (place[span[0]], place[span[0]] + span[1] - span[0])
 
-        self.segments = [replace(each, keys=tuple(map(settled, each.keys))) for each in self.segments]
-        self.members = [np.where(rows < _BEFORE, rows, rows - _BEFORE + self.length) for rows in self.members]
+        self.segments = [Segment(each.queries, tuple(map(settled, each.keys)), each.mask) for each in self.segments]
+        # (If any of a prompt's tokens were read before, its first was.)
+        self.members = [
+            np.where(rows < _BEFORE, rows, rows - rows[0] + place.get(int(rows[0]), 0)) for rows in self.members
+        ]
+        fetched = [(layers, np.concatenate([rows for _, rows in parts])) for layers, parts in readings.values()]
+        positions = np.concatenate([np.arange(len(rows)) for _, rows in ordered])
+        return tuple((layers, torch.from_numpy(rows).to(device)) for layers, rows in fetched), positions
 
     def pack(self, device: torch.device) -> Pack:
         """The finished pack, filled up to a multiple of :data:`MULTIPLE` tokens."""
         missing = -self.length % MULTIPLE
         if missing:
             self._chain((0,) * missing, 0, ())
-        if self.before:
-            self._settle()
+        before, before_positions = self._settle(device) if self.before else ((), integers(()))
         contexts = np.concatenate(self.contexts)
         needed = np.unique(np.concatenate([contexts, self.lasts]))
         rows = _filled(needed, self.length)
@@ -269,7 +265,7 @@ class _Builder:
             ids=torch.from_numpy(ids).unsqueeze(0).to(device),
             positions=torch.from_numpy(np.concatenate(self.positions)).unsqueeze(0).to(device),
             segments=tuple(self.segments),
-            wanted=tuple(_restricted(self.segments, needed, self.length)),
+            wanted=tuple(restricted(self.segments, needed, self.length)),
             rows=torch.from_numpy(rows).to(device),
             row_of=torch.from_numpy(np.searchsorted(rows, contexts)).to(device),
             targets=torch.from_numpy(targets).to(device),
@@ -278,7 +274,8 @@ class _Builder:
             distinct=torch.from_numpy(distinct).to(device),
             kind=torch.from_numpy(kind).to(device),
             prompts=tuple(block.prompt_ids for block in self.blocks),
-            before=tuple((read.own(), length) for read, (_, length) in self.before.items()),
+            before=before,
+            before_positions=before_positions,
             known=self.known,
         )
 
@@ -294,7 +291,7 @@ class _Builder:
         start, end = self.length, self.length + len(ids)
         self.ids.append(ids)
         self.positions.append(positions)
-        keys = _joined((*above, (start, end)))
+        keys = joined((*above, (start, end)))
         seen = np.ones((len(ids), sum(b - a for a, b in above)), dtype=bool)
         self.segments.append(Segment(np.arange(start, end), keys, np.concatenate([seen, own], axis=1)))
         self.length = end
@@ -307,35 +304,9 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     return next((i for i in range(limit) if a[i] != b[i]), limit)
 
 
-def _rows(spans: Sequence[Span]) -> Integers:
-    """The rows of the spans, one after the other."""
-    return np.concatenate([np.arange(start, end) for start, end in spans])
-
-
-def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """The same rows with adjoining spans made one."""
-    joined: list[Span] = []
-    for start, end in spans:
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return tuple(joined)
-
-
 def _filled(needed: Integers, length: int) -> Integers:
     """``needed`` rows and as many others as make a multiple of :data:`MULTIPLE`, each once, in ascending order."""
     others = np.ones(length, dtype=bool)
     others[needed] = False
     missing = -len(needed) % MULTIPLE
     return np.sort(np.concatenate([needed, np.flatnonzero(others)[:missing]]))
-
-
-def _restricted(segments: Sequence[Segment], rows: Integers, length: int) -> Iterator[Segment]:
-    """Segments with the queries among ``rows`` alone."""
-    asked = np.zeros(length, dtype=bool)
-    asked[rows] = True
-    for segment in segments:
-        chosen = asked[segment.queries]
-        if chosen.any():
-            yield Segment(segment.queries[chosen], segment.keys, segment.mask[chosen])
