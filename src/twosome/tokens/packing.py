@@ -8,7 +8,7 @@ own and to its ancestors within it, to nothing else. Its scores do not depend on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
