@@ -88,28 +88,65 @@ def test_places_of_a_mission_are_those_of_the_start() -> None:
         (
             [("ball", "red", 2, 3), ("key", "grey", -2, 0), ("key", "blue", -1, 0), ("wall", "grey", 0, 5)],
             "go to the red ball",
-            "You see a blue key one step to the left, and a red ball three steps ahead and two steps to the right. To",
+            "You see a red ball three steps ahead and two steps to the right. The way is blocked to the left.",
         ),
         (
-            [("ball", "red", 2, 3), ("wall", "grey", 0, 1)],
+            [("ball", "red", 2, 3), ("ball", "red", -3, 5), ("wall", "grey", 0, 1), ("wall", "grey", 1, 0)],
             "go to a ball",
-            "You see a red ball three steps ahead and two steps to the right. There is a wall right in front of you.",
+            "You see a red ball three steps ahead and two steps to the right. "
+            "The way is blocked ahead, and to the right.",
         ),
         (
             [("ball", "blue", 0, 1), ("key", "red", 1, 1), ("wall", "grey", 0, 2)],
             "go to the red ball",
-            "You see no red ball. You see a blue ball right in front of you. There is a wall two steps ahead.",
+            "You see no red ball. The way is blocked ahead.",
         ),
-        ([("door", "closed blue", 1, 2)], "pick up the object", "You see no object. You see a closed blue door two"),
+        ([("wall", "grey", 0, 2)], "go to the red ball", "You see no red ball."),
+        (
+            [("ball", "red", 0, 3), ("key", "blue", 2, 0), ("box", "grey", 1, 3)],
+            "put a ball next to the blue key",
+            "You see a blue key two steps to the right, and a red ball three steps ahead.",
+        ),
+        (
+            [("door", "closed blue", 1, 2), ("lava", "red", 1, 0)],
+            "pick up the object",
+            "You see no object. You see a pool of lava one step to the right, and a closed blue door two steps ahead "
+            "and one step to the right.",
+        ),
         ([("ball", "blue", 0, 1)], "get to the green goal square", "You see a blue ball right in front of you."),
     ],
 )
 def test_a_view_can_be_told_as_far_as_the_mission_is_about_it(things: Any, mission: str, said: str) -> None:
-    """And what stands in the way, so that no action speaks of what the prompt does not name."""
-    prompt, phrases = told(*things, mission=mission, told="mission")
+    """And on which sides something stands in the way."""
+    prompt, _ = told(*things, mission=mission, told="mission")
     assert prompt.startswith(said)
-    assert phrases == told(*things, mission=mission)[1]
+    assert prompt.removeprefix(said)[:1] == " "
     assert GridNarrator(told="mission").recall(seen(*things, mission=mission), {}) == prompt.rpartition(" To ")[0]
+
+
+def test_what_no_mission_names_has_no_name_in_phrases_either() -> None:
+    """So the prompt before a box is the one before a key, and they are offered the same."""
+    key, ball = (told((kind, "grey", 0, 1), told="mission") for kind in ("key", "ball"))
+    assert key == ball
+    assert tuple(key[1])[3:] == ("pick up what is in the way",)
+    _, phrases = told(("box", "grey", 0, 1), told="mission")
+    assert tuple(phrases)[3:] == ("pick up what is in the way", "open what is in the way")
+    prompt, phrases = told(("key", "grey", 0, 0), ("empty", "red", 0, 1), told="mission")
+    assert "You are carrying something. To" in prompt
+    assert tuple(phrases)[3:] == ("drop what you are carrying",)
+    prompt, phrases = told(("ball", "red", 0, 0), ("empty", "red", 0, 1), told="mission")
+    assert "You are carrying the red ball. To" in prompt
+    assert tuple(phrases)[3:] == ("drop the red ball",)
+    assert told(("ball", "red", 0, 1), told="mission")[1].keys() - MOVES.keys() == {"pick up the red ball"}
+    assert told(("door", "closed blue", 0, 1), told="mission")[1].keys() - MOVES.keys() == {"open the blue door"}
+
+
+def test_of_two_as_far_away_the_one_ahead_is_the_nearest() -> None:
+    """Seen from before and after a turn towards it, the nearest is the same thing: else two turns undo each other."""
+    prompt, _ = told(("ball", "red", -2, 0), ("ball", "red", 0, 2), told="mission")
+    assert prompt.startswith("You see a red ball two steps ahead. To")
+    prompt, _ = told(("ball", "red", 0, 2), ("ball", "red", 2, 0), told="mission")
+    assert prompt.startswith("You see a red ball two steps ahead. To")
 
 
 def test_what_else_it_should_tell_is_refused() -> None:

@@ -4,8 +4,9 @@ Minigrid shows a picture of seven by seven cells, with the agent in the middle o
 names what lies in it, the nearest first, with the steps it takes to get there; how far the walls are; what is carried;
 and the mission. It says nothing of what is out of view, and nothing is remembered (a history does that).
 
-Where the mission alone is told of (``told="mission"``), things that it does not name are left out unless they are one
-step away, and so are walls while something that it names is in view: fewer words, and prompts that come again.
+Where the mission alone is told of (``told="mission"``), a prompt names the nearest of each thing that the mission names
+and doors. Of all else it says where it is in the way of the next step, and not what it is: whoever goes to a ball turns
+off before a box as before a wall. Fewer words, and prompts that come again.
 
 Only what does something is offered, as far as the agent can see: nothing is picked up where nothing lies. The three
 moves are offered always, also where a wall or a thing is in the way.
@@ -26,6 +27,9 @@ DOORS = ("open", "closed", "locked")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 Told = Literal["all", "mission"]
 """What of a view is put into words: everything, or what the mission is about."""
+IN_THE_WAY = "what is in the way"
+CARRIED = "what you are carrying"
+"""What phrases call things that the mission does not name, where it alone is told of."""
 _NAMED = re.compile(rf"\b(?:an?|the) (?:({'|'.join(COLOURS)}) )?(ball|box|key|door|object)\b")
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, TOGGLE = range(6)
 """Minigrid's numbers; the seventh action, "done", does nothing in any of its levels."""
@@ -83,9 +87,9 @@ class GridNarrator:
 
     Args:
         all_actions: Offer all six actions everywhere, also those that would do nothing.
-        told: What of a view is put into words. With ``"mission"`` it is what the mission names, things one step away, a
-            wall right in front, doors, and the walls while nothing that is named is in view; where a mission names no
-            thing, everything.
+        told: What of a view is put into words. With ``"mission"`` it is the nearest of each thing that the mission
+            names, doors, goals and lava one step away, and on which sides something else is in the way; where a mission
+            names no thing, everything.
 
     Raises:
         ConfigError: If ``told`` is something else.
@@ -103,46 +107,51 @@ class GridNarrator:
         carried = next((thing for thing in cells if (thing.right, thing.ahead) == (0, 0) and _is_thing(thing)), None)
         front = next((thing for thing in cells if (thing.right, thing.ahead) == (0, 1)), None)
         mission = _mission(observation["mission"])
+        asked = self._asked(mission)
         sentences = self._seen(cells, mission)
         if carried is not None:
-            sentences.append(f"You are carrying the {carried.noun}.")
+            sentences.append(f"You are carrying {_called(carried, asked, 'something')}.")
         prompt = f"{' '.join(sentences)} To {mission}, you should now"
-        return prompt, tuple(self._options(front, carried))
+        return prompt, tuple(self._options(front, carried, asked))
 
     def recall(self, observation: Any, info: dict[str, Any]) -> str:
         """What is seen; the mission stays the same."""
         return " ".join(self._seen(_cells(observation["image"]), _mission(observation["mission"])))
 
+    def _asked(self, mission: str) -> list[tuple[str, str]]:
+        """Colours and kinds of the things that alone are told of; none where everything is."""
+        return _NAMED.findall(mission) if self.told == "mission" else []
+
     def _seen(self, cells: list[Thing], mission: str) -> list[str]:
         """What is in view, in sentences."""
         seen = [thing for thing in cells if _is_thing(thing) and (thing.right, thing.ahead) != (0, 0)]
         seen.sort(key=lambda thing: (abs(thing.right) + thing.ahead, thing.ahead, thing.right))
-        asked = _NAMED.findall(mission) if self.told == "mission" else []
+        asked = self._asked(mission)
         if not asked:
             return [_see(seen) if seen else "You see nothing but the floor.", *_walls(cells)]
-        named = [thing for thing in seen if any(_fits(thing, *each) for each in asked)]
-        kept = [thing for thing in seen if thing in named or thing.kind == "door" or _is_next(thing)]
-        told = [_see(kept)] if kept else []
-        if not named:
+        nearest = [_nearest([thing for thing in seen if _fits(thing, *each)]) for each in asked]
+        kept = [thing for thing in seen if thing in nearest or _is_told_always(thing)]
+        sentences = [_see(kept)] if kept else []
+        if not any(nearest):
             colour, kind = asked[0]
-            return [f"You see no {colour} {kind}.".replace("  ", " "), *told, *_walls(cells)]
-        return told + ["There is a wall right in front of you." for thing in cells if _blocks(thing)]
+            sentences.insert(0, f"You see no {colour} {kind}.".replace("  ", " "))
+        return [*sentences, *_blocked([thing for thing in cells if thing not in kept])]
 
-    def _options(self, front: Thing | None, carried: Thing | None) -> Iterator[Option]:
+    def _options(self, front: Thing | None, carried: Thing | None, asked: list[tuple[str, str]]) -> Iterator[Option]:
         yield Option("turn left", LEFT)
         yield Option("turn right", RIGHT)
         yield Option("go forward", FORWARD)
         if front is not None and carried is None and front.kind in ("key", "ball", "box"):
-            yield Option(f"pick up {front.name}", PICK_UP)
+            yield Option(f"pick up {_called(front, asked, IN_THE_WAY)}", PICK_UP)
         elif self.all_actions:
             yield Option("pick up nothing", PICK_UP)
         if carried is not None and front is not None and front.kind in ("empty", "floor"):
-            yield Option(f"drop {carried.name}", DROP)
+            yield Option(f"drop {_called(carried, asked, CARRIED)}", DROP)
         elif self.all_actions:
             yield Option("drop nothing", DROP)
         verb = _toggling(front, carried)
         if verb is not None and front is not None:
-            yield Option(f"{verb} {front.name}", TOGGLE)
+            yield Option(f"{verb} {_called(front, asked, IN_THE_WAY)}", TOGGLE)
         elif self.all_actions:
             yield Option("open nothing", TOGGLE)
 
@@ -157,13 +166,38 @@ def _fits(thing: Thing, colour: str, kind: str) -> bool:
     return is_kind and colour in ("", thing.colour)
 
 
-def _is_next(thing: Thing) -> bool:
-    """Whether it is in the way of a step ahead, or would be after a turn."""
-    return abs(thing.right) + thing.ahead == 1
+def _called(thing: Thing, asked: list[tuple[str, str]], otherwise: str) -> str:
+    """Its name, or ``otherwise`` where something else is told of."""
+    return thing.name if not asked or thing.kind == "door" or any(_fits(thing, *each) for each in asked) else otherwise
 
 
-def _blocks(thing: Thing) -> bool:
-    return thing.kind == "wall" and (thing.right, thing.ahead) == (0, 1)
+def _nearest(things: list[Thing]) -> Thing | None:
+    """The one that takes the fewest steps, a turn among them; of two, the one further ahead.
+
+    Whoever turns to the nearest then has it nearest again. Of two as far away, one ahead and one beside, each turn
+    would else make the other the nearest, and an agent without memory turned to and fro for ever.
+    """
+
+    def cost(thing: Thing) -> tuple[int, int, int]:
+        return abs(thing.right) + thing.ahead + (thing.right != 0), -thing.ahead, thing.right
+
+    return min(things, key=cost, default=None)
+
+
+def _is_told_always(thing: Thing) -> bool:
+    """Whether it is told of though no mission names it: doors, and what can be stepped upon and ends an episode."""
+    near = abs(thing.right) + thing.ahead == 1
+    return thing.kind == "door" or (near and thing.kind in ("goal", "lava"))
+
+
+def _blocked(things: list[Thing]) -> Iterator[str]:
+    """On which sides one of these is in the way of a step, or would be after a turn."""
+    kinds = ("wall", "key", "ball", "box")
+    taken = {(thing.right, thing.ahead) for thing in things if thing.kind in kinds}
+    places = [((0, 1), "ahead"), ((-1, 0), "to the left"), ((1, 0), "to the right")]
+    told = [words for place, words in places if place in taken]
+    if told:
+        yield f"The way is blocked {_join(told)}."
 
 
 def _toggling(front: Thing | None, carried: Thing | None) -> str | None:
