@@ -117,8 +117,13 @@ class PhrasePolicy(ReferencePolicy, Policy, Protocol):
         """Float32 [B, A, H], the frozen base's state at each phrase's last token, 0 where padded, without gradient."""
         ...
 
+
+@runtime_checkable
+class PromptPolicy(Protocol):
+    """A policy that says how far it moves what its frozen model makes of the words of prompts."""
+
     def prompt_change(self, decisions: Sequence[Decision]) -> Tensor:
-        """Float32 [B], how far the actor moves what the frozen base makes of the prompts' words, differentiable."""
+        """Float32 [B], the mean squared change of the prompts' tokens but the last, relatively; differentiable."""
         ...
 
 

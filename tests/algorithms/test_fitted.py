@@ -301,6 +301,15 @@ def test_a_fit_weighs_what_it_was_asked_for_against_what_it_moves_besides() -> N
         assert found.change == (None if not keep else pytest.approx(float(policy.prompt_change([A])[0]), abs=1e-3))
 
 
+def test_what_is_kept_has_to_be_told_by_the_policy() -> None:
+    class Silent(Reading):
+        prompt_change = None
+
+    make_fitted(Silent())
+    with pytest.raises(ConfigError, match=r"fitted.fit_keep needs .* Silent does not; .* or fitted.fit_keep to 0"):
+        make_fitted(Silent(), fit_keep=1.0)
+
+
 def test_a_divergence_that_is_no_number_stops_the_fit() -> None:
     policy = Reading()
     fitted = make_fitted(policy)

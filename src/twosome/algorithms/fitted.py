@@ -22,7 +22,7 @@ from twosome.algorithms.config import FittedConfig, PPOConfig
 from twosome.algorithms.experience import Experience
 from twosome.algorithms.fitting import Fit, fit
 from twosome.algorithms.paid import Paid
-from twosome.algorithms.reading import reading_of
+from twosome.algorithms.reading import prompts_of, reading_of
 from twosome.decision import Decision
 from twosome.functional.categorical import entropy, kl_divergence, masked_log_softmax
 from twosome.functional.tempered import mixed_with_uniform, temperature_for_limit, tempered, tempered_value
@@ -39,10 +39,12 @@ class Fitted:
         generator: Shuffles the decisions of a fit.
 
     Raises:
-        ConfigError: If the policy does not read phrases.
+        ConfigError: If the policy does not read phrases, or with ``fit_keep`` does not tell what it does to prompts.
     """
 
     def __init__(self, policy: Policy, config: FittedConfig, ppo: PPOConfig, generator: Generator) -> None:
+        if config.fit_keep:
+            prompts_of(policy)
         self.config = config
         self.ppo = ppo
         self.experience = Experience(ppo.gamma, config.replay)
@@ -66,7 +68,7 @@ class Fitted:
         met, reading = self._often(), reading_of(policy, "fitted")
         rows = self.policy_of(reading, met, collecting=False)
         targets = {decision: row[: len(decision.actions)] for decision, row in zip(met, rows, strict=True)}
-        self._last = fit(reading, targets, self.config, self.ppo, self._generator, on_stage)
+        self._last = fit(policy, targets, self.config, self.ppo, self._generator, on_stage)
         return True
 
     def update(self, policy: Policy, rollout: Rollout, progress: float, on_stage: OnStage = unheard) -> UpdateReport:

@@ -10,10 +10,11 @@ import torch
 from torch import Generator, Tensor
 
 from twosome.algorithms.config import FittedConfig, PPOConfig
+from twosome.algorithms.reading import prompts_of
 from twosome.decision import Decision
 from twosome.errors import NumericalError
 from twosome.functional.categorical import kl_divergence
-from twosome.types import BatchingPolicy, OnStage, PhrasePolicy, Policy
+from twosome.types import BatchingPolicy, OnStage, Policy
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Fit:
 
 
 def fit(
-    policy: PhrasePolicy,
+    policy: Policy,
     targets: Mapping[Decision, Tensor],
     config: FittedConfig,
     ppo: PPOConfig,
@@ -69,7 +70,7 @@ def fit(
             if whole and sum(found) <= config.fit_tolerance * len(met):
                 break  # it fits as it is: nothing to step for
             if config.fit_keep:
-                change = policy.prompt_change(chosen)
+                change = prompts_of(policy).prompt_change(chosen)
                 torch.autograd.backward(config.fit_keep * change.mean())
                 moved += change.tolist()
             if config.fit_anneal:

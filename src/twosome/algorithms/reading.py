@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twosome.errors import ConfigError
-from twosome.types import PhrasePolicy, Policy, TokenPolicy
+from twosome.types import PhrasePolicy, Policy, PromptPolicy, TokenPolicy
 
 
 def reading_of(policy: Policy, algorithm: str) -> PhrasePolicy:
@@ -30,5 +30,19 @@ def tokens_of(policy: Policy, algorithm: str) -> TokenPolicy:
         raise ConfigError(
             f"algorithm={algorithm} needs a policy that reads tokens, but {type(policy).__name__} does not; set policy "
             "to language, or algorithm to ppo"
+        )
+    return policy
+
+
+def prompts_of(policy: Policy) -> PromptPolicy:
+    """``policy``, as one that knows what it does to prompts.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    if not isinstance(policy, PromptPolicy):
+        raise ConfigError(
+            f"fitted.fit_keep needs a policy that tells what it does to prompts' words, but {type(policy).__name__} does "
+            "not; set policy to language, or fitted.fit_keep to 0"
         )
     return policy
