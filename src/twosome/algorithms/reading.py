@@ -42,7 +42,7 @@ def prompts_of(policy: Policy) -> PromptPolicy:
     """
     if not isinstance(policy, PromptPolicy):
         raise ConfigError(
-            f"fitted.fit_keep needs a policy that tells what it does to prompts' words, but {type(policy).__name__} does "
-            "not; set policy to language, or fitted.fit_keep to 0"
+            f"fitted.fit_keep needs a policy that tells what it does to prompts, but {type(policy).__name__} does not; "
+            "set policy to language, or fitted.fit_keep to 0"
         )
     return policy
