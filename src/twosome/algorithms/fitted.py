@@ -65,8 +65,8 @@ class Fitted:
         every = self.config.fit_every
         if not self.experience.decisions or not (last or (every is not None and (update + 1) % every == 0)):
             return False
-        met, reading = self._often(), reading_of(policy, "fitted")
-        rows = self.policy_of(reading, met, collecting=False)
+        met = self._often()
+        rows = self.policy_of(reading_of(policy, "fitted"), met, collecting=False)
         targets = {decision: row[: len(decision.actions)] for decision, row in zip(met, rows, strict=True)}
         self._last = fit(policy, targets, self.config, self.ppo, self._generator, on_stage)
         return True

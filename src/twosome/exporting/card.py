@@ -15,6 +15,7 @@ from twosome.evaluation.exact import ExactEvaluation
 from twosome.models.loading import locate
 from twosome.models.policy import LanguageModelPolicy
 from twosome.runs.agents import Setting
+from twosome.scoring.condition import base_of
 
 CARD_FILE = "README.md"
 FACTS_FILE = "twosome.json"
@@ -68,7 +69,7 @@ def facts_of(
 ) -> Facts:
     """What there is to say of an agent."""
     prompting = policy.scorer.encoder.prompting
-    base = policy.model.get_base_model() if hasattr(policy.model, "get_base_model") else policy.model
+    base = base_of(policy.model)
     texts = json.dumps([[decision.prompt, decision.actions] for decision in decisions], ensure_ascii=False)
     return Facts(
         kind=kind,

@@ -16,6 +16,7 @@ from twosome.exporting.sameness import Sameness, compare, scored
 from twosome.models.loading import load_model, locate
 from twosome.models.policy import LanguageModelPolicy
 from twosome.models.quiet import quiet_unless_watched
+from twosome.scoring.condition import base_of
 
 VOCABULARY = "tokenizer.model"
 BOUND = 1e-3
@@ -37,7 +38,7 @@ def write_merged(policy: LanguageModelPolicy, out: Path, decisions: Sequence[Dec
     """
     policy = raised(policy)
     expected = scored(policy, decisions)
-    base = policy.model.get_base_model() if hasattr(policy.model, "get_base_model") else policy.model
+    base = base_of(policy.model)
     name = str(base.name_or_path)
     with quiet_unless_watched():
         _merged(policy.model).save_pretrained(str(out), safe_serialization=True)
@@ -71,7 +72,7 @@ def raised(policy: LanguageModelPolicy) -> LanguageModelPolicy:
     Raises:
         ModelError: If the base was loaded in fewer bits.
     """
-    base = policy.model.get_base_model() if hasattr(policy.model, "get_base_model") else policy.model
+    base = base_of(policy.model)
     if getattr(base, "is_quantized", False):
         raise ModelError(
             "the base was loaded in 8 or 4 bits (loading.quantization), into which no adapter can be merged; export "

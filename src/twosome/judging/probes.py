@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from twosome.decision import Decision
 from twosome.errors import TokenizationError
+from twosome.scoring.condition import base_of
 from twosome.tokens.encoding import EncodedDecision, Encoder
 
 SENTENCES = (
@@ -96,5 +97,5 @@ def _packed_head(model: Any) -> AbstractContextManager[Any]:
 
 def _keeps_logits(model: Any) -> bool:
     """Whether a model works out the logits of the last tokens alone where it is asked to."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = base_of(model)
     return "logits_to_keep" in inspect.signature(base.forward).parameters

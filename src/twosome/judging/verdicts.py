@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from twosome.caching import keep_record, key_of, recall_record
+from twosome.scoring.condition import base_of
 from twosome.scoring.economies import Economies
 from twosome.tokens.encoding import EncodedDecision
 
@@ -80,7 +81,7 @@ def key_for(model: Any, probe: list[EncodedDecision], options: Sequence[Any]) ->
 
 
 def _class_name(model: Any) -> str:
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = base_of(model)
     return f"{type(model).__name__} {type(base).__module__}.{type(base).__name__}"
 
 

@@ -14,7 +14,7 @@ from twosome.language.distributions import Columns, compare
 from twosome.language.intervals import Array, paired_bootstrap
 from twosome.language.measures import Better, LanguageMeasure
 from twosome.language.passages import Passage
-from twosome.scoring.condition import adapter_off, check_eval, virtual_tokens
+from twosome.scoring.condition import adapter_off, base_of, check_eval, virtual_tokens
 from twosome.scoring.reference import own_rows, padded_rows
 
 TOKENS, LOSS_OFF, LOSS_ON, KL, TOTAL_VARIATION, TOP1_CHANGED = range(6)
@@ -106,11 +106,6 @@ def _columns(head: nn.Linear | None, states: Tensor) -> Columns:
 
 def _width(head: nn.Linear | None, states: Tensor) -> int:
     return states.shape[1] if head is None else len(head.weight)
-
-
-def base_of(model: Any) -> Any:
-    """The model below PEFT's."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def plain_head(model: Any, ids: Sequence[int]) -> nn.Linear | None:

@@ -27,7 +27,7 @@ from twosome.models.saving import CRITIC_FILE, save_model, trained_weights
 from twosome.models.words import Words
 from twosome.scorer import Scorer
 from twosome.scoring.attention import Attention
-from twosome.scoring.condition import adapter_off, is_adapted
+from twosome.scoring.condition import adapter_off, base_of, is_adapted
 from twosome.scoring.kept import KeptReadings, Visited
 from twosome.scoring.layers import layers_below_adapter
 from twosome.scoring.memory import LIMIT, Memory, recall
@@ -281,9 +281,7 @@ class LanguageModelPolicy:
     @property
     def gguf_file(self) -> GgufFile | None:
         """The file that the frozen model was read from, if it was a GGUF file."""
-        frozen = self._frozen.model
-        base = frozen.get_base_model() if hasattr(frozen, "get_base_model") else frozen
-        found: GgufFile | None = getattr(base, "gguf_file", None)
+        found: GgufFile | None = getattr(base_of(self._frozen.model), "gguf_file", None)
         return found
 
     def effort(self) -> dict[str, int]:

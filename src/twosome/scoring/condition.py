@@ -23,6 +23,11 @@ def is_adapted(model: Any) -> bool:
     return hasattr(model, "disable_adapter")
 
 
+def base_of(model: Any) -> Any:
+    """The model below PEFT's; itself where there is none."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def check_eval(model: Any) -> None:
     """Refuse a model any part of which is in train mode: dropout would make its numbers random.
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from twosome.errors import ModelError
 from twosome.scoring.adapters import Adapters
 from twosome.scoring.attention import Attention, reading
+from twosome.scoring.condition import base_of
 from twosome.scoring.economies import Economies
 from twosome.scoring.layers import Layers, Stop, recomputed
 from twosome.scoring.memory import LIMIT, Memory, recall
@@ -61,7 +62,7 @@ class PackedReader:
         self.tokens = 0
         self.unheeding: Callable[[], AbstractContextManager[Any]] = torch.inference_mode  # where no gradient is wanted
         self.beginnings: Known | None = None  # what need not be read again, while no weight changes
-        self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._base = base_of(model)
         self._decoder = self._base.get_decoder()
         self._depth = model.config.get_text_config().num_hidden_layers
         self._layers: Layers | None = None

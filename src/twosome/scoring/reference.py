@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from twosome.scoring.condition import base_of
+
 
 def one_feature_at_a_time(model: Any, prompts: Sequence[tuple[int, ...]]) -> Tensor:
     """Final hidden state at every prompt's last token: float32 [B, H]."""
@@ -21,7 +23,7 @@ def one_feature_at_a_time(model: Any, prompts: Sequence[tuple[int, ...]]) -> Ten
 
 def token_states(model: Any, prompts: Sequence[tuple[int, ...]]) -> list[Tensor]:
     """Final hidden state at every token of every prompt: float32 [L, H] each, differentiable."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = base_of(model)
     ids, mask = padded_rows(model, prompts)
     hidden = base.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return [row[: len(prompt)].float() for row, prompt in zip(hidden, prompts, strict=True)]
